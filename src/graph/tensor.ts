@@ -1,0 +1,130 @@
+/**
+ * Symbolic tensors: the edges of a graph that is being written.
+ *
+ * There is no graph object while a model is written. A tensor knows the node that makes it, a node knows its
+ * inputs, and `program()` collects what the wanted outputs need; whatever nobody asked for is never there.
+ */
+import type { DType } from './dtype.ts';
+import { type HostTensor, hostTensor } from './host-tensor.ts';
+import type { Shape } from './shape.ts';
+
+export interface Tensor {
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly node: Node;
+  /** Which of the node's outputs this is. */
+  readonly index: number;
+}
+
+export type Node = InputNode | ParameterNode | ConstantNode | OperationNode;
+
+/** A value given at every run. */
+export interface InputNode {
+  readonly kind: 'input';
+  readonly name: string;
+}
+
+/** A weight: bound to stored values when the program is compiled, or given at every run while it is trained. */
+export interface ParameterNode {
+  readonly kind: 'parameter';
+  readonly name: string;
+}
+
+export interface ConstantNode {
+  readonly kind: 'constant';
+  readonly value: HostTensor;
+}
+
+/** An ONNX operator. */
+export interface OperationNode {
+  readonly kind: 'operation';
+  /** The operator's name in the ONNX standard (or in `domain`). */
+  readonly type: string;
+  /** Empty for the standard operators, `com.microsoft` for ONNX Runtime's. */
+  readonly domain: string;
+  readonly inputs: readonly (Tensor | undefined)[];
+  readonly attributes: Readonly<Record<string, Attribute>>;
+  readonly outputs: readonly Tensor[];
+  readonly gradient: GradientRule | undefined;
+}
+
+/** Integers are written as bigint-free numbers tagged by their kind, because ONNX keeps int and float apart. */
+export type Attribute =
+  | { readonly int: number }
+  | { readonly ints: readonly number[] }
+  | { readonly float: number }
+  | { readonly floats: readonly number[] }
+  | { readonly string: string };
+
+/**
+ * From the gradients of a node's outputs (undefined where none flows) to those of its inputs, in their order
+ * (undefined where an input has none). Writes further operators; `wanted[i]` says whether input i needs one.
+ */
+export type GradientRule = (
+  outputGradients: readonly (Tensor | undefined)[],
+  wanted: readonly boolean[],
+) => readonly (Tensor | undefined)[];
+
+export function input(name: string, shape: Shape, dtype: DType = 'float32'): Tensor {
+  return leaf({ kind: 'input', name }, shape, dtype);
+}
+
+export function parameter(name: string, shape: Shape, dtype: DType = 'float32'): Tensor {
+  return leaf({ kind: 'parameter', name }, shape, dtype);
+}
+
+export function constant(value: HostTensor): Tensor {
+  return leaf({ kind: 'constant', value }, value.shape, value.dtype);
+}
+
+/** A float32 constant of rank 0. */
+export function scalar(value: number): Tensor {
+  return constant(hostTensor(Float32Array.of(value), []));
+}
+
+/** An int64 constant of rank 1, the form in which ONNX takes shapes, axes and ranges. */
+export function int64s(values: readonly number[]): Tensor {
+  return constant(hostTensor(BigInt64Array.from(values, BigInt), [values.length]));
+}
+
+export interface OperationOptions {
+  readonly domain?: string;
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+  readonly gradient?: GradientRule;
+}
+
+/** Writes an operator with one output. */
+export function operation(
+  type: string,
+  inputs: readonly (Tensor | undefined)[],
+  shape: Shape,
+  dtype: DType,
+  options: OperationOptions = {},
+): Tensor {
+  return operationWithOutputs(type, inputs, [{ shape, dtype }], options)[0]!;
+}
+
+/** Writes an operator with several outputs. */
+export function operationWithOutputs(
+  type: string,
+  inputs: readonly (Tensor | undefined)[],
+  outputs: readonly { readonly shape: Shape; readonly dtype: DType }[],
+  options: OperationOptions = {},
+): Tensor[] {
+  const tensors: Tensor[] = [];
+  const node: OperationNode = {
+    kind: 'operation',
+    type,
+    domain: options.domain ?? '',
+    inputs,
+    attributes: options.attributes ?? {},
+    outputs: tensors,
+    gradient: options.gradient,
+  };
+  outputs.forEach(({ shape, dtype }, index) => tensors.push({ shape, dtype, node, index }));
+  return tensors;
+}
+
+function leaf(node: Node, shape: Shape, dtype: DType): Tensor {
+  return { shape, dtype, node, index: 0 };
+}
