@@ -1,9 +1,9 @@
 /** Reverse mode: the derivative of a program is more of the same program. */
-import { formatShape } from './shape.ts';
-import { constant, type Node, type OperationNode, type Tensor } from './tensor.ts';
-import { hostTensor } from './host-tensor.ts';
-import { add, expandTo } from './operators/arithmetic.ts';
+import { add } from './operators/arithmetic.ts';
+import { STOP_GRADIENT } from './operators/pointwise.ts';
 import { program } from './program.ts';
+import { formatShape, sameShape } from './shape.ts';
+import { filled, type Node, type OperationNode, scalar, type Tensor } from './tensor.ts';
 
 /**
  * The gradients of the scalar `loss` with respect to each of `wrt`, in their order. A tensor that the loss does
@@ -13,7 +13,9 @@ import { program } from './program.ts';
  */
 export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   if (loss.shape.length !== 0) {
-    throw new Error(`grad: the loss must be a scalar of shape [], got ${formatShape(loss.shape)}; reduce it first`);
+    throw new Error(
+      `grad: the loss must be a scalar of shape [], got ${formatShape(loss.shape)}; reduce it first`,
+    );
   }
   const { operations } = program({ loss });
   const wanted = new Set<Tensor>(wrt);
@@ -30,7 +32,7 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
     const sum = gradients.get(tensor);
     gradients.set(tensor, sum ? add(sum, gradient) : gradient);
   };
-  accumulate(loss, constant(hostTensor(Float32Array.of(1), [])));
+  accumulate(loss, scalar(1));
 
   for (let i = operations.length - 1; i >= 0; i--) {
     const node = operations[i]!;
@@ -40,11 +42,8 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
     propagate(node, outputGradients, active, accumulate);
     for (const output of node.outputs) if (!wanted.has(output)) gradients.delete(output);
   }
-  return wrt.map((tensor) => gradients.get(tensor) ?? expandTo(constant(hostTensor(Float32Array.of(0), [])), tensor.shape));
+  return wrt.map((tensor) => gradients.get(tensor) ?? filled(tensor.shape, 0));
 }
-
-/** The operator that `stopGradient` writes. */
-export const STOP_GRADIENT = 'Identity';
 
 function propagate(
   node: OperationNode,
@@ -52,13 +51,14 @@ function propagate(
   active: ReadonlySet<Node>,
   accumulate: (tensor: Tensor, gradient: Tensor) => void,
 ): void {
-  if (!node.gradient) throw new Error(`grad: the operator ${node.type} has no derivative; wrap its input in stopGradient`);
+  if (!node.gradient)
+    throw new Error(`grad: the operator ${node.type} has no derivative; wrap its input in stopGradient`);
   const wanted = node.inputs.map((x) => x !== undefined && active.has(x.node));
-  const inputGradients = node.gradient(outputGradients, wanted);
+  const inputGradients = node.gradient(outputGradients);
   node.inputs.forEach((x, i) => {
     const gradient = inputGradients[i];
     if (!x || !wanted[i] || !gradient) return;
-    if (gradient.shape.length !== x.shape.length || gradient.shape.some((size, axis) => size !== x.shape[axis])) {
+    if (!sameShape(gradient.shape, x.shape)) {
       throw new Error(
         `grad: ${node.type} gave its input ${i} of shape ${formatShape(x.shape)} a gradient of shape ${formatShape(gradient.shape)}`,
       );

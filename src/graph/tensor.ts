@@ -6,7 +6,7 @@
  */
 import type { DType } from './dtype.ts';
 import { type HostTensor, hostTensor } from './host-tensor.ts';
-import type { Shape } from './shape.ts';
+import { elementCount, type Shape } from './shape.ts';
 
 export interface Tensor {
   readonly shape: Shape;
@@ -48,7 +48,7 @@ export interface OperationNode {
   readonly gradient: GradientRule | undefined;
 }
 
-/** Integers are written as bigint-free numbers tagged by their kind, because ONNX keeps int and float apart. */
+/** Tagged by kind, because ONNX keeps integers and floats apart. */
 export type Attribute =
   | { readonly int: number }
   | { readonly ints: readonly number[] }
@@ -58,11 +58,10 @@ export type Attribute =
 
 /**
  * From the gradients of a node's outputs (undefined where none flows) to those of its inputs, in their order
- * (undefined where an input has none). Writes further operators; `wanted[i]` says whether input i needs one.
+ * (undefined where an input has none). Writes further operators; what nobody uses never reaches a program.
  */
 export type GradientRule = (
   outputGradients: readonly (Tensor | undefined)[],
-  wanted: readonly boolean[],
 ) => readonly (Tensor | undefined)[];
 
 export function input(name: string, shape: Shape, dtype: DType = 'float32'): Tensor {
@@ -82,6 +81,11 @@ export function scalar(value: number): Tensor {
   return constant(hostTensor(Float32Array.of(value), []));
 }
 
+/** A float32 constant with `value` in every place. */
+export function filled(shape: Shape, value: number): Tensor {
+  return constant(hostTensor(new Float32Array(elementCount(shape)).fill(value), shape));
+}
+
 /** An int64 constant of rank 1, the form in which ONNX takes shapes, axes and ranges. */
 export function int64s(values: readonly number[]): Tensor {
   return constant(hostTensor(BigInt64Array.from(values, BigInt), [values.length]));
@@ -91,6 +95,11 @@ export interface OperationOptions {
   readonly domain?: string;
   readonly attributes?: Readonly<Record<string, Attribute>>;
   readonly gradient?: GradientRule;
+}
+
+/** The gradient rule of an operator with one output. */
+export function rule(gradient: (g: Tensor) => readonly (Tensor | undefined)[]): GradientRule {
+  return ([g]) => (g ? gradient(g) : []);
 }
 
 /** Writes an operator with one output. */
@@ -121,7 +130,7 @@ export function operationWithOutputs(
     outputs: tensors,
     gradient: options.gradient,
   };
-  outputs.forEach(({ shape, dtype }, index) => tensors.push({ shape, dtype, node, index }));
+  tensors.push(...outputs.map(({ shape, dtype }, index) => ({ shape, dtype, node, index })));
   return tensors;
 }
 

@@ -1,0 +1,264 @@
+/** Writes a program as an ONNX model: the file format every ONNX Runtime, in Node or in a browser, can load. */
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { InputError } from '../../errors.ts';
+import type { Storage, Weight, Weights } from '../../weights/weights.ts';
+import type { DType } from '../dtype.ts';
+import type { HostTensor } from '../host-tensor.ts';
+import type { Program } from '../program.ts';
+import { formatShape, type Shape, sameShape } from '../shape.ts';
+import type { Attribute, OperationNode, Tensor } from '../tensor.ts';
+import {
+  AttributeProto_AttributeType,
+  type AttributeProtoSchema,
+  ModelProtoSchema,
+  type NodeProtoSchema,
+  TensorProto_DataLocation,
+  TensorProto_DataType,
+  type TensorProtoSchema,
+  type ValueInfoProtoSchema,
+} from './generated/onnx_pb.ts';
+
+/** Opset 20 and IR 9 came together (ONNX 1.15). */
+const IR_VERSION = 9n;
+const OPSETS = [
+  { domain: '', version: 20n },
+  { domain: 'com.microsoft', version: 1n },
+];
+
+/** Values up to this many bytes are written into the model itself, so that shapes and axes are known while it is optimised. */
+const INLINE_BYTES = 1024;
+
+export interface OnnxModel {
+  /** A serialised ModelProto. */
+  readonly bytes: Uint8Array;
+  /** Values that lie outside the model, by the location under which the model refers to them. */
+  readonly external: ReadonlyMap<string, Storage>;
+  /** What every run must be given: the program's inputs and the parameters that no weight was found for. */
+  readonly inputs: ReadonlyMap<string, Tensor>;
+  /** The program's outputs, and what the model calls them: the same, unless the name was taken. */
+  readonly outputs: ReadonlyMap<string, string>;
+}
+
+export interface SerializeOptions {
+  /** Parameters found here become initialisers; the others become inputs. */
+  readonly weights?: Weights;
+  readonly name?: string;
+}
+
+/**
+ * Serialises `program`. Values are named after the program's inputs, parameters and outputs, and operators after
+ * their place and type (`op_17_Conv`), so that a profile or an error of ONNX Runtime can be read.
+ *
+ * Throws InputError when a weight has another shape than its parameter, or a type that cannot be cast to it.
+ */
+export function serialize(program: Program, options: SerializeOptions = {}): OnnxModel {
+  const names = new Names();
+  const valueNames = new Map<Tensor, string>();
+  const nodes: MessageInitShape<typeof NodeProtoSchema>[] = [];
+  const initializers: MessageInitShape<typeof TensorProtoSchema>[] = [];
+  const external = new Map<string, Storage>();
+  const inputs = new Map<string, Tensor>(program.inputs);
+
+  // The names of leaves come first: they are the caller's, and must not change.
+  for (const [name, tensor] of [...program.inputs, ...program.parameters]) {
+    valueNames.set(tensor, names.reserve(name));
+  }
+  const outputs = new Map<string, string>();
+  for (const [name, tensor] of program.outputs) {
+    const valueName = names.unique(name);
+    outputs.set(name, valueName);
+    if (tensor.node.kind === 'operation' && !valueNames.has(tensor)) valueNames.set(tensor, valueName);
+  }
+
+  const addInitializer = (name: string, dtype: DType, shape: Shape, storage: Storage) => {
+    initializers.push(initializer(name, dtype, shape, storage));
+    if (!isInline(storage)) external.set(name, storage);
+  };
+
+  for (const [name, tensor] of program.parameters) {
+    const weight = options.weights?.get(name);
+    if (!weight) {
+      inputs.set(name, tensor);
+      continue;
+    }
+    checkWeight(name, tensor, weight);
+    if (weight.dtype === tensor.dtype) {
+      addInitializer(name, weight.dtype, weight.shape, weight.storage);
+    } else {
+      // Kept in the stored type and cast while the model is loaded.
+      const stored = names.unique(`${name}.${weight.dtype}`);
+      addInitializer(stored, weight.dtype, weight.shape, weight.storage);
+      const to = { name: 'to', type: AttributeProto_AttributeType.INT, i: BigInt(dataTypes[tensor.dtype]) };
+      nodes.push({
+        opType: 'Cast',
+        name: names.unique(`cast_${name}`),
+        input: [stored],
+        output: [name],
+        attribute: [to],
+      });
+    }
+  }
+  program.constants.forEach((tensor, i) => {
+    if (tensor.node.kind !== 'constant') throw new Error('a constant of the program is not a constant');
+    const name = names.unique(`constant_${i}`);
+    valueNames.set(tensor, name);
+    addInitializer(name, tensor.dtype, tensor.shape, { kind: 'bytes', bytes: bytesOf(tensor.node.value) });
+  });
+
+  program.operations.forEach((operation, i) => {
+    const name = names.unique(`op_${i}_${operation.type}`);
+    for (const tensor of operation.outputs) {
+      const suffix = operation.outputs.length > 1 ? `_${tensor.index}` : '';
+      if (!valueNames.has(tensor)) valueNames.set(tensor, names.unique(`${name}${suffix}_output`));
+    }
+    nodes.push(nodeProto(operation, name, valueNames));
+  });
+  // An output that is a leaf, or the second name of a value, gets an operator of its own.
+  for (const [outputName, tensor] of program.outputs) {
+    const output = outputs.get(outputName)!;
+    const source = valueNames.get(tensor)!;
+    if (source !== output)
+      nodes.push({
+        opType: 'Identity',
+        name: names.unique(`copy_${output}`),
+        input: [source],
+        output: [output],
+      });
+  }
+
+  const model = create(ModelProtoSchema, {
+    irVersion: IR_VERSION,
+    producerName: 'latent-consistency',
+    opsetImport: OPSETS,
+    graph: {
+      name: options.name ?? 'program',
+      node: nodes,
+      initializer: initializers,
+      input: [...inputs].map(([name, tensor]) => valueInfo(name, tensor)),
+      output: [...program.outputs].map(([name, tensor]) => valueInfo(outputs.get(name)!, tensor)),
+    },
+  });
+  return { bytes: toBinary(ModelProtoSchema, model), external, inputs, outputs };
+}
+
+const dataTypes: Record<DType, TensorProto_DataType> = {
+  float32: TensorProto_DataType.FLOAT,
+  float64: TensorProto_DataType.DOUBLE,
+  float16: TensorProto_DataType.FLOAT16,
+  bfloat16: TensorProto_DataType.BFLOAT16,
+  int64: TensorProto_DataType.INT64,
+  int32: TensorProto_DataType.INT32,
+  int8: TensorProto_DataType.INT8,
+  uint8: TensorProto_DataType.UINT8,
+  bool: TensorProto_DataType.BOOL,
+};
+
+/** ONNX's number for an element type, as `Cast` takes it. */
+export function onnxDataType(dtype: DType): number {
+  return dataTypes[dtype];
+}
+
+function nodeProto(
+  operation: OperationNode,
+  name: string,
+  valueNames: ReadonlyMap<Tensor, string>,
+): MessageInitShape<typeof NodeProtoSchema> {
+  const nameOf = (tensor: Tensor): string => {
+    const valueName = valueNames.get(tensor);
+    if (valueName === undefined) throw new Error(`${name} reads a tensor that the program does not contain`);
+    return valueName;
+  };
+  return {
+    opType: operation.type,
+    domain: operation.domain,
+    name,
+    // ONNX's sign for an optional input that is not given is an empty name.
+    input: operation.inputs.map((tensor) => (tensor ? nameOf(tensor) : '')),
+    output: operation.outputs.map(nameOf),
+    attribute: Object.entries(operation.attributes).map(([key, value]) => attributeProto(key, value)),
+  };
+}
+
+function attributeProto(name: string, value: Attribute): MessageInitShape<typeof AttributeProtoSchema> {
+  if ('int' in value) return { name, type: AttributeProto_AttributeType.INT, i: BigInt(value.int) };
+  if ('ints' in value) return { name, type: AttributeProto_AttributeType.INTS, ints: value.ints.map(BigInt) };
+  if ('float' in value) return { name, type: AttributeProto_AttributeType.FLOAT, f: value.float };
+  if ('floats' in value)
+    return { name, type: AttributeProto_AttributeType.FLOATS, floats: [...value.floats] };
+  return { name, type: AttributeProto_AttributeType.STRING, s: new TextEncoder().encode(value.string) };
+}
+
+function valueInfo(name: string, { dtype, shape }: Tensor): MessageInitShape<typeof ValueInfoProtoSchema> {
+  const dim = shape.map((size) => ({ value: { case: 'dimValue' as const, value: BigInt(size) } }));
+  return {
+    name,
+    type: { value: { case: 'tensorType', value: { elemType: dataTypes[dtype], shape: { dim } } } },
+  };
+}
+
+function initializer(
+  name: string,
+  dtype: DType,
+  shape: Shape,
+  storage: Storage,
+): MessageInitShape<typeof TensorProtoSchema> {
+  const tensor = { name, dataType: dataTypes[dtype], dims: shape.map(BigInt) };
+  if (isInline(storage)) return { ...tensor, rawData: storage.bytes };
+  return {
+    ...tensor,
+    dataLocation: TensorProto_DataLocation.EXTERNAL,
+    externalData: [
+      { key: 'location', value: name },
+      { key: 'offset', value: '0' },
+      { key: 'length', value: `${storageLength(storage)}` },
+    ],
+  };
+}
+
+function isInline(storage: Storage): storage is Extract<Storage, { kind: 'bytes' }> {
+  return storage.kind === 'bytes' && storage.bytes.byteLength <= INLINE_BYTES;
+}
+
+function storageLength(storage: Storage): number {
+  return storage.kind === 'bytes' ? storage.bytes.byteLength : storage.length;
+}
+
+function bytesOf({ data }: HostTensor): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+const floating: ReadonlySet<DType> = new Set<DType>(['float32', 'float64', 'float16', 'bfloat16']);
+
+function checkWeight(name: string, tensor: Tensor, weight: Weight): void {
+  if (!sameShape(tensor.shape, weight.shape)) {
+    throw new InputError(
+      `the weight ${name} has the shape ${formatShape(weight.shape)}, but the model expects ${formatShape(tensor.shape)}; ` +
+        'the weights and the configuration belong to different models',
+    );
+  }
+  if (weight.dtype !== tensor.dtype && !(floating.has(weight.dtype) && floating.has(tensor.dtype))) {
+    throw new InputError(
+      `the weight ${name} is stored as ${weight.dtype}, but the model expects ${tensor.dtype}`,
+    );
+  }
+}
+
+/** Hands out names, each once. */
+class Names {
+  readonly #taken = new Set<string>();
+
+  /** Takes `name` as it is. */
+  reserve(name: string): string {
+    if (name === '' || this.#taken.has(name))
+      throw new Error(`the program uses the name "${name}" twice, or it is empty`);
+    this.#taken.add(name);
+    return name;
+  }
+
+  /** Takes `name`, or `name_2`, `name_3` … when it is taken. */
+  unique(name: string): string {
+    let candidate = name;
+    for (let i = 2; this.#taken.has(candidate); i++) candidate = `${name}_${i}`;
+    return this.reserve(candidate);
+  }
+}
