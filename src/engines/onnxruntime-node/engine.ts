@@ -1,0 +1,149 @@
+/** Programs on ONNX Runtime in Node: on the CPU, or on whatever device its build supports. */
+import { InputError } from '../../errors.ts';
+import type { HostTensor } from '../../graph/host-tensor.ts';
+import { type OnnxModel, serialize } from '../../graph/onnx/serialize.ts';
+import type { Program } from '../../graph/program.ts';
+import { checkInputs } from '../check-inputs.ts';
+import type { CompileOptions, Engine, Executable, RunOptions } from '../engine.ts';
+import { BufferPool } from './buffer-pool.ts';
+import type { ExternalValue, SessionSettings } from './messages.ts';
+import { WorkerClient } from './worker-client.ts';
+
+export type NodeDevice = 'cpu' | 'webgpu' | 'cuda' | 'coreml' | 'dml';
+
+export interface NodeEngineOptions {
+  readonly device?: NodeDevice;
+  /** Threads within one operator; by default one per physical core. */
+  readonly threads?: number;
+  readonly optimization?: 'all' | 'extended' | 'basic' | 'disabled';
+  /** Let idle threads of ONNX Runtime spin while they wait for work. */
+  readonly spinning?: boolean;
+  /** Write a profile of every executable, to a file whose path begins with this. */
+  readonly profile?: string;
+}
+
+/** An engine on a worker thread of its own, so that no run blocks the event loop. */
+export function createNodeEngine(options: NodeEngineOptions = {}): Engine {
+  return new NodeEngine(options);
+}
+
+class NodeEngine implements Engine {
+  readonly name: string;
+  readonly #settings: SessionSettings;
+  readonly #client = new WorkerClient();
+  readonly #pool = new BufferPool();
+  #nextSession = 0;
+
+  constructor({
+    device = 'cpu',
+    threads,
+    optimization = 'all',
+    spinning = false,
+    profile,
+  }: NodeEngineOptions) {
+    this.name = `onnxruntime-node/${device}`;
+    this.#settings = {
+      // What a device cannot do falls back to the CPU.
+      executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
+      threads,
+      optimization,
+      allowSpinning: spinning,
+      profilePrefix: profile,
+    };
+  }
+
+  async compile(program: Program, { weights, name = 'program' }: CompileOptions = {}): Promise<Executable> {
+    const model = serialize(program, { weights, name });
+    const external = externalValues(model);
+    const session = this.#nextSession++;
+    const transfer = [
+      model.bytes.buffer,
+      ...external.map((value) => ('bytes' in value ? value.bytes.buffer : undefined)),
+    ];
+    try {
+      await this.#client.request(
+        { kind: 'compile', session, model: model.bytes, external, settings: this.#settings },
+        transfer.filter((buffer) => buffer instanceof ArrayBuffer),
+      );
+    } catch (error) {
+      throw named(`${name} does not compile on ${this.name}`, error);
+    }
+    return new NodeExecutable(name, session, model, this.#client, this.#pool);
+  }
+
+  async dispose(): Promise<void> {
+    await this.#client.close();
+    this.#pool.clear();
+  }
+}
+
+class NodeExecutable implements Executable {
+  readonly #name: string;
+  readonly #session: number;
+  readonly #inputs: OnnxModel['inputs'];
+  /** The program's name of each of the model's outputs. */
+  readonly #outputs: ReadonlyMap<string, string>;
+  readonly #client: WorkerClient;
+  readonly #pool: BufferPool;
+  #disposed = false;
+
+  constructor(name: string, session: number, model: OnnxModel, client: WorkerClient, pool: BufferPool) {
+    this.#name = name;
+    this.#session = session;
+    this.#inputs = model.inputs;
+    this.#outputs = new Map([...model.outputs].map(([output, modelName]) => [modelName, output]));
+    this.#client = client;
+    this.#pool = pool;
+  }
+
+  async run(
+    inputs: Readonly<Record<string, HostTensor>>,
+    { signal }: RunOptions = {},
+  ): Promise<Record<string, HostTensor>> {
+    signal?.throwIfAborted();
+    if (this.#disposed) throw new Error(`${this.#name} was disposed of and cannot be run`);
+    checkInputs(this.#name, this.#inputs, inputs);
+    const wire = Object.entries(inputs).map(([name, { dtype, shape, data }]) => ({
+      name,
+      dtype,
+      shape,
+      data: this.#pool.copy(data),
+    }));
+    const transfer = wire.map(({ data }) => data.buffer).filter((buffer) => buffer instanceof ArrayBuffer);
+    let result: Awaited<ReturnType<WorkerClient['request']>>;
+    try {
+      result = await this.#client.request({ kind: 'run', session: this.#session, inputs: wire }, transfer);
+    } catch (error) {
+      throw named(`${this.#name} failed`, error);
+    }
+    if (result.kind !== 'ran')
+      throw new Error(`the ONNX Runtime thread answered a run with "${result.kind}"`);
+    for (const { data } of result.inputs) this.#pool.release(data);
+    signal?.throwIfAborted();
+    const outputs: Record<string, HostTensor> = {};
+    for (const { name, dtype, shape, data } of result.outputs) {
+      outputs[this.#outputs.get(name) ?? name] = { dtype, shape, data };
+    }
+    return outputs;
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#pool.clear();
+    await this.#client.request({ kind: 'release', session: this.#session });
+  }
+}
+
+/** The values outside the model, copied so that they can be handed over: what the caller holds stays the caller's. */
+function externalValues(model: OnnxModel): ExternalValue[] {
+  return [...model.external].map(([location, storage]) =>
+    storage.kind === 'bytes'
+      ? { location, bytes: storage.bytes.slice() }
+      : { location, path: storage.path, offset: storage.offset, length: storage.length },
+  );
+}
+
+function named(what: string, cause: unknown): Error {
+  return new InputError(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+}

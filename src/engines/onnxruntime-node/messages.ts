@@ -1,0 +1,51 @@
+/** What the engine and its worker thread say to each other. Every request is answered by one reply with its id. */
+import type { DType, TypedArray } from '../../graph/dtype.ts';
+import type { Shape } from '../../graph/shape.ts';
+
+export interface SessionSettings {
+  readonly executionProviders: readonly string[];
+  readonly threads: number | undefined;
+  readonly optimization: 'all' | 'extended' | 'basic' | 'disabled';
+  readonly allowSpinning: boolean;
+  /** Where ONNX Runtime writes its profiles: the path's beginning, to which it adds the time. */
+  readonly profilePrefix: string | undefined;
+}
+
+/** A value outside the model: bytes that are handed over, or a range of a file. */
+export type ExternalValue =
+  | { readonly location: string; readonly bytes: Uint8Array }
+  | { readonly location: string; readonly path: string; readonly offset: number; readonly length: number };
+
+export interface WireTensor {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+  readonly data: TypedArray;
+}
+
+export type Request =
+  | {
+      readonly kind: 'compile';
+      readonly session: number;
+      readonly model: Uint8Array;
+      readonly external: readonly ExternalValue[];
+      readonly settings: SessionSettings;
+    }
+  | { readonly kind: 'run'; readonly session: number; readonly inputs: readonly WireTensor[] }
+  | { readonly kind: 'release'; readonly session: number }
+  /** Releases every session and lets the thread end. */
+  | { readonly kind: 'close' };
+
+export type Result =
+  | { readonly kind: 'done' }
+  /** `inputs` come back so that their memory is used again. */
+  | { readonly kind: 'ran'; readonly outputs: readonly WireTensor[]; readonly inputs: readonly WireTensor[] };
+
+export interface RequestMessage {
+  readonly id: number;
+  readonly request: Request;
+}
+
+export type ReplyMessage =
+  | { readonly id: number; readonly ok: true; readonly result: Result }
+  | { readonly id: number; readonly ok: false; readonly message: string };

@@ -1,0 +1,77 @@
+/** The engine's side of the worker thread: requests that are answered by promises. */
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type TransferListItem, Worker } from 'node:worker_threads';
+import { InputError } from '../../errors.ts';
+import type { ReplyMessage, Request, RequestMessage, Result } from './messages.ts';
+
+interface Pending {
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class WorkerClient {
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, Pending>();
+  #nextId = 0;
+  /** Why the thread takes no more requests. */
+  #ended: Error | undefined;
+
+  constructor() {
+    this.#worker = new Worker(workerUrl(), { name: 'onnxruntime' });
+    this.#worker.unref();
+    this.#worker.on('message', (reply: ReplyMessage) => {
+      const pending = this.#pending.get(reply.id);
+      this.#pending.delete(reply.id);
+      // A thread that waits for work must not keep the process alive.
+      if (this.#pending.size === 0) this.#worker.unref();
+      if (reply.ok) pending?.resolve(reply.result);
+      else pending?.reject(new Error(reply.message));
+    });
+    this.#worker.on('error', (error) =>
+      this.#end(
+        new InputError(`the ONNX Runtime thread failed: ${error instanceof Error ? error.message : error}`),
+      ),
+    );
+    this.#worker.on('exit', () => this.#end(new Error('the engine was disposed of')));
+  }
+
+  /** Sends a request; `transfer` lists the buffers that are handed over. Rejects with ONNX Runtime's message. */
+  request(request: Request, transfer: readonly TransferListItem[] = []): Promise<Result> {
+    if (this.#ended) return Promise.reject(this.#ended);
+    return new Promise((resolve, reject) => {
+      const message: RequestMessage = { id: this.#nextId++, request };
+      this.#worker.postMessage(message, transfer);
+      this.#pending.set(message.id, { resolve, reject });
+      this.#worker.ref();
+    });
+  }
+
+  /** Frees every session and ends the thread. */
+  async close(): Promise<void> {
+    if (this.#ended) return;
+    const exited = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
+    await this.request({ kind: 'close' });
+    this.#ended ??= new Error('the engine was disposed of');
+    this.#worker.ref();
+    await exited;
+  }
+
+  #end(reason: Error): void {
+    this.#ended ??= reason;
+    for (const { reject } of this.#pending.values()) reject(this.#ended);
+    this.#pending.clear();
+  }
+}
+
+/** Node 20 cannot run TypeScript in a worker: from the sources (tests), the built worker is taken. */
+function workerUrl(): URL {
+  if (!import.meta.url.endsWith('.ts')) return new URL('./worker.js', import.meta.url);
+  const built = new URL('../../../dist/engines/onnxruntime-node/worker.js', import.meta.url);
+  if (!existsSync(built)) {
+    throw new InputError(
+      `${fileURLToPath(built)} is not there: run "npm run build" once before using the sources directly`,
+    );
+  }
+  return built;
+}

@@ -1,0 +1,141 @@
+/** The thread in which ONNX Runtime lives: its `run` blocks the thread that calls it, so it gets one of its own. */
+import { open } from 'node:fs/promises';
+import { parentPort } from 'node:worker_threads';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { DType, TypedArray } from '../../graph/dtype.ts';
+import type {
+  ExternalValue,
+  ReplyMessage,
+  Request,
+  RequestMessage,
+  Result,
+  SessionSettings,
+  WireTensor,
+} from './messages.ts';
+
+const port = parentPort;
+if (!port)
+  throw new Error('this module is the worker thread of the onnxruntime-node engine; use createNodeEngine');
+
+const sessions = new Map<number, InferenceSession>();
+
+// One request after the other, in the order in which they came.
+let previous: Promise<void> = Promise.resolve();
+port.on('message', (message: RequestMessage) => {
+  previous = previous.then(() => answer(message));
+});
+
+async function answer({ id, request }: RequestMessage): Promise<void> {
+  let reply: ReplyMessage;
+  try {
+    reply = { id, ok: true, result: await handle(request) };
+  } catch (error) {
+    reply = { id, ok: false, message: error instanceof Error ? error.message : String(error) };
+  }
+  const transfer = reply.ok && reply.result.kind === 'ran' ? buffers(reply.result) : [];
+  port!.postMessage(reply, transfer);
+  if (request.kind === 'close') port!.close();
+}
+
+async function handle(request: Request): Promise<Result> {
+  switch (request.kind) {
+    case 'compile':
+      sessions.set(request.session, await createSession(request.model, request.external, request.settings));
+      return { kind: 'done' };
+    case 'run':
+      return run(sessionOf(request.session), request.inputs);
+    case 'release':
+      await release(sessionOf(request.session));
+      sessions.delete(request.session);
+      return { kind: 'done' };
+    case 'close':
+      for (const session of sessions.values()) await release(session);
+      sessions.clear();
+      return { kind: 'done' };
+  }
+}
+
+function sessionOf(id: number): InferenceSession {
+  const session = sessions.get(id);
+  if (!session) throw new Error('the executable was disposed of');
+  return session;
+}
+
+async function createSession(
+  model: Uint8Array,
+  external: readonly ExternalValue[],
+  settings: SessionSettings,
+): Promise<InferenceSession> {
+  const externalData = await Promise.all(
+    external.map(async (value) => ({
+      path: value.location,
+      data: 'bytes' in value ? value.bytes : await readRange(value),
+    })),
+  );
+  return InferenceSession.create(model, {
+    executionProviders: settings.executionProviders,
+    intraOpNumThreads: settings.threads,
+    graphOptimizationLevel: settings.optimization,
+    enableProfiling: settings.profilePrefix !== undefined,
+    profileFilePrefix: settings.profilePrefix,
+    externalData,
+    extra: { session: { intra_op: { allow_spinning: settings.allowSpinning ? '1' : '0' } } },
+  });
+}
+
+async function readRange({
+  path,
+  offset,
+  length,
+}: Extract<ExternalValue, { path: string }>): Promise<Uint8Array> {
+  const file = await open(path, 'r');
+  try {
+    const bytes = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const { bytesRead } = await file.read(bytes, done, Math.min(length - done, 2 ** 30), offset + done);
+      if (bytesRead === 0)
+        throw new Error(`${path} ends ${length - done} bytes before the end of a weight: it is cut off`);
+      done += bytesRead;
+    }
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}
+
+async function run(session: InferenceSession, inputs: readonly WireTensor[]): Promise<Result> {
+  const feeds: Record<string, Tensor> = {};
+  for (const { name, dtype, shape, data } of inputs) feeds[name] = toOrt(dtype, shape, data);
+  const fetched = await session.run(feeds);
+  const outputs = session.outputNames.map((name) => fromOrt(name, fetched[name]!));
+  return { kind: 'ran', outputs, inputs };
+}
+
+async function release(session: InferenceSession): Promise<void> {
+  session.endProfiling();
+  await session.release();
+}
+
+function toOrt(dtype: DType, shape: readonly number[], data: TypedArray): Tensor {
+  if (dtype === 'bfloat16')
+    throw new Error('onnxruntime-node passes no bfloat16 tensors; cast to float32 or float16');
+  return new Tensor(dtype, data as Exclude<TypedArray, Int8Array>, shape);
+}
+
+function fromOrt(name: string, { type, dims, data }: Tensor): WireTensor {
+  if (!ArrayBuffer.isView(data))
+    throw new Error(`the output ${name} is of the type ${type}, which holds no numbers`);
+  // Newer versions of Node have a Float16Array; on the host a float16 is its 16-bit pattern everywhere.
+  const bits =
+    type === 'float16'
+      ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)
+      : (data as TypedArray);
+  return { name, dtype: type as DType, shape: dims, data: bits };
+}
+
+function buffers({ outputs, inputs }: Extract<Result, { kind: 'ran' }>): ArrayBuffer[] {
+  const all = new Set<ArrayBuffer>();
+  for (const { data } of [...outputs, ...inputs])
+    if (data.buffer instanceof ArrayBuffer) all.add(data.buffer);
+  return [...all];
+}
