@@ -1,4 +1,4 @@
-/** Sums and means over axes. */
+/** Sums, means and maxima over axes. */
 import { elementCount, normalizeAxis, type Shape } from '../shape.ts';
 import { int64s, operation, rule, type Tensor } from '../tensor.ts';
 import { multiply } from './arithmetic.ts';
@@ -18,12 +18,17 @@ export function reduceMean(x: Tensor, axes?: readonly number[], keepDims = false
   });
 }
 
+/** Largest element over `axes` (all of them if not given). Has no gradient. */
+export function reduceMax(x: Tensor, axes?: readonly number[], keepDims = false): Tensor {
+  return reduce('ReduceMax', x, axes, keepDims);
+}
+
 function reduce(
   type: string,
   x: Tensor,
   axes: readonly number[] | undefined,
   keepDims: boolean,
-  gradient: (g: Tensor, kept: Shape) => Tensor,
+  gradient?: (g: Tensor, kept: Shape) => Tensor,
 ): Tensor {
   const reduced = axes ? axes.map((axis) => normalizeAxis(type, axis, x.shape.length)) : [...x.shape.keys()];
   if (reduced.length === 0) return x;
@@ -31,6 +36,6 @@ function reduce(
   const shape = keepDims ? kept : x.shape.filter((_, axis) => !reduced.includes(axis));
   return operation(type, [x, int64s(reduced)], shape, x.dtype, {
     attributes: { keepdims: { int: keepDims ? 1 : 0 } },
-    gradient: rule((g) => [gradient(g, kept)]),
+    ...(gradient && { gradient: rule((g) => [gradient(g, kept)]) }),
   });
 }
