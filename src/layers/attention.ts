@@ -1,0 +1,36 @@
+/** Multi-head attention as diffusers' `Attention` module has it. */
+import * as ops from '../graph/operators/index.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { linear } from './linear.ts';
+import type { Params } from './params.ts';
+
+export interface AttentionOptions {
+  readonly heads: number;
+  /** Whether the projections to query, key and value have a bias; that of the output always does. */
+  readonly bias?: boolean;
+}
+
+/**
+ * softmax(q·kᵀ/√d)·v per head, q from `x`, k and v from `context`, then the output projection.
+ * x: [B, L, C], context: [B, S, D] → [B, L, C]. Self-attention is `attention(p, x, x, …)`.
+ */
+export function attention(p: Params, x: Tensor, context: Tensor, options: AttentionOptions): Tensor {
+  const { heads, bias = false } = options;
+  const channels = x.shape.at(-1)!;
+  const q = linear(p.in('to_q'), x, channels, { bias });
+  const k = linear(p.in('to_k'), context, channels, { bias });
+  const v = linear(p.in('to_v'), context, channels, { bias });
+  return linear(p.in('to_out.0'), ops.attention(q, k, v, { heads }), channels);
+}
+
+/** [B, C, H, W] → [B, H·W, C]: pixels become the positions of a sequence. */
+export function toSequence(x: Tensor): Tensor {
+  const [batch, channels, height, width] = x.shape as [number, number, number, number];
+  return ops.reshape(ops.transpose(x, [0, 2, 3, 1]), [batch, height * width, channels]);
+}
+
+/** [B, H·W, C] → [B, C, H, W], the inverse of `toSequence`. */
+export function toFeatureMap(x: Tensor, height: number, width: number): Tensor {
+  const [batch, , channels] = x.shape as [number, number, number];
+  return ops.transpose(ops.reshape(x, [batch, height, width, channels]), [0, 3, 1, 2]);
+}

@@ -1,0 +1,48 @@
+/** Affine maps over the last axis, and affine maps of feature maps: PyTorch's Linear and Conv2d. */
+import * as ops from '../graph/operators/index.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { fanInInitializer, type Initializer } from './initializers.ts';
+import type { Params } from './params.ts';
+
+export interface LinearOptions {
+  readonly bias?: boolean;
+  /** How the weight starts; PyTorch's default, U(±1/√in), if not given. */
+  readonly initializer?: Initializer;
+  /** How the bias starts; PyTorch's default, U(±1/√in), if not given. */
+  readonly biasInitializer?: Initializer;
+}
+
+/** x·Wᵀ + b over the last axis. x: [..., in] → [..., out]; weight [out, in], bias [out]. */
+export function linear(p: Params, x: Tensor, out: number, options: LinearOptions = {}): Tensor {
+  const leading = x.shape.slice(0, -1);
+  const features = x.shape.at(-1)!;
+  const standard = fanInInitializer(features);
+  const weight = p.weight('weight', [out, features], options.initializer ?? standard);
+  const bias =
+    (options.bias ?? true) ? p.weight('bias', [out], options.biasInitializer ?? standard) : undefined;
+  const rows = leading.reduce((product, size) => product * size, 1);
+  const flat = leading.length === 1 ? x : ops.reshape(x, [rows, features]);
+  const y = ops.gemm(flat, weight, bias, { transposeB: true });
+  return leading.length === 1 ? y : ops.reshape(y, [...leading, out]);
+}
+
+export interface Conv2dOptions {
+  readonly kernel?: number;
+  readonly stride?: number;
+  /** On all four sides, or [top, left, bottom, right]; by default what keeps the size at stride 1. */
+  readonly padding?: number | readonly [number, number, number, number];
+  readonly bias?: boolean;
+}
+
+/** x: [B, C, H, W] → [B, out, H', W']; weight [out, C, kernel, kernel], bias [out]. */
+export function conv2d(p: Params, x: Tensor, out: number, options: Conv2dOptions = {}): Tensor {
+  const { kernel = 3, stride = 1, padding = (kernel - 1) >> 1, bias = true } = options;
+  const channels = x.shape[1]!;
+  const initializer = fanInInitializer(channels * kernel * kernel);
+  return ops.conv2d(
+    x,
+    p.weight('weight', [out, channels, kernel, kernel], initializer),
+    bias ? p.weight('bias', [out], initializer) : undefined,
+    { stride, padding },
+  );
+}

@@ -1,0 +1,162 @@
+/**
+ * The denoising UNet of Stable Diffusion 1, 2, XL and of the consistency models distilled from them:
+ * diffusers' `UNet2DConditionModel` (Rombach et al. 2022; guidance embedding: Luo et al. 2023, section 4.1).
+ */
+import { UsageError } from '../errors.ts';
+import * as ops from '../graph/operators/index.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import { activation } from '../layers/activations.ts';
+import { sinusoid, timestepEmbedding } from '../layers/embeddings.ts';
+import { conv2d } from '../layers/linear.ts';
+import { groupNorm } from '../layers/normalization.ts';
+import type { Params } from '../layers/params.ts';
+import { downsample, resnetBlock, upsample } from '../layers/resnet-block.ts';
+import { transformer2D } from '../layers/transformer-2d.ts';
+import type { UNet2DConditionConfig } from './unet-2d-condition-config.ts';
+
+export interface UNet2DConditionInputs {
+  /** Noisy latents, [B, in_channels, H, W]; for inpainting with mask and masked image as further channels. */
+  readonly sample: Tensor;
+  /** [B] float32, 0 to 999. */
+  readonly timestep: Tensor;
+  /** States of the text encoder, [B, L, cross_attention_dim]. */
+  readonly encoderHiddenStates: Tensor;
+  /** Guidance embedding, [B, time_cond_proj_dim]; diffusers allows leaving it out. */
+  readonly timestepCond?: Tensor | undefined;
+  /** SDXL's further conditions. */
+  readonly addedCond?: AddedCond | undefined;
+}
+
+export interface AddedCond {
+  /** Pooled prompt, [B, P]. */
+  readonly textEmbeds: Tensor;
+  /** Original size, crop corner and target size, [B, 6] float32. */
+  readonly timeIds: Tensor;
+}
+
+/** What the network predicts (noise, velocity or clean latents, as it was trained), [B, out_channels, H, W]. */
+export function unet2DCondition(
+  config: UNet2DConditionConfig,
+  p: Params,
+  inputs: UNet2DConditionInputs,
+): Tensor {
+  const channels = config.block_out_channels;
+  const levels = channels.length;
+  const temb = conditioning(config, p, inputs);
+  const block: Block = { config, temb, context: inputs.encoderHiddenStates };
+
+  const sample = config.center_input_sample ? ops.subtract(ops.multiply(inputs.sample, 2), 1) : inputs.sample;
+  let h = conv2d(p.in('conv_in'), sample, channels[0]!, { kernel: config.conv_in_kernel });
+
+  const skips = [h];
+  for (let level = 0; level < levels; level++) {
+    const scope = p.in('down_blocks').in(level);
+    const attends = config.down_block_types[level] === 'CrossAttnDownBlock2D';
+    for (let i = 0; i < config.layers_per_block; i++) {
+      h = resnet(block, scope.in('resnets').in(i), h, channels[level]!);
+      if (attends) h = transformer(block, scope.in('attentions').in(i), h, level);
+      skips.push(h);
+    }
+    if (level < levels - 1) {
+      h = downsample(scope.in('downsamplers.0'), h, config.downsample_padding);
+      skips.push(h);
+    }
+  }
+
+  if (config.mid_block_type !== null) {
+    const scope = p.in('mid_block');
+    h = resnet(block, scope.in('resnets.0'), h, channels[levels - 1]!);
+    if (config.mid_block_type === 'UNetMidBlock2DCrossAttn') {
+      h = transformer(block, scope.in('attentions.0'), h, levels - 1);
+      h = resnet(block, scope.in('resnets.1'), h, channels[levels - 1]!);
+    }
+  }
+
+  for (let up = 0; up < levels; up++) {
+    const level = levels - 1 - up;
+    const scope = p.in('up_blocks').in(up);
+    const attends = config.up_block_types[up] === 'CrossAttnUpBlock2D';
+    for (let i = 0; i <= config.layers_per_block; i++) {
+      const joined = ops.concat([h, skips.pop()!], 1);
+      h = resnet(block, scope.in('resnets').in(i), joined, channels[level]!);
+      if (attends) h = transformer(block, scope.in('attentions').in(i), h, level);
+    }
+    if (level > 0) {
+      // To the size of the next skip connection: twice the size, or one less where halving rounded up.
+      const [, , height, width] = skips.at(-1)!.shape as [number, number, number, number];
+      h = upsample(scope.in('upsamplers.0'), h, height, width);
+    }
+  }
+
+  h = groupNorm(p.in('conv_norm_out'), h, config.norm_num_groups, config.norm_eps);
+  h = activation(config.act_fn, h);
+  return conv2d(p.in('conv_out'), h, config.out_channels, { kernel: config.conv_out_kernel });
+}
+
+/** What all blocks of one forward pass share. */
+interface Block {
+  readonly config: UNet2DConditionConfig;
+  readonly temb: Tensor;
+  readonly context: Tensor;
+}
+
+function resnet({ config, temb }: Block, p: Params, x: Tensor, channels: number): Tensor {
+  return resnetBlock(p, x, temb, channels, {
+    groups: config.norm_num_groups,
+    epsilon: config.norm_eps,
+    activation: config.act_fn,
+  });
+}
+
+function transformer({ config, context }: Block, p: Params, x: Tensor, level: number): Tensor {
+  return transformer2D(p, x, context, {
+    heads: config.attention_head_dim[level]!,
+    layers: config.transformer_layers_per_block[level]!,
+    groups: config.norm_num_groups,
+    linearProjection: config.use_linear_projection,
+  });
+}
+
+/** The embedding of the timestep, the guidance scale and SDXL's sizes that every residual block sees, [B, E]. */
+function conditioning(config: UNet2DConditionConfig, p: Params, inputs: UNet2DConditionInputs): Tensor {
+  const { timestep, timestepCond, addedCond } = inputs;
+  const waves = { flipSinToCos: config.flip_sin_to_cos, frequencyShift: config.freq_shift };
+  const channels = config.time_embedding_dim ?? 4 * config.block_out_channels[0]!;
+
+  const width = timestepCond?.shape[1];
+  if (timestepCond && width !== config.time_cond_proj_dim) {
+    throw new UsageError(
+      config.time_cond_proj_dim === null
+        ? 'this UNet takes no guidance embedding: its config has no time_cond_proj_dim; leave timestepCond out'
+        : `timestepCond is ${width} wide; time_cond_proj_dim in this UNet's config is ${config.time_cond_proj_dim}`,
+    );
+  }
+  const time = timestepEmbedding(
+    p.in('time_embedding'),
+    sinusoid(timestep, config.block_out_channels[0]!, waves),
+    channels,
+    { activation: config.act_fn, condition: timestepCond },
+  );
+  if (config.addition_embed_type === null) return time;
+
+  if (!addedCond) {
+    throw new UsageError(
+      'this UNet (addition_embed_type "text_time") needs addedCond: textEmbeds and timeIds',
+    );
+  }
+  const { textEmbeds, timeIds } = addedCond;
+  const [batch, count] = timeIds.shape as [number, number];
+  const dim = config.addition_time_embed_dim!;
+  const sizes = sinusoid(ops.reshape(timeIds, [batch * count]), dim, waves);
+  const added = ops.concat([textEmbeds, ops.reshape(sizes, [batch, count * dim])], 1);
+  if (added.shape[1] !== config.projection_class_embeddings_input_dim) {
+    throw new UsageError(
+      `textEmbeds [${textEmbeds.shape}] and timeIds [${timeIds.shape}] give ${added.shape[1]} features; ` +
+        `projection_class_embeddings_input_dim in this UNet's config is ${config.projection_class_embeddings_input_dim}`,
+    );
+  }
+  return ops.add(
+    time,
+    timestepEmbedding(p.in('add_embedding'), added, channels, { activation: config.act_fn }),
+  );
+}
