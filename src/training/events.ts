@@ -1,0 +1,21 @@
+/** What a training run tells whoever watches it: typed events, drawn by somebody else. */
+import type { MetricsRecord } from './metrics.ts';
+
+export type TrainingEvent =
+  | { readonly type: 'phase'; readonly message: string; readonly done?: number; readonly total?: number }
+  | { readonly type: 'start'; readonly step: number; readonly steps: number; readonly resumed: boolean }
+  | {
+      readonly type: 'step';
+      readonly step: number;
+      readonly steps: number;
+      readonly loss: number;
+      readonly learningRate: number;
+      readonly imagesPerSecond: number;
+      readonly secondsLeft: number;
+    }
+  | { readonly type: 'metrics'; readonly record: MetricsRecord }
+  | { readonly type: 'checkpoint'; readonly step: number; readonly directory: string }
+  | { readonly type: 'samples'; readonly step: number }
+  | { readonly type: 'end'; readonly step: number; readonly completed: boolean };
+
+export type OnProgress = (event: TrainingEvent) => void;
