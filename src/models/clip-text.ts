@@ -152,8 +152,7 @@ function rowAtEndOfText(config: CLIPTextConfig, states: Tensor, inputIds: Tensor
     ),
   );
   const score = ops.add(ops.multiply(candidate, length + 1), fromEnd);
-  // exp(−128) is zero in float32, so the softmax of integers times 128 is exactly one-hot.
-  const selected = ops.softmax(ops.multiply(score, 128));
+  const selected = ops.where(ops.greater(ops.reduceMax(score, [1], true), score), 0, 1);
   return ops.reshape(ops.matmul(ops.reshape(selected, [batch, 1, length]), states), [
     batch,
     config.hidden_size,
