@@ -1,11 +1,11 @@
 /** Writes a program as an ONNX model: the file format every ONNX Runtime, in Node or in a browser, can load. */
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { InputError } from '../../errors.ts';
-import type { Storage, Weight, Weights } from '../../weights/weights.ts';
+import { checkWeight } from '../../weights/check-weight.ts';
+import type { Storage, Weights } from '../../weights/weights.ts';
 import type { DType } from '../dtype.ts';
 import type { HostTensor } from '../host-tensor.ts';
 import type { Program } from '../program.ts';
-import { formatShape, type Shape, sameShape } from '../shape.ts';
+import type { Shape } from '../shape.ts';
 import type { Attribute, OperationNode, Tensor } from '../tensor.ts';
 import {
   AttributeProto_AttributeType,
@@ -27,6 +27,12 @@ const OPSETS = [
 
 /** Values up to this many bytes are written into the model itself, so that shapes and axes are known while it is optimised. */
 const INLINE_BYTES = 1024;
+
+/**
+ * Operators whose outputs are left out when nothing reads them: ONNX Runtime fuses a layer normalisation with its
+ * neighbours only when nobody asks for its statistics.
+ */
+const OPTIONAL_OUTPUTS: ReadonlySet<string> = new Set(['LayerNormalization']);
 
 export interface OnnxModel {
   /** A serialised ModelProto. */
@@ -105,9 +111,12 @@ export function serialize(program: Program, options: SerializeOptions = {}): Onn
     addInitializer(name, tensor.dtype, tensor.shape, { kind: 'bytes', bytes: bytesOf(tensor.node.value) });
   });
 
+  const read = new Set<Tensor | undefined>(program.outputs.values());
+  for (const operation of program.operations) for (const tensor of operation.inputs) read.add(tensor);
   program.operations.forEach((operation, i) => {
     const name = names.unique(`op_${i}_${operation.type}`);
     for (const tensor of operation.outputs) {
+      if (OPTIONAL_OUTPUTS.has(operation.type) && !read.has(tensor)) continue;
       const suffix = operation.outputs.length > 1 ? `_${tensor.index}` : '';
       if (!valueNames.has(tensor)) valueNames.set(tensor, names.unique(`${name}${suffix}_output`));
     }
@@ -153,11 +162,6 @@ const dataTypes: Record<DType, TensorProto_DataType> = {
   bool: TensorProto_DataType.BOOL,
 };
 
-/** ONNX's number for an element type, as `Cast` takes it. */
-export function onnxDataType(dtype: DType): number {
-  return dataTypes[dtype];
-}
-
 function nodeProto(
   operation: OperationNode,
   name: string,
@@ -172,9 +176,9 @@ function nodeProto(
     opType: operation.type,
     domain: operation.domain,
     name,
-    // ONNX's sign for an optional input that is not given is an empty name.
+    // ONNX's sign for an optional value that is not there is an empty name.
     input: operation.inputs.map((tensor) => (tensor ? nameOf(tensor) : '')),
-    output: operation.outputs.map(nameOf),
+    output: operation.outputs.map((tensor) => valueNames.get(tensor) ?? ''),
     attribute: Object.entries(operation.attributes).map(([key, value]) => attributeProto(key, value)),
   };
 }
@@ -225,22 +229,6 @@ function storageLength(storage: Storage): number {
 
 function bytesOf({ data }: HostTensor): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-}
-
-const floating: ReadonlySet<DType> = new Set<DType>(['float32', 'float64', 'float16', 'bfloat16']);
-
-function checkWeight(name: string, tensor: Tensor, weight: Weight): void {
-  if (!sameShape(tensor.shape, weight.shape)) {
-    throw new InputError(
-      `the weight ${name} has the shape ${formatShape(weight.shape)}, but the model expects ${formatShape(tensor.shape)}; ` +
-        'the weights and the configuration belong to different models',
-    );
-  }
-  if (weight.dtype !== tensor.dtype && !(floating.has(weight.dtype) && floating.has(tensor.dtype))) {
-    throw new InputError(
-      `the weight ${name} is stored as ${weight.dtype}, but the model expects ${tensor.dtype}`,
-    );
-  }
 }
 
 /** Hands out names, each once. */
