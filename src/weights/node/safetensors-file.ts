@@ -1,0 +1,114 @@
+/** Safetensors files on disk: headers by ranged reads, tensors when they are wanted, writing tensor by tensor. */
+import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
+import { InputError } from '../../errors.ts';
+import { viewAs } from '../../graph/dtype.ts';
+import type { HostTensor } from '../../graph/host-tensor.ts';
+import { bytesOf, LENGTH_BYTES, parseHeader, planSafetensors, readHeaderLength } from '../safetensors.ts';
+import type { Weight, Weights } from '../weights.ts';
+import { writeFileAtomically } from './atomic-write.ts';
+
+/** Node refuses to read 2 GiB at once. */
+const MAX_CHUNK = 2 ** 30;
+
+export interface OpenedSafetensors {
+  /** Ranges of the file; nothing but the header has been read. */
+  readonly weights: Weights;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** Reads the header of `path`. Throws InputError when the file is missing, cut off or not valid. */
+export async function openSafetensors(path: string): Promise<OpenedSafetensors> {
+  return withFile(path, async (file, size) => {
+    const start = await readRange(file, 0, Math.min(LENGTH_BYTES, size), path);
+    const headerLength = readHeaderLength(start, size, path);
+    const header = await readRange(file, LENGTH_BYTES, headerLength, path);
+    const { entries, metadata } = parseHeader(header, size, path);
+    // ONNX Runtime refuses external data behind symbolic links, which is how hub caches store their files.
+    const target = await realpath(path);
+    const weights = new Map<string, Weight>();
+    for (const [name, { dtype, shape, offset, length }] of entries) {
+      weights.set(name, { dtype, shape, storage: { kind: 'file', path: target, offset, length } });
+    }
+    return { weights, metadata };
+  });
+}
+
+/** Reads the weights called `names` (all by default) into memory, in their stored types. */
+export async function loadTensors(
+  weights: Weights,
+  names: Iterable<string> = weights.keys(),
+): Promise<Map<string, HostTensor>> {
+  const tensors = new Map<string, HostTensor>();
+  const byFile = new Map<string, string[]>();
+  for (const name of names) {
+    const weight = weights.get(name);
+    if (!weight) throw new InputError(`there is no weight called "${name}"`);
+    const { dtype, shape, storage } = weight;
+    if (storage.kind === 'bytes') {
+      tensors.set(name, { dtype, shape, data: viewAs(dtype, storage.bytes) });
+    } else {
+      byFile.set(storage.path, [...(byFile.get(storage.path) ?? []), name]);
+    }
+  }
+  for (const [path, wanted] of byFile) {
+    await withFile(path, async (file) => {
+      for (const name of wanted) {
+        const { dtype, shape, storage } = weights.get(name)!;
+        if (storage.kind !== 'file') continue;
+        const bytes = await readRange(file, storage.offset, storage.length, path);
+        tensors.set(name, { dtype, shape, data: viewAs(dtype, bytes) });
+      }
+    });
+  }
+  return tensors;
+}
+
+/** Writes a safetensors file atomically. Throws InputError when the place cannot be written or is full. */
+export async function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, HostTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const { head, names } = planSafetensors(tensors, metadata);
+  await writeFileAtomically(path, [head, ...names.map((name) => bytesOf(tensors.get(name)!))]);
+}
+
+async function withFile<T>(path: string, use: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
+  let file: FileHandle | undefined;
+  try {
+    // Before opening, because opening a pipe would wait for a writer.
+    const { size } = await stat(path).then((stats) => {
+      if (!stats.isFile()) throw new InputError(`${path} is not a file`);
+      return stats;
+    });
+    file = await open(path, 'r');
+    return await use(file, size);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR')
+      throw new InputError(`there is no file ${path}`, { cause: error });
+    if (code === 'EACCES')
+      throw new InputError(`${path} may not be read; check its permissions`, { cause: error });
+    throw error;
+  } finally {
+    await file?.close();
+  }
+}
+
+async function readRange(
+  file: FileHandle,
+  offset: number,
+  length: number,
+  path: string,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await file.read(bytes, done, Math.min(length - done, MAX_CHUNK), offset + done);
+    if (bytesRead === 0)
+      throw new InputError(
+        `${path} became shorter while it was read: it ends before byte ${offset + length}`,
+      );
+    done += bytesRead;
+  }
+  return bytes;
+}
