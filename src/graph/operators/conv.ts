@@ -99,7 +99,7 @@ function flipped(weight: Tensor): Tensor {
   const count = kernelH * kernelW;
   if (count === 1) return weight;
   const taps = split(reshape(weight, [a, b, count]), new Array<number>(count).fill(1), 2);
-  return reshape(concat(taps.reverse(), 2), weight.shape);
+  return reshape(concat(taps.toReversed(), 2), weight.shape);
 }
 
 /** The correlation of x with g: a Conv in which batch and channels have changed places. */
