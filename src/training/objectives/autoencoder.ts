@@ -11,6 +11,7 @@ import {
 } from '../../graph/operators/index.ts';
 import { elementCount } from '../../graph/shape.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import { diagonalGaussian, klDivergence, reparametrize } from '../../models/diagonal-gaussian.ts';
 import type { Objective } from '../objective.ts';
 
 /** The parts of the loss and their weights. */
@@ -25,16 +26,9 @@ export interface AutoencoderLossWeights {
   readonly klReduction: 'element' | 'image';
 }
 
-/** Mean and standard deviation of a Gaussian per latent element, each [B, C, h, w]. */
-export interface Posterior {
-  readonly mean: Tensor;
-  readonly logVariance: Tensor;
-  readonly standardDeviation: Tensor;
-}
-
 export interface Autoencoder {
-  /** [B, 3, H, W] in −1 to 1 → the posterior over latents, [B, C, h, w]. */
-  encode(pixels: Tensor): Posterior;
+  /** [B, 3, H, W] in −1 to 1 → moments of the posterior over latents, [B, 2·C, h, w]. */
+  encode(pixels: Tensor): Tensor;
   /** [B, C, h, w] → [B, 3, H, W]. */
   decode(latents: Tensor): Tensor;
 }
@@ -49,13 +43,14 @@ export function autoencoderLoss(
   noise: Tensor,
   weights: AutoencoderLossWeights,
 ): Objective {
-  const posterior = autoencoder.encode(pixels);
-  const latents = add(posterior.mean, multiply(posterior.standardDeviation, noise));
-  const reconstruction = autoencoder.decode(latents);
-  const kl = divergenceFromNormal(posterior);
-  const { l1, mse, loss: error } = reconstructionError(reconstruction, pixels, weights);
+  const posterior = diagonalGaussian(autoencoder.encode(pixels));
   const elements = elementCount(posterior.mean.shape.slice(1));
-  const loss = add(error, multiply(kl, weights.kl * (weights.klReduction === 'image' ? elements : 1)));
+  const latents = reparametrize(posterior, noise);
+  const reconstruction = autoencoder.decode(latents);
+  const divergence = reduceMean(klDivergence(posterior));
+  const kl = weights.klReduction === 'image' ? divergence : multiply(divergence, 1 / elements);
+  const { l1, mse, loss: error } = reconstructionError(reconstruction, pixels, weights);
+  const loss = add(error, multiply(kl, weights.kl));
   return { loss, parts: { l1, mse, kl }, intermediates: { latents, reconstruction } };
 }
 
@@ -70,7 +65,7 @@ export function decoderLoss(
   noiseScale: number,
   weights: Pick<AutoencoderLossWeights, 'l1' | 'mse' | 'gradient'>,
 ): Objective {
-  const mean = stopGradient(autoencoder.encode(pixels).mean);
+  const mean = stopGradient(diagonalGaussian(autoencoder.encode(pixels)).mean);
   const reconstruction = autoencoder.decode(add(mean, multiply(noise, noiseScale)));
   const { l1, mse, loss } = reconstructionError(reconstruction, pixels, weights);
   return { loss, parts: { l1, mse }, intermediates: { reconstruction } };
@@ -97,10 +92,4 @@ function reconstructionError(
 function differences(x: Tensor, axis: number): Tensor {
   const size = x.shape[axis]!;
   return subtract(slice(x, axis, 1, size), slice(x, axis, 0, size - 1));
-}
-
-/** ½ (μ² + σ² − 1 − ln σ²), mean over all elements of the batch. */
-function divergenceFromNormal({ mean, logVariance, standardDeviation }: Posterior): Tensor {
-  const variance = square(standardDeviation);
-  return multiply(reduceMean(subtract(add(square(mean), variance), add(logVariance, 1))), 0.5);
 }

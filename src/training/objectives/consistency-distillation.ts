@@ -28,7 +28,7 @@ import type { Denoiser, PredictionType } from './diffusion.ts';
 
 /** A point of the skipping grid for each sample: the timestep and what the schedule holds there. */
 export interface GridPoint {
-  /** int64 [B]. */
+  /** float32 [B]. */
   readonly timesteps: Tensor;
   /** √ᾱ and √(1 − ᾱ), [B, 1, 1, 1]. */
   readonly alpha: Tensor;

@@ -16,7 +16,7 @@ export interface DiffusionBatch {
   readonly latents: Tensor;
   /** Standard normal, [B, C, h, w]. */
   readonly noise: Tensor;
-  /** int64 [B]. */
+  /** float32 [B]. */
   readonly timesteps: Tensor;
   /** √ᾱ and √(1 − ᾱ) of each sample's timestep, [B, 1, 1, 1]. */
   readonly alpha: Tensor;
