@@ -23,11 +23,17 @@ function hazy(scene: Scene, color: Rgb, amount: number): Rgb {
   return blend(groundColor(scene, color), hazeColor(scene.attributes.sky), amount);
 }
 
-/** Fills everything below the ridge with a gradient that starts at its base. */
-function fillBelow(ctx: Canvas2D, ridge: Ridge, top: number, colors: readonly [Rgb, Rgb]): void {
+/** The ridge as points (x, y, x, y, …) from beyond the left edge to beyond the right one. */
+function outline(ridge: Ridge): number[] {
   const points: number[] = [];
-  for (let x = -2; x <= SIZE + 2; x += 2) points.push(x, ridge(x));
-  points.push(SIZE + 2, SIZE, -2, SIZE);
+  // Steps of 4 px stay within 0.1 px of the shortest wave.
+  for (let x = -4; x <= SIZE + 4; x += 4) points.push(x, ridge(x));
+  return points;
+}
+
+/** Fills everything below the ridge with a gradient from `top` to the lower edge. */
+function fillBelow(ctx: Canvas2D, ridge: Ridge, top: number, colors: readonly [Rgb, Rgb]): void {
+  const points = [...outline(ridge), SIZE + 4, SIZE, -4, SIZE];
   polygon(ctx, verticalGradient(ctx, top, SIZE, colors), points);
 }
 
@@ -96,9 +102,7 @@ function drawSea(ctx: Canvas2D, scene: Scene, random: Random): void {
   }
   const beach = [groundColor(scene, [240, 214, 152]), groundColor(scene, [214, 176, 110])] as const;
   fillBelow(ctx, near, horizon + 15, beach);
-  const foam: number[] = [];
-  for (let x = -2; x <= SIZE + 2; x += 2) foam.push(x, near(x));
-  line(ctx, css(groundColor(scene, [248, 252, 255]), 220), 1.1, foam);
+  line(ctx, css(groundColor(scene, [248, 252, 255]), 220), 1.1, outline(near));
 }
 
 /** Paints the terrain over the sky. */
