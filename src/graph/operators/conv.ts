@@ -1,6 +1,7 @@
 /** Convolution over images. */
 import { formatShape, ShapeError } from '../shape.ts';
 import { operation, rule, type Tensor } from '../tensor.ts';
+import { gemm } from './matmul.ts';
 import { reduceSum } from './reduce.ts';
 import { concat, pad, reshape, slice, split, transpose } from './shape.ts';
 
@@ -102,7 +103,7 @@ function flipped(weight: Tensor): Tensor {
   return reshape(concat(taps.toReversed(), 2), weight.shape);
 }
 
-/** The correlation of x with g: a Conv in which batch and channels have changed places. */
+/** The correlation of x with g, for each tap of the kernel. */
 function weightGradient(g: Tensor, weight: Tensor, x: Tensor, geometry: Geometry): Tensor {
   const { stride, padding, dilation, groups } = geometry;
   if (groups > 1) {
@@ -117,6 +118,10 @@ function weightGradient(g: Tensor, weight: Tensor, x: Tensor, geometry: Geometry
   }
   const [, , kernelH, kernelW] = weight.shape as [number, number, number, number];
   const [top, left, bottom, right] = padding;
+  if (stride === 1 && dilation === 1 && Math.max(top, bottom) < kernelH && Math.max(left, right) < kernelW) {
+    return weightGradientByProduct(g, weight, x, padding);
+  }
+  // A Conv in which batch and channels have changed places.
   const padded = pad(x, [
     [0, 0],
     [0, 0],
@@ -130,3 +135,39 @@ function weightGradient(g: Tensor, weight: Tensor, x: Tensor, geometry: Geometry
   // A stride that leaves a remainder gives rows and columns that no tap of the kernel reaches.
   return transpose(slice(slice(correlation, 2, 0, kernelH), 3, 0, kernelW), [1, 0, 2, 3]);
 }
+
+/**
+ * All taps in one matrix product, for stride 1. Tap (i, j) is Σ g[h − i + top, w] · x[h, w + j − left]: so kH copies
+ * of g shifted by rows against kW copies of x shifted by columns, [kH·O, N] · [kW·C, N]ᵀ with N = B·H·W', make
+ * every pair of shifts at once. Copies kH + kW times where unfolding x (im2col) would copy kH · kW times.
+ */
+function weightGradientByProduct(g: Tensor, weight: Tensor, x: Tensor, padding: Padding): Tensor {
+  const [out, channels, kernelH, kernelW] = weight.shape as [number, number, number, number];
+  const [batch, , height] = x.shape as [number, number, number, number];
+  const width = g.shape[3]!;
+  const [top, left, bottom, right] = padding;
+  const places = batch * height * width;
+  const columns = pad(transpose(x, [1, 0, 2, 3]), [
+    [0, 0],
+    [0, 0],
+    [0, 0],
+    [left, right],
+  ]);
+  const rows = pad(transpose(g, [1, 0, 2, 3]), [
+    [0, 0],
+    [0, 0],
+    [kernelH - 1 - top, kernelH - 1 - bottom],
+    [0, 0],
+  ]);
+  const shiftedX = range(kernelW).map((j) => slice(columns, 3, j, j + width));
+  const shiftedG = range(kernelH).map((i) => slice(rows, 2, kernelH - 1 - i, kernelH - 1 - i + height));
+  const product = gemm(
+    reshape(concat(shiftedG, 0), [kernelH * out, places]),
+    reshape(concat(shiftedX, 0), [kernelW * channels, places]),
+    undefined,
+    { transposeB: true },
+  );
+  return transpose(reshape(product, [kernelH, out, kernelW, channels]), [1, 3, 0, 2]);
+}
+
+const range = (count: number): number[] => [...new Array<number>(count).keys()];
