@@ -1,0 +1,102 @@
+/** One model of a diffusers directory: a folder with config.json and safetensors, whole or in shards. */
+import { readdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { InputError } from '../../errors.ts';
+import { withCurrentNames } from '../key-layouts.ts';
+import type { Weight, Weights } from '../weights.ts';
+import { type JsonObject, readJsonObject } from './json-file.ts';
+import { openSafetensors } from './safetensors-file.ts';
+
+export interface ModelFolder {
+  readonly path: string;
+  /** Of diffusers or transformers, e.g. `UNet2DConditionModel`. */
+  readonly className: string;
+  readonly config: JsonObject;
+  /** Ranges of the files, under current names. */
+  readonly weights: Weights;
+  /** The file, or the index of its shards, that the weights come from. */
+  readonly file: string;
+}
+
+export interface ModelFolderOptions {
+  /** `fp16` for `diffusion_pytorch_model.fp16.safetensors`. By default the plain files, else the only variant. */
+  readonly variant?: string;
+  /** Where config.json does not say it. */
+  readonly className?: string;
+}
+
+/** The name of the weights without its endings: diffusers' models, transformers' models. */
+const STEMS = 'diffusion_pytorch_model|model';
+const WHOLE = new RegExp(`^(?:${STEMS})(?:\\.([^.]+))?\\.safetensors$`);
+const INDEX = new RegExp(`^(?:${STEMS})\\.safetensors\\.index(?:\\.([^.]+))?\\.json$`);
+const SHARD = /-\d+-of-\d+\b/;
+const PICKLE = /\.(bin|ckpt|pt|pth)$/;
+
+/** Reads the config and the headers of the weights. Throws InputError when something is missing or damaged. */
+export async function openModelFolder(path: string, options: ModelFolderOptions = {}): Promise<ModelFolder> {
+  const config = await readJsonObject(join(path, 'config.json'));
+  const className = options.className ?? classNameOf(config, path);
+  const file = join(path, chooseFile(path, await readdir(path), options.variant));
+  const weights = file.endsWith('.json') ? await openShards(file) : (await openSafetensors(file)).weights;
+  return { path, className, config, weights: withCurrentNames(className, weights), file };
+}
+
+/** diffusers writes `_class_name`, transformers `architectures`. */
+function classNameOf(config: JsonObject, path: string): string {
+  const { _class_name: name, architectures } = config;
+  if (typeof name === 'string') return name;
+  if (Array.isArray(architectures) && typeof architectures[0] === 'string') return architectures[0];
+  throw new InputError(
+    `${join(path, 'config.json')} names no model: it has neither _class_name nor architectures`,
+  );
+}
+
+function chooseFile(path: string, names: readonly string[], variant: string | undefined): string {
+  // A folder may hold a model both whole and in shards; the whole one is looked for first.
+  const candidates = [WHOLE, INDEX].flatMap((pattern) =>
+    names.flatMap((name) => {
+      const match = pattern.exec(name);
+      return match && !SHARD.test(name) ? [{ name, variant: match[1] }] : [];
+    }),
+  );
+  const exact = candidates.find((candidate) => candidate.variant === variant);
+  if (exact) return exact.name;
+  const variants = [...new Set(candidates.map((candidate) => candidate.variant))];
+  if (variant === undefined && variants.length === 1) return candidates[0]!.name;
+  if (candidates.length > 0) {
+    throw new InputError(
+      `${path} has no weights ${variant === undefined ? 'without a variant' : `of variant "${variant}"`}; it has ${candidates.map(({ name }) => name).join(', ')}. Name one of these variants`,
+    );
+  }
+  const pickle = names.find((name) => PICKLE.test(name));
+  if (pickle !== undefined) {
+    throw new InputError(
+      `${join(path, pickle)} is a Python pickle, which can run any code when it is opened; only safetensors are read. Download the .safetensors files of this model, or convert it once with diffusers: pipeline.save_pretrained(folder, safe_serialization=True)`,
+    );
+  }
+  throw new InputError(
+    `${path} holds no weights: expected diffusion_pytorch_model.safetensors or model.safetensors`,
+  );
+}
+
+/** The weights of all shards that `index`, a `*.safetensors.index.json`, names. */
+async function openShards(index: string): Promise<Weights> {
+  const { weight_map: map } = await readJsonObject(index);
+  if (typeof map !== 'object' || map === null) throw new InputError(`${index} has no "weight_map"`);
+  const opened = new Map<string, Weights>();
+  const weights = new Map<string, Weight>();
+  for (const [name, shard] of Object.entries(map as Record<string, unknown>)) {
+    if (typeof shard !== 'string' || basename(shard) !== shard || !shard.endsWith('.safetensors')) {
+      throw new InputError(
+        `${index}: the shard of ${name} must be a safetensors file beside it, got ${JSON.stringify(shard)}`,
+      );
+    }
+    const path = join(index, '..', shard);
+    const inShard = opened.get(shard) ?? (await openSafetensors(path)).weights;
+    opened.set(shard, inShard);
+    const weight = inShard.get(name);
+    if (!weight) throw new InputError(`${path} lacks ${name}, which ${basename(index)} says it holds`);
+    weights.set(name, weight);
+  }
+  return weights;
+}

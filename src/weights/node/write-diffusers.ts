@@ -1,0 +1,110 @@
+/** Writing a diffusers directory, which diffusers and transformers load as their own. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { HostTensor } from '../../graph/host-tensor.ts';
+import { convertTensor, type StorageDType } from '../convert.ts';
+import { syncDirectory, writeDirectoryAtomically, writeDurably } from './atomic-write.ts';
+import type { DiffusersComponent } from './diffusers-directory.ts';
+import { formatJson, type JsonObject } from './json-file.ts';
+import { writeSafetensors } from './safetensors-file.ts';
+
+/** The version whose layout is written; some of diffusers' loaders look at it. */
+const DIFFUSERS_VERSION = '0.42.1';
+
+export interface ModelToWrite extends DiffusersComponent {
+  readonly config: JsonObject;
+  /** By current parameter name. */
+  readonly tensors: ReadonlyMap<string, HostTensor>;
+}
+
+export interface SchedulerToWrite extends DiffusersComponent {
+  readonly schedulerConfig: JsonObject;
+}
+
+export interface TokenizerToWrite extends DiffusersComponent {
+  /** Contents by file name, e.g. `vocab.json`. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+export type ComponentToWrite = ModelToWrite | SchedulerToWrite | TokenizerToWrite;
+
+export interface DiffusersDirectoryToWrite {
+  readonly pipelineClass: string;
+  /** By folder name; null for a part of the pipeline's class that is left out, such as the safety checker. */
+  readonly components: Readonly<Record<string, ComponentToWrite | null>>;
+  /** Further entries of model_index.json. */
+  readonly options?: JsonObject;
+}
+
+/**
+ * Writes `path` atomically, floating-point weights as `dtype` (default float32). An existing folder is replaced
+ * when `replace` is set; otherwise, and when the disk is full, it is an InputError and nothing changes.
+ */
+export async function writeDiffusersDirectory(
+  path: string,
+  contents: DiffusersDirectoryToWrite,
+  { dtype = 'float32', replace = false }: { dtype?: StorageDType; replace?: boolean } = {},
+): Promise<void> {
+  await writeDirectoryAtomically(
+    path,
+    async (partial) => {
+      const index: Record<string, unknown> = {
+        _class_name: contents.pipelineClass,
+        _diffusers_version: DIFFUSERS_VERSION,
+        ...contents.options,
+      };
+      for (const [name, component] of Object.entries(contents.components)) {
+        index[name] = component ? [component.library, component.className] : [null, null];
+        if (component) await writeComponent(join(partial, name), component, dtype);
+      }
+      await writeDurably(join(partial, 'model_index.json'), [formatJson(index)]);
+    },
+    { replace },
+  );
+}
+
+/** Writes the folder of one model atomically: config.json and its weights as `dtype`. */
+export async function writeModelFolder(
+  path: string,
+  model: ModelToWrite,
+  { dtype = 'float32', replace = false }: { dtype?: StorageDType; replace?: boolean } = {},
+): Promise<void> {
+  await writeDirectoryAtomically(path, (partial) => writeModel(partial, model, dtype), { replace });
+}
+
+async function writeComponent(
+  folder: string,
+  component: ComponentToWrite,
+  dtype: StorageDType,
+): Promise<void> {
+  await mkdir(folder);
+  if ('tensors' in component) {
+    await writeModel(folder, component, dtype);
+  } else if ('schedulerConfig' in component) {
+    const { className, schedulerConfig } = component;
+    await writeJson(folder, 'scheduler_config.json', { ...diffusersFields(className), ...schedulerConfig });
+  } else {
+    for (const [name, text] of Object.entries(component.files)) {
+      await writeDurably(join(folder, name), [new TextEncoder().encode(text)]);
+    }
+  }
+  await syncDirectory(folder);
+}
+
+async function writeModel(folder: string, model: ModelToWrite, dtype: StorageDType): Promise<void> {
+  const { library, className, config } = model;
+  const fields = library === 'diffusers' ? diffusersFields(className) : { architectures: [className] };
+  await writeJson(folder, 'config.json', { ...config, ...fields });
+  const tensors = new Map([...model.tensors].map(([name, tensor]) => [name, convertTensor(tensor, dtype)]));
+  const file = library === 'diffusers' ? 'diffusion_pytorch_model.safetensors' : 'model.safetensors';
+  // transformers refuses files whose metadata do not name the framework.
+  await writeSafetensors(join(folder, file), tensors, { format: 'pt' });
+}
+
+function diffusersFields(className: string): JsonObject {
+  return { _class_name: className, _diffusers_version: DIFFUSERS_VERSION };
+}
+
+async function writeJson(folder: string, name: string, value: JsonObject): Promise<void> {
+  await writeDurably(join(folder, name), [formatJson(value)]);
+}
