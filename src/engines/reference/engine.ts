@@ -86,6 +86,7 @@ function compile(
       for (const [input, tensor] of expected) {
         values.set(tensor, { ...fromHost(inputs[input]!), dtype: tensor.dtype });
       }
+      await Promise.resolve(); // the caller goes on first, as with every other engine
       for (const node of program.operations) interpret(name, node, values, keep);
       signal?.throwIfAborted();
       const outputs: Record<string, HostTensor> = {};
