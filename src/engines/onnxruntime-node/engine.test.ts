@@ -12,7 +12,7 @@ import {
 import type { Weights } from '../../weights/weights.ts';
 import { createNodeEngine } from './engine.ts';
 
-const engine = createNodeEngine({ threads: 1 });
+const engine = createNodeEngine();
 afterAll(() => engine.dispose());
 
 const floats = (...values: number[]) => hostTensor(Float32Array.from(values), [values.length]);

@@ -74,10 +74,12 @@ async function createSession(
   );
   return InferenceSession.create(model, {
     executionProviders: settings.executionProviders,
-    intraOpNumThreads: settings.threads,
+    // The binding takes a key that is undefined for a wrong value.
+    ...(settings.threads === undefined ? {} : { intraOpNumThreads: settings.threads }),
+    ...(settings.profilePrefix === undefined
+      ? {}
+      : { enableProfiling: true, profileFilePrefix: settings.profilePrefix }),
     graphOptimizationLevel: settings.optimization,
-    enableProfiling: settings.profilePrefix !== undefined,
-    profileFilePrefix: settings.profilePrefix,
     externalData,
     extra: { session: { intra_op: { allow_spinning: settings.allowSpinning ? '1' : '0' } } },
   });
