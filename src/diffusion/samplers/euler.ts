@@ -1,0 +1,104 @@
+/**
+ * Euler's method on the probability flow ODE in σ̃ = σ / α (Karras et al. 2022, algorithm 1), as diffusers'
+ * EulerDiscreteScheduler without churn. The sample is x / α; the network is given x.
+ */
+import { weightedSum } from '../elementwise.ts';
+import { type NoiseScheduleConfig, noiseSchedule, stableDiffusionSchedule } from '../noise-schedule.ts';
+import { type PredictionType, predictedOriginal } from '../prediction.ts';
+import type { Sampler } from './sampler.ts';
+import {
+  type FinalSigmaType,
+  finalSigma,
+  karrasSigmas,
+  sigmaAt,
+  sigmaTable,
+  timestepAt,
+  withFiniteSigmas,
+} from './sigmas.ts';
+import {
+  checkSteps,
+  leadingTimesteps,
+  linspaceDescending,
+  type TimestepSpacing,
+  trailingTimesteps,
+} from './timestep-spacing.ts';
+
+export interface EulerConfig extends NoiseScheduleConfig {
+  readonly prediction_type: PredictionType;
+  readonly timestep_spacing: TimestepSpacing;
+  readonly steps_offset: number;
+  readonly use_karras_sigmas: boolean;
+  /** Ends of Karras' levels; those of the spaced timesteps when null. */
+  readonly sigma_min: number | null;
+  readonly sigma_max: number | null;
+  readonly final_sigmas_type: FinalSigmaType;
+}
+
+export const eulerDefaults: EulerConfig = {
+  ...stableDiffusionSchedule,
+  beta_start: 0.0001,
+  beta_end: 0.02,
+  beta_schedule: 'linear',
+  prediction_type: 'epsilon',
+  timestep_spacing: 'linspace',
+  steps_offset: 0,
+  use_karras_sigmas: false,
+  sigma_min: null,
+  sigma_max: null,
+  final_sigmas_type: 'zero',
+};
+
+export interface EulerOptions {
+  readonly steps: number;
+}
+
+/** A sampler that also tells its noise levels: one per step and the one at which the last step ends. */
+export interface SigmaSampler extends Sampler {
+  readonly sigmas: Float32Array;
+}
+
+/** Throws UsageError for a number of steps that the schedule does not have. */
+export function eulerSampler(config: Partial<EulerConfig>, { steps }: EulerOptions): SigmaSampler {
+  const full = { ...eulerDefaults, ...config };
+  const { prediction_type, timestep_spacing, use_karras_sigmas } = full;
+  checkSteps(steps, full.num_train_timesteps);
+  const table = sigmaTable(withFiniteSigmas(noiseSchedule(full)));
+  const spaced = spacedTimesteps(full, steps);
+  const levels = spaced.map((t) => sigmaAt(table, t));
+  const chosen = use_karras_sigmas
+    ? karrasSigmas(full.sigma_min ?? levels.at(-1)!, full.sigma_max ?? levels[0]!, steps)
+    : levels;
+  const timesteps = use_karras_sigmas ? chosen.map((s) => Math.fround(timestepAt(table, s))) : spaced;
+  const sigmas = Float32Array.of(...chosen, finalSigma(full.final_sigmas_type, table));
+  const largest = Math.max(...sigmas);
+
+  return {
+    timesteps,
+    sigmas,
+    // Where the schedule begins below its end the noise of the data itself counts too.
+    initNoiseSigma: timestep_spacing === 'leading' ? Math.sqrt(largest ** 2 + 1) : largest,
+    addNoise: (original, noise, i) => weightedSum(1, original, sigmas[i]!, noise),
+    scaleModelInput: (sample, i) => sample.map((x) => x / Math.sqrt(sigmas[i]! ** 2 + 1)),
+    step(modelOutput, i, sample) {
+      const sigma = sigmas[i]!;
+      const alpha = 1 / Math.sqrt(sigma ** 2 + 1);
+      const scaled = sample.map((x) => x * alpha);
+      const denoised = predictedOriginal(prediction_type, modelOutput, scaled, alpha, sigma * alpha);
+      // x + (σ̃' − σ̃) dx/dσ̃ with dx/dσ̃ = (x − x̂_0) / σ̃
+      const ratio = sigmas[i + 1]! / sigma;
+      return { sample: weightedSum(ratio, sample, 1 - ratio, denoised), denoised };
+    },
+  };
+}
+
+function spacedTimesteps(config: EulerConfig, steps: number): number[] {
+  const { num_train_timesteps: length, timestep_spacing, steps_offset } = config;
+  switch (timestep_spacing) {
+    case 'linspace':
+      return linspaceDescending(length - 1, steps).map(Math.fround);
+    case 'trailing':
+      return trailingTimesteps(length, length, steps);
+    case 'leading':
+      return leadingTimesteps(Math.floor(length / steps), steps, steps_offset);
+  }
+}

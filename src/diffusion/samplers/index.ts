@@ -1,0 +1,106 @@
+/** Every sampler, and the way from a diffusers scheduler_config.json to one. */
+import { InputError, UsageError } from '../../errors.ts';
+import { readConfig, type SchedulerConfig, type SupportedValues } from './config.ts';
+import { type DdimOptions, ddimDefaults, ddimSampler } from './ddim.ts';
+import { type DpmSolverOptions, dpmSolverDefaults, dpmSolverSampler } from './dpm-solver.ts';
+import { type EulerOptions, eulerDefaults, eulerSampler } from './euler.ts';
+import { type LcmOptions, lcmDefaults, lcmSampler } from './lcm.ts';
+import type { Sampler } from './sampler.ts';
+import { type TcdOptions, tcdDefaults, tcdSampler } from './tcd.ts';
+
+export type { SchedulerConfig } from './config.ts';
+export { ddimSampler } from './ddim.ts';
+export { dpmSolverSampler } from './dpm-solver.ts';
+export { eulerSampler, type SigmaSampler } from './euler.ts';
+export { lcmSampler } from './lcm.ts';
+export { type Sampler, type SamplerStep, startStep } from './sampler.ts';
+export { tcdSampler } from './tcd.ts';
+
+export const samplerKinds = ['lcm', 'tcd', 'ddim', 'euler', 'dpm-solver'] as const;
+export type SamplerKind = (typeof samplerKinds)[number];
+
+/** What any sampler can be asked for; each takes those that mean something to it. */
+export type SamplerOptions = LcmOptions &
+  TcdOptions &
+  Partial<DdimOptions> &
+  Partial<EulerOptions> &
+  Partial<DpmSolverOptions>;
+
+const accepted: Readonly<Record<SamplerKind, readonly (keyof SamplerOptions)[]>> = {
+  lcm: ['steps', 'timesteps', 'strength', 'originalSteps', 'batchSize'],
+  tcd: ['steps', 'timesteps', 'strength', 'originalSteps', 'gamma'],
+  ddim: ['steps', 'eta', 'batchSize'],
+  euler: ['steps'],
+  'dpm-solver': ['steps', 'batchSize'],
+};
+
+const eulerSupported: SupportedValues = {
+  interpolation_type: ['linear'],
+  use_exponential_sigmas: [false],
+  use_beta_sigmas: [false],
+  timestep_type: ['discrete'],
+};
+
+const dpmSolverSupported: SupportedValues = {
+  solver_order: [1, 2],
+  algorithm_type: ['dpmsolver++'],
+  solver_type: ['midpoint'],
+  use_exponential_sigmas: [false],
+  use_beta_sigmas: [false],
+  use_lu_lambdas: [false],
+  use_flow_sigmas: [false],
+  use_dynamic_shifting: [false],
+  variance_type: [null],
+};
+
+/**
+ * A sampler of the given kind for a model with the given scheduler_config.json. The file may be another
+ * sampler's: fields that this one does not have are left alone, as in diffusers' from_config.
+ * @throws InputError for a field value that is not supported, UsageError for options that do not fit
+ */
+export function samplerFromConfig(
+  kind: SamplerKind,
+  config: SchedulerConfig,
+  options: SamplerOptions,
+): Sampler {
+  const foreign = (Object.keys(options) as (keyof SamplerOptions)[]).find(
+    (option) => options[option] !== undefined && !accepted[kind].includes(option),
+  );
+  if (foreign !== undefined) {
+    throw new UsageError(`${foreign}: the ${kind} sampler takes ${accepted[kind].join(', ')}`);
+  }
+  if (kind === 'lcm') return lcmSampler(readConfig(kind, config, lcmDefaults), options);
+  if (kind === 'tcd') return tcdSampler(readConfig(kind, config, tcdDefaults), options);
+
+  const { steps } = options;
+  if (steps === undefined) throw new UsageError(`the ${kind} sampler needs a number of steps`);
+  switch (kind) {
+    case 'ddim':
+      return ddimSampler(readConfig(kind, config, ddimDefaults), { ...options, steps });
+    case 'euler':
+      return eulerSampler(readConfig(kind, config, eulerDefaults, eulerSupported), { steps });
+    case 'dpm-solver':
+      return dpmSolverSampler(readConfig(kind, config, dpmSolverDefaults, dpmSolverSupported), {
+        ...options,
+        steps,
+      });
+  }
+}
+
+const classes: Readonly<Record<string, SamplerKind>> = {
+  LCMScheduler: 'lcm',
+  TCDScheduler: 'tcd',
+  DDIMScheduler: 'ddim',
+  EulerDiscreteScheduler: 'euler',
+  DPMSolverMultistepScheduler: 'dpm-solver',
+};
+
+/** The sampler for a scheduler_config.json's `_class_name`. Throws InputError for a class that has none here. */
+export function samplerKind(className: string): SamplerKind {
+  const kind = classes[className];
+  if (kind !== undefined) return kind;
+  throw new InputError(
+    `scheduler class ${className} is not supported (${Object.keys(classes).join(', ')} are); ` +
+      `name a sampler instead: ${samplerKinds.join(', ')}`,
+  );
+}

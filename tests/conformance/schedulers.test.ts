@@ -1,0 +1,187 @@
+/** Noise schedules, scalings, embeddings and sampler chains against diffusers' schedulers. */
+import { describe, expect, it } from 'vitest';
+import { boundaryScalings } from '../../src/diffusion/consistency.ts';
+import { guidanceScaleEmbedding } from '../../src/diffusion/guidance-embedding.ts';
+import { addNoise, noiseSchedule, velocity } from '../../src/diffusion/noise-schedule.ts';
+import { readConfig } from '../../src/diffusion/samplers/config.ts';
+import {
+  lcmSampler,
+  type Sampler,
+  type SamplerOptions,
+  type SchedulerConfig,
+  type SigmaSampler,
+  samplerFromConfig,
+  samplerKind,
+} from '../../src/diffusion/samplers/index.ts';
+import { lcmDefaults } from '../../src/diffusion/samplers/lcm.ts';
+import { UsageError } from '../../src/errors.ts';
+import type { HostTensor } from '../../src/graph/host-tensor.ts';
+import { describeGolden, expectClose, floats, readJson, readTensors } from './golden.ts';
+
+/** The stand-in for a network that the chains were made with. */
+function network(input: Float32Array, t: number): Float32Array {
+  return input.map((x) => Math.sin(x * 1.3 + t / 1000));
+}
+
+/** Runs `sampler` and hands every step to `check`; noise comes from the fixture. Returns the noises used. */
+function runChain(
+  sampler: Sampler,
+  tensors: Map<string, HostTensor>,
+  start: Float32Array,
+  check: (i: number, step: { sample: Float32Array; denoised: Float32Array }) => void,
+): number {
+  let used = 0;
+  const noise = () => floats(tensors, `noise/${used++}`) as Float32Array;
+  let sample = start;
+  sampler.timesteps.forEach((t, i) => {
+    const step = sampler.step(network(sampler.scaleModelInput(sample, i), t), i, sample, noise);
+    check(i, step);
+    sample = step.sample;
+  });
+  return used;
+}
+
+describeGolden('schedulers', (folder) => {
+  describe('alphas_cumprod', () => {
+    const cases = readJson<Record<string, SchedulerConfig>>(folder, 'alphas_cumprod.json');
+    const tensors = readTensors(folder, 'alphas_cumprod.safetensors');
+    it('has cases', () => expect(Object.keys(cases).length).toBeGreaterThan(0));
+    it.each(Object.entries(cases))('%s', (name, config) => {
+      const schedule = noiseSchedule(readConfig('lcm', config, lcmDefaults));
+      expectClose(schedule.betas, floats(tensors, `${name}/betas`), 1e-6, 'relative');
+      expectClose(schedule.alphasCumprod, floats(tensors, `${name}/alphas_cumprod`), 1e-6, 'relative');
+      expect(schedule.alphasCumprod[0]).toBeCloseTo(config.final_alpha_cumprod_not_one as number, 6);
+    });
+  });
+
+  it('add_noise and get_velocity', () => {
+    const tensors = readTensors(folder, 'add_noise.safetensors');
+    const original = floats(tensors, 'original') as Float32Array;
+    const noise = floats(tensors, 'noise') as Float32Array;
+    const timesteps = Array.from(tensors.get('timesteps')!.data as BigInt64Array, Number);
+    const schedule = noiseSchedule();
+    expectClose(addNoise(schedule, original, noise, timesteps), floats(tensors, 'noisy'), 1e-6, 'relative');
+    expectClose(
+      velocity(schedule, original, noise, timesteps),
+      floats(tensors, 'velocity'),
+      1e-6,
+      'relative',
+    );
+  });
+
+  it('boundary scalings', () => {
+    const rows = readJson<{ timestep_scaling: number; t: number; c_skip: number; c_out: number }[]>(
+      folder,
+      'boundary_scalings.json',
+    );
+    expect(rows.length).toBeGreaterThan(0);
+    for (const { timestep_scaling, t, c_skip, c_out } of rows) {
+      const { cSkip, cOut } = boundaryScalings(t, timestep_scaling);
+      expect(cSkip).toBeCloseTo(c_skip, 12);
+      expect(cOut).toBeCloseTo(c_out, 12);
+    }
+  });
+
+  describe('guidance embedding', () => {
+    const tensors = readTensors(folder, 'guidance_embedding.safetensors');
+    it('has cases', () => expect(tensors.size).toBeGreaterThan(0));
+    it.each([...tensors.keys()])('w/dimension %s', (name) => {
+      const [w, dim] = name.split('/').map(Number);
+      const tolerance = w! * 1000 > 1000 ? 1e-3 : 1e-5;
+      expectClose(guidanceScaleEmbedding([w!], dim!), floats(tensors, name), tolerance);
+    });
+  });
+
+  describe('LCM timesteps', () => {
+    interface Case {
+      num_inference_steps: number;
+      original_inference_steps: number;
+      strength: number;
+      timesteps?: number[];
+      error?: { message: string };
+    }
+    const fixture = readJson<{
+      default_scheduler: Case[];
+      argument_errors: { args: Partial<Case> }[];
+    }>(folder, 'lcm_timesteps.json');
+    const sampler = (args: Partial<Case>) =>
+      lcmSampler(
+        {},
+        {
+          steps: args.num_inference_steps,
+          timesteps: args.timesteps,
+          strength: args.strength,
+          originalSteps: args.original_inference_steps,
+        },
+      );
+
+    it('has cases', () => expect(fixture.default_scheduler.length).toBeGreaterThan(0));
+    it.each(fixture.default_scheduler)(
+      '$num_inference_steps of $original_inference_steps, strength $strength',
+      ({ timesteps, error, ...args }) => {
+        if (error === undefined) expect(sampler(args).timesteps).toEqual(timesteps);
+        else expect(() => sampler(args)).toThrow(UsageError);
+      },
+    );
+    it.each(fixture.argument_errors)('refuses $args', ({ args }) => {
+      expect(() => sampler(args)).toThrow(UsageError);
+    });
+  });
+
+  describe('LCM chains', () => {
+    interface Case {
+      config: SchedulerConfig;
+      set_timesteps: { num_inference_steps?: number; timesteps?: number[]; strength?: number };
+      timesteps: number[];
+      noises_used: number;
+    }
+    const cases = readJson<Record<string, Case>>(folder, 'lcm_chains.json');
+    const tensors = readTensors(folder, 'lcm_chains.safetensors');
+    it('has cases', () => expect(Object.keys(cases).length).toBeGreaterThan(0));
+    it.each(Object.entries(cases))('%s', (name, { config, set_timesteps, timesteps, noises_used }) => {
+      const { num_inference_steps: steps, ...rest } = set_timesteps;
+      const batchSize = tensors.get('sample')!.shape[0]!;
+      const sampler = samplerFromConfig('lcm', config, { steps, ...rest, batchSize });
+      expect(sampler.timesteps).toEqual(timesteps);
+      const start = floats(tensors, 'sample') as Float32Array;
+      const used = runChain(sampler, tensors, start, (i, { sample, denoised }) => {
+        expectClose(denoised, floats(tensors, `${name}/${i}/denoised`), 1e-4, 'relative');
+        expectClose(sample, floats(tensors, `${name}/${i}/prev_sample`), 1e-4, 'relative');
+      });
+      expect(used).toBe(noises_used);
+    });
+  });
+
+  describe('other samplers', () => {
+    interface Case {
+      class: string;
+      config: SchedulerConfig;
+      num_inference_steps: number;
+      timesteps: number[];
+      sigmas?: number[];
+      init_noise_sigma: number;
+      eta_is_gamma?: number;
+      noises_used: number;
+    }
+    const cases = readJson<Record<string, Case>>(folder, 'teacher_chains.json');
+    const tensors = readTensors(folder, 'teacher_chains.safetensors');
+    it('has cases', () => expect(Object.keys(cases).length).toBeGreaterThan(0));
+    it.each(Object.entries(cases))('%s', (name, expected) => {
+      const kind = samplerKind(expected.class);
+      const options: SamplerOptions = { steps: expected.num_inference_steps };
+      const gamma = kind === 'tcd' ? { gamma: expected.eta_is_gamma } : {};
+      const sampler = samplerFromConfig(kind, expected.config, { ...options, ...gamma });
+
+      expectClose(sampler.timesteps, expected.timesteps, kind === 'euler' ? 1e-4 : 0);
+      expect(sampler.initNoiseSigma).toBeCloseTo(expected.init_noise_sigma, 5);
+      if (expected.sigmas) expectClose((sampler as SigmaSampler).sigmas, expected.sigmas, 1e-6, 'relative');
+      const noise = floats(tensors, 'sample') as Float32Array;
+      const start = noise.map((x) => x * sampler.initNoiseSigma);
+      expectClose(start, floats(tensors, `${name}/start`), 1e-6, 'relative');
+      const used = runChain(sampler, tensors, start, (i, { sample }) => {
+        expectClose(sample, floats(tensors, `${name}/${i}`), 1e-4, 'relative');
+      });
+      expect(used).toBe(expected.noises_used);
+    });
+  });
+});
