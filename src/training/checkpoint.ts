@@ -6,11 +6,13 @@
  * A checkpoint is written under another name, brought to the disk, and renamed; only then are older ones removed. So
  * whenever the process or the machine stops, the newest complete folder is a good checkpoint.
  */
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../errors.ts';
-import type { HostTensor } from '../graph/host-tensor.ts';
-import { bytesOf, parseSafetensors, planSafetensors } from '../weights/safetensors.ts';
+import { float32Data, type HostTensor } from '../graph/host-tensor.ts';
+import { formatShape, sameShape } from '../graph/shape.ts';
+import { writeDirectoryAtomically, writeDurably } from '../weights/node/atomic-write.ts';
+import { loadTensors, openSafetensors, writeSafetensors } from '../weights/node/safetensors-file.ts';
 import type { Ema } from './ema.ts';
 import type { FlatParameters } from './flat-parameters.ts';
 import type { Interval } from './metrics.ts';
@@ -36,6 +38,8 @@ export interface Checkpointed {
 }
 
 const NAME = /^checkpoint-(\d+)$/;
+const ARRAYS = 'trainer.safetensors';
+const STATE = 'state.json';
 
 /** Writes the checkpoint of `state.step` and removes the older ones. Returns its folder. */
 export async function writeCheckpoint(
@@ -44,25 +48,17 @@ export async function writeCheckpoint(
   stored: Checkpointed,
 ): Promise<string> {
   const path = join(directory, `checkpoint-${String(state.step).padStart(8, '0')}`);
-  const partial = `${path}.partial`;
-  await rm(partial, { recursive: true, force: true });
-  await mkdir(partial, { recursive: true });
-
-  const tensors = new Map(Object.entries(tensorsOf(stored)));
-  const { head, names } = planSafetensors(tensors);
-  await writeDurably(join(partial, 'trainer.safetensors'), [
-    head,
-    ...names.map((name) => bytesOf(tensors.get(name)!)),
-  ]);
   const json = JSON.stringify({ ...state, optimizerUpdates: stored.optimizer.updates }, null, 2);
-  await writeDurably(join(partial, 'state.json'), [new TextEncoder().encode(`${json}\n`)]);
-  await syncDirectory(partial);
-
-  await rm(path, { recursive: true, force: true });
-  await rename(partial, path);
-  await syncDirectory(directory);
-  for (const step of await checkpointSteps(directory)) {
-    if (step.path !== path) await rm(step.path, { recursive: true, force: true });
+  await writeDirectoryAtomically(
+    path,
+    async (partial) => {
+      await writeSafetensors(join(partial, ARRAYS), new Map(Object.entries(tensorsOf(stored))));
+      await writeDurably(join(partial, STATE), [new TextEncoder().encode(`${json}\n`)]);
+    },
+    { replace: true },
+  );
+  for (const { path: other } of await checkpoints(directory)) {
+    if (other !== path) await rm(other, { recursive: true, force: true });
   }
   return path;
 }
@@ -72,33 +68,39 @@ export async function readLatestCheckpoint(
   directory: string,
   stored: Checkpointed,
 ): Promise<TrainingState | undefined> {
-  const latest = (await checkpointSteps(directory)).at(-1);
+  const latest = (await checkpoints(directory)).at(-1);
   if (!latest) return undefined;
-  const file = join(latest.path, 'trainer.safetensors');
-  const { tensors } = parseSafetensors(await readFile(file), file);
-  const expected = tensorsOf(stored);
-  for (const name of Object.keys(expected)) {
-    if (!tensors.has(name)) throw mismatch(latest.path, `it holds no "${name}"`);
-  }
-  for (const [name, tensor] of tensors) {
-    const place = expected[name];
+  const { weights } = await openSafetensors(join(latest.path, ARRAYS));
+  const places = tensorsOf(stored);
+  const missing = Object.keys(places).find((name) => !weights.has(name));
+  if (missing !== undefined) throw mismatch(latest.path, `it holds no "${missing}"`);
+  for (const [name, { dtype, shape }] of weights) {
+    const place = places[name];
     if (!place) throw mismatch(latest.path, `it holds "${name}", which this training does not have`);
-    if (place.shape.join() !== tensor.shape.join() || place.dtype !== tensor.dtype) {
-      throw mismatch(
-        latest.path,
-        `"${name}" is ${tensor.dtype} [${tensor.shape}], here ${place.dtype} [${place.shape}]`,
-      );
+    if (place.dtype !== dtype || !sameShape(place.shape, shape)) {
+      const here = `${place.dtype} ${formatShape(place.shape)}`;
+      throw mismatch(latest.path, `"${name}" is ${dtype} ${formatShape(shape)} there and ${here} here`);
     }
-    (place.data as Float32Array).set(tensor.data as Float32Array);
   }
-  const text = await readFile(join(latest.path, 'state.json'), 'utf8');
+  for (const [name, tensor] of await loadTensors(weights))
+    float32Data(places[name]!).set(float32Data(tensor));
+  const text = await readFile(join(latest.path, STATE), 'utf8');
   const { optimizerUpdates, ...state } = JSON.parse(text) as TrainingState & { optimizerUpdates: number };
   stored.optimizer.updates = optimizerUpdates;
   return state;
 }
 
+/** Removes what a killed process left half written. */
+export async function removePartialCheckpoints(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (/^\.checkpoint-.*\.(partial|old)$/.test(name)) {
+      await rm(join(directory, name), { recursive: true, force: true });
+    }
+  }
+}
+
 /** The complete checkpoints of a run, oldest first. */
-export async function checkpointSteps(directory: string): Promise<{ step: number; path: string }[]> {
+export async function checkpoints(directory: string): Promise<{ step: number; path: string }[]> {
   const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw error;
@@ -121,30 +123,6 @@ function tensorsOf({ parameters, optimizer, averages }: Checkpointed): Record<st
       ...Object.entries(averages).map(([name, average]) => average.parameters.tensors(`average/${name}/`)),
     ),
   };
-}
-
-async function writeDurably(path: string, pieces: readonly Uint8Array[]): Promise<void> {
-  const file = await open(path, 'w');
-  try {
-    for (const piece of pieces) {
-      for (let done = 0; done < piece.byteLength; ) {
-        done += (await file.write(piece, done)).bytesWritten;
-      }
-    }
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  if (process.platform === 'win32') return; // directories cannot be opened there
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }
 
 function mismatch(path: string, what: string): InputError {

@@ -80,7 +80,7 @@ export class AdamW {
           second.subarray(from, to),
           { ...constants, keep },
         );
-        for (const average of averages) average.update(values, from, to);
+        for (const average of averages) average.update(values, this.updates, from, to);
       }
     }
   }

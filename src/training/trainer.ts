@@ -9,7 +9,12 @@ import { join } from 'node:path';
 import type { Executable } from '../engines/engine.ts';
 import { InputError } from '../errors.ts';
 import { float32Data, type HostTensor } from '../graph/host-tensor.ts';
-import { readLatestCheckpoint, type TrainingState, writeCheckpoint } from './checkpoint.ts';
+import {
+  readLatestCheckpoint,
+  removePartialCheckpoints,
+  type TrainingState,
+  writeCheckpoint,
+} from './checkpoint.ts';
 import type { Ema } from './ema.ts';
 import type { OnProgress } from './events.ts';
 import type { FlatParameters } from './flat-parameters.ts';
@@ -75,6 +80,7 @@ export async function train(training: Training): Promise<TrainingResult> {
   const { directory, steps, executable, parameters, optimizer, averages, cadence, onProgress, signal } =
     training;
   await mkdir(directory, { recursive: true });
+  await removePartialCheckpoints(directory);
   const metricsPath = join(directory, 'metrics.jsonl');
   const stored = { parameters, optimizer, averages };
   const resumed = await readLatestCheckpoint(directory, stored);

@@ -1,0 +1,32 @@
+/** Where training pictures come from: by index, so that every batch can be made again. */
+import { createContext } from '../datasets/node/canvas.ts';
+import { type PostcardOptions, postcard } from '../datasets/postcards/postcards.ts';
+import { renderTensor } from '../datasets/postcards/render.ts';
+
+export interface PictureSource {
+  /** Pictures there are; Infinity when any index can be drawn. */
+  readonly size: number;
+  readonly height: number;
+  readonly width: number;
+  /** The pictures as [N, 3, height, width] in −1 to 1. */
+  pixels(indices: readonly number[]): Promise<Float32Array>;
+  /** What a picture shows, in words. */
+  caption(index: number): string;
+}
+
+/** Drawn on demand; no two indices give the same picture. */
+export function postcardSource(options: PostcardOptions): PictureSource {
+  const size = 64;
+  const context = createContext(size, size);
+  return {
+    size: Number.POSITIVE_INFINITY,
+    height: size,
+    width: size,
+    pixels: async (indices) =>
+      renderTensor(
+        context,
+        indices.map((index) => postcard(index, options)),
+      ),
+    caption: (index) => postcard(index, options).caption,
+  };
+}
