@@ -36,7 +36,7 @@ export interface Run {
 /** Writes a graph over inputs shaped like `values` and fresh parameters, binds `weights` and runs it once. */
 export async function run<Names extends string>(
   engine: Engine,
-  weights: Tensors,
+  weights: Weights,
   values: Record<Names, HostTensor>,
   write: (inputs: Record<Names, Tensor>, declared: DeclaredParams) => Record<string, Tensor>,
 ): Promise<Run> {
@@ -46,7 +46,7 @@ export async function run<Names extends string>(
     inputs[name] = input(name, values[name].shape, values[name].dtype);
   }
   const graph = program(write(inputs, declared));
-  const executable = await engine.compile(graph, { weights: asWeights(weights) });
+  const executable = await engine.compile(graph, { weights });
   const used = Object.entries<HostTensor>(values).filter(([name]) => graph.inputs.has(name));
   const outputs = await executable.run(Object.fromEntries(used));
   await executable.dispose();
@@ -54,7 +54,7 @@ export async function run<Names extends string>(
 }
 
 /** Expects the model to declare the weights that the file holds, name by name and shape by shape. */
-export function expectSameWeights(declared: DeclaredParams, stored: Tensors): void {
+export function expectSameWeights(declared: DeclaredParams, stored: Weights): void {
   const describe = (entries: Iterable<[string, { readonly shape: readonly number[] }]>) =>
     [...entries].map(([name, { shape }]) => `${name} [${shape}]`).sort();
   expect(describe(declared.declarations)).toEqual(describe(stored));

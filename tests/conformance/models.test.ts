@@ -13,8 +13,11 @@ import * as tiny from '../../src/models/autoencoder-tiny.ts';
 import { diagonalGaussian, klDivergence, reparametrize } from '../../src/models/diagonal-gaussian.ts';
 import { unet2DCondition } from '../../src/models/unet-2d-condition.ts';
 import { unet2DConditionConfig } from '../../src/models/unet-2d-condition-config.ts';
+import { withCurrentNames } from '../../src/weights/key-layouts.ts';
+import type { Weights } from '../../src/weights/weights.ts';
 import { describeGolden, readJson, readTensors } from './golden.ts';
 import {
+  asWeights,
   expectCloseGradient,
   expectCloseTo,
   expectSameWeights,
@@ -34,7 +37,7 @@ const GRADIENT_TOLERANCE = 1e-3;
 interface Case {
   readonly folder: string;
   readonly json: { readonly _class_name: string };
-  readonly weights: Tensors;
+  readonly weights: Weights;
   readonly io: Tensors;
 }
 
@@ -52,10 +55,11 @@ describeGolden('models', (folder) => {
     const suite = suites[json._class_name];
     if (!suite) throw new Error(`${path}: no test for the class ${json._class_name}`);
     seen.add(json._class_name);
-    const stored = readTensors(path, 'diffusion_pytorch_model.safetensors');
+    const stored = asWeights(readTensors(path, 'diffusion_pytorch_model.safetensors'));
+    const weights = withCurrentNames(json._class_name, stored);
     // Autoencoders under old attention names come without outputs of their own: they have those of the 2x one.
     const outputs = existsSync(join(path, 'io.safetensors')) ? path : join(folder, 'vae_kl_2x');
-    suite({ folder: path, json, weights: modernNames(stored), io: readTensors(outputs, 'io.safetensors') });
+    suite({ folder: path, json, weights, io: readTensors(outputs, 'io.safetensors') });
   }
   it('has cases for every class of model', () =>
     expect([...seen].sort()).toEqual(Object.keys(suites).sort()));
@@ -252,18 +256,6 @@ function compareGradients(actual: Record<string, HostTensor>, expected: Tensors,
     if (name.endsWith('to_k.bias')) continue;
     expectCloseGradient(actual[name], tensorOf(expected, name), GRADIENT_TOLERANCE);
   }
-}
-
-/** Old autoencoders call the projections of their attention query, key, value and proj_attn. */
-function modernNames(stored: Tensors): Tensors {
-  const names: Record<string, string> = { query: 'to_q', key: 'to_k', value: 'to_v', proj_attn: 'to_out.0' };
-  const pattern = /(attentions\.\d+)\.(query|key|value|proj_attn)\./;
-  return new Map(
-    [...stored].map(([name, tensor]) => [
-      name.replace(pattern, (_, scope: string, old: string) => `${scope}.${names[old]}.`),
-      tensor,
-    ]),
-  );
 }
 
 function asFloat32({ data, shape }: HostTensor): HostTensor {

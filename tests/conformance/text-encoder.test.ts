@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { createNodeEngine } from '../../src/engines/onnxruntime-node/engine.ts';
 import { clipText, clipTextConfig, clipTextProjection } from '../../src/models/clip-text.ts';
+import { withCurrentNames } from '../../src/weights/key-layouts.ts';
 import { describeGolden, readJson, readTensors } from './golden.ts';
-import { expectCloseTo, expectSameWeights, run, type Tensors, tensorOf } from './model-cases.ts';
+import { asWeights, expectCloseTo, expectSameWeights, run, tensorOf } from './model-cases.ts';
 
 const engine = createNodeEngine({ threads: 1 });
 afterAll(() => engine.dispose());
@@ -19,8 +20,9 @@ describeGolden('text', (folder) => {
   for (const name of names) {
     const json = readJson<{ readonly architectures: readonly string[] }>(folder, name, 'config.json');
     const config = clipTextConfig(json);
-    const projects = json.architectures[0] === 'CLIPTextModelWithProjection';
-    const weights = prefixed(readTensors(folder, name, 'model.safetensors'));
+    const className = json.architectures[0]!;
+    const projects = className === 'CLIPTextModelWithProjection';
+    const weights = withCurrentNames(className, asWeights(readTensors(folder, name, 'model.safetensors')));
     const io = readTensors(join(folder, name, 'io.safetensors'));
 
     const encode = (prefix: string) =>
@@ -57,11 +59,3 @@ describeGolden('text', (folder) => {
     });
   }
 });
-
-/** Files written by transformers 5.6 and later leave out the prefix that checkpoints on the hub have. */
-function prefixed(stored: Tensors): Tensors {
-  const known = /^text_(model|projection)\./;
-  return new Map(
-    [...stored].map(([name, tensor]) => [known.test(name) ? name : `text_model.${name}`, tensor]),
-  );
-}
