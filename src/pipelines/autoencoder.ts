@@ -1,0 +1,59 @@
+/** The two kinds of autoencoder behind one interface: latents as the UNet sees them, to pictures. */
+import { InputError } from '../errors.ts';
+import * as ops from '../graph/operators/index.ts';
+import type { Tensor } from '../graph/tensor.ts';
+import type { Params } from '../layers/params.ts';
+import * as kl from '../models/autoencoder-kl.ts';
+import * as tiny from '../models/autoencoder-tiny.ts';
+
+/** A configuration with the functions that belong to it. */
+export interface Autoencoder {
+  readonly className: 'AutoencoderKL' | 'AutoencoderTiny';
+  readonly latentChannels: number;
+  /** Pixels along each side that one latent pixel stands for. */
+  readonly factor: number;
+  /** Picture size the model was trained at; undefined where its config does not say. */
+  readonly sampleSize: number | undefined;
+  readonly scalingFactor: number;
+  /** latents: [B, C, h, w], scaled → [B, 3, f·h, f·w], about in [−1, 1] and not clamped. */
+  decode(p: Params, latents: Tensor): Tensor;
+}
+
+/** Throws InputError for a class that is not known or a configuration that is not supported. */
+export function autoencoder(className: string, json: unknown): Autoencoder {
+  switch (className) {
+    case 'AutoencoderKL': {
+      const config = kl.autoencoderKLConfig(json);
+      return {
+        className,
+        latentChannels: config.latent_channels,
+        factor: kl.downsamplingFactor(config),
+        sampleSize: config.sample_size,
+        scalingFactor: config.scaling_factor,
+        decode: (p, latents) => kl.decode(config, p, unscale(latents, config)),
+      };
+    }
+    case 'AutoencoderTiny': {
+      const config = tiny.autoencoderTinyConfig(json);
+      return {
+        className,
+        latentChannels: config.latent_channels,
+        factor: 2 ** (config.decoder_block_out_channels.length - 1),
+        sampleSize: undefined,
+        scalingFactor: config.scaling_factor,
+        decode: (p, latents) => tiny.decode(config, p, unscale(latents, config)),
+      };
+    }
+    default:
+      throw new InputError(`the VAE is a ${className}; supported are AutoencoderKL and AutoencoderTiny`);
+  }
+}
+
+/** From the UNet's scale to the autoencoder's own: z / scaling_factor + shift_factor. */
+function unscale(
+  latents: Tensor,
+  { scaling_factor, shift_factor }: { readonly scaling_factor: number; readonly shift_factor: number | null },
+): Tensor {
+  const unscaled = scaling_factor === 1 ? latents : ops.divide(latents, scaling_factor);
+  return shift_factor === null ? unscaled : ops.add(unscaled, shift_factor);
+}

@@ -1,0 +1,88 @@
+/** The loop that all pipelines share: a sampler over a guided network, one step at a time. */
+import { guidanceScaleEmbedding } from '../diffusion/guidance-embedding.ts';
+import type { Sampler, SamplerStep } from '../diffusion/samplers/sampler.ts';
+import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
+import type { Shape } from '../graph/shape.ts';
+import { guide, rescaleGuided } from './guidance.ts';
+import type { Networks } from './networks.ts';
+import type { Settings } from './settings.ts';
+
+export interface DenoiseInputs {
+  readonly networks: Networks;
+  readonly sampler: Sampler;
+  readonly settings: Settings;
+  /** Where the sampler begins, [B, C, h, w]. */
+  readonly latents: HostTensor;
+  /** [B, L, D]; with classifier-free guidance [2B, L, D], the negative prompts first. */
+  readonly states: HostTensor;
+  /** Width of the UNet's guidance embedding; null if it has none. */
+  readonly guidanceWidth: number | null;
+  /** Standard normals for the whole batch, drawn by steps that need them. */
+  readonly noise: () => Float32Array;
+  /** The step to begin with; later than 0 for image-to-image. */
+  readonly from?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface DenoiseStep extends SamplerStep {
+  /** From 0. */
+  readonly index: number;
+  readonly timestep: number;
+}
+
+/** Yields the sample after every step. Stops with the signal's reason between two steps. */
+export async function* denoise(inputs: DenoiseInputs): AsyncGenerator<DenoiseStep> {
+  const { sampler, latents, noise, from = 0, signal } = inputs;
+  const predict = guidedNetwork(inputs);
+  let sample: Float32Array = float32Data(latents);
+  for (let index = from; index < sampler.timesteps.length; index++) {
+    signal?.throwIfAborted();
+    const timestep = sampler.timesteps[index]!;
+    const output = await predict(sampler.scaleModelInput(sample, index), timestep);
+    const step = sampler.step(output, index, sample, noise);
+    sample = step.sample;
+    yield { ...step, index, timestep };
+  }
+}
+
+/** What the network predicts for a batch of samples, [B, C, h, w] → the same, with the guidance that was set. */
+function guidedNetwork(
+  inputs: DenoiseInputs,
+): (sample: Float32Array, timestep: number) => Promise<Float32Array> {
+  const { networks, settings, latents, states, guidanceWidth, signal } = inputs;
+  const { guidanceScale, guidanceRescale } = settings;
+  const shape = latents.shape;
+  const batch = shape[0]!;
+  const run = async (
+    sample: Float32Array,
+    timestep: number,
+    guidance?: HostTensor,
+    sampleShape: Shape = shape,
+  ) =>
+    float32Data(
+      await networks.predict(
+        { sample: hostTensor(sample, sampleShape), timestep, states, guidance },
+        { signal },
+      ),
+    );
+
+  switch (settings.guidance) {
+    case 'none':
+      return (sample, timestep) => run(sample, timestep);
+    case 'embedded': {
+      const w = new Array<number>(batch).fill(guidanceScale - 1);
+      const embedding = hostTensor(guidanceScaleEmbedding(w, guidanceWidth!), [batch, guidanceWidth!]);
+      return (sample, timestep) => run(sample, timestep, embedding);
+    }
+    case 'classifier-free':
+      return async (sample, timestep) => {
+        const twice = new Float32Array(2 * sample.length);
+        twice.set(sample);
+        twice.set(sample, sample.length);
+        const both = await run(twice, timestep, undefined, [2 * batch, ...shape.slice(1)]);
+        const guided = guide(both, guidanceScale);
+        if (guidanceRescale === 0) return guided;
+        return rescaleGuided(guided, both.subarray(sample.length), batch, guidanceRescale);
+      };
+  }
+}

@@ -1,0 +1,36 @@
+/** The files of a model in a folder on this machine. */
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InputError } from '../../errors.ts';
+import { openComponent, openDiffusersDirectory } from '../../weights/node/diffusers-directory.ts';
+import type { ModelFiles } from '../model-files.ts';
+
+/** Opens a diffusers directory. Throws InputError when there is none. */
+export async function diffusersFiles(path: string): Promise<ModelFiles> {
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => error);
+  if (found instanceof Error || !found.isDirectory()) {
+    const what = found instanceof Error ? 'there is no such folder' : 'it is a file';
+    throw new InputError(
+      `model ${path}: ${what}; expected a diffusers directory, that is a folder with a model_index.json`,
+    );
+  }
+  const directory = await openDiffusersDirectory(path);
+  return {
+    location: path,
+    pipelineClass: directory.pipelineClass,
+    classes: new Map([...directory.components].map(([name, { className }]) => [name, className])),
+    async network(component) {
+      const { path: location, config, weights } = await openComponent(directory, component);
+      return { location, config, weights };
+    },
+    async text(name) {
+      try {
+        return await readFile(join(path, name), 'utf8');
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException;
+        if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+        throw new InputError(`cannot read ${join(path, name)}: ${message}`, { cause: error });
+      }
+    },
+  };
+}

@@ -1,0 +1,169 @@
+/** What a request for pictures may say, and what is made of it: checked, with every gap filled. */
+import { UsageError } from '../errors.ts';
+import { Generator } from '../random/generator.ts';
+import type { Components } from './components.ts';
+import { type SchedulerName, schedulerNames } from './scheduler.ts';
+
+/** Only the prompt is required; the rest defaults to what the model was made for. */
+export interface TextToImageRequest {
+  /** One prompt, or one for each picture of a batch. */
+  readonly prompt: string | readonly string[];
+  /** What should not be in the pictures: for models without a guidance embedding, at guidance above 1. */
+  readonly negativePrompt?: string | readonly string[];
+  /** Pictures per prompt. */
+  readonly numImages?: number;
+  /** In pixels; multiples of the autoencoder's factor (8 for Stable Diffusion). */
+  readonly width?: number;
+  readonly height?: number;
+  readonly steps?: number;
+  /** The scale s of classifier-free guidance, w + 1 in the papers' terms; 1 is none. */
+  readonly guidanceScale?: number;
+  /** φ of Lin et al. 2023, against over-exposure at high guidance; 0 to 1. */
+  readonly guidanceRescale?: number;
+  /** Picture i is drawn with the seed s + i, or with the i-th of a list. Random by default. */
+  readonly seed?: number | readonly number[];
+  /** In place of seeds: one generator for each picture, or one for the whole batch, as diffusers takes them. */
+  readonly generator?: Generator | readonly Generator[];
+  readonly scheduler?: SchedulerName;
+  /** DDIM's η, TCD's γ: the share of fresh noise in every step, 0 to 1. */
+  readonly eta?: number;
+  /** Descending training timesteps in place of a number of steps; for consistency models. */
+  readonly timesteps?: readonly number[];
+  /** The grid that the model was distilled on, where its scheduler_config.json does not say. */
+  readonly originalSteps?: number;
+  /** Layers of the text encoder to leave out at its end. */
+  readonly clipSkip?: number;
+  /** Stops between two steps. */
+  readonly signal?: AbortSignal;
+  /** Told about what is done otherwise than asked for, e.g. a prompt that was cut. */
+  readonly onWarning?: (message: string) => void;
+}
+
+/** A request with every gap filled. Pictures of one prompt stand together. */
+export interface Settings {
+  /** For each picture of the batch. */
+  readonly prompts: readonly string[];
+  readonly negativePrompts: readonly string[];
+  /** Empty when generators were given. */
+  readonly seeds: readonly number[];
+  readonly generators: Generator | readonly Generator[];
+  readonly width: number;
+  readonly height: number;
+  readonly steps: number;
+  readonly guidanceScale: number;
+  readonly guidanceRescale: number;
+  readonly scheduler: SchedulerName;
+  /** How guidance is done: as an input of the network, by a second pass, or not at all. */
+  readonly guidance: 'embedded' | 'classifier-free' | 'none';
+  readonly eta: number | undefined;
+  readonly timesteps: readonly number[] | undefined;
+  readonly originalSteps: number | undefined;
+  readonly clipSkip: number;
+}
+
+/** The largest side of a picture, in pixels. */
+const LARGEST_SIDE = 16384;
+
+/** Fills the gaps. Throws UsageError for what the model cannot do, before anything is loaded. */
+export function settingsOf(model: Components, request: TextToImageRequest): Settings {
+  const { config: unet } = model.unet;
+  const embedded = unet.time_cond_proj_dim !== null;
+  const scheduler = schedulerOf(model, request.scheduler);
+  const consistency = scheduler === 'lcm' || scheduler === 'tcd';
+  // diffusers' defaults: LatentConsistencyModelPipeline, StableDiffusionPipeline with an LCM-LoRA, and without.
+  const usualScale = embedded ? 8.5 : consistency ? 1 : 7.5;
+
+  const guidanceScale = request.guidanceScale ?? model.defaults.guidanceScale ?? usualScale;
+  if (!Number.isFinite(guidanceScale) || guidanceScale < 0) {
+    throw new UsageError(`guidance scale ${guidanceScale}: expected a number from 0; 1 means no guidance`);
+  }
+  const guidance = embedded ? 'embedded' : guidanceScale > 1 ? 'classifier-free' : 'none';
+  const guidanceRescale = request.guidanceRescale ?? 0;
+  if (!(guidanceRescale >= 0 && guidanceRescale <= 1)) {
+    throw new UsageError(`guidance rescale ${guidanceRescale}: expected a number from 0 to 1`);
+  }
+  const { negativePrompt = '' } = request;
+  if (guidance !== 'classifier-free' && [negativePrompt].flat().some((text) => text !== '')) {
+    const why = embedded
+      ? 'this model has its guidance built in and makes a single pass'
+      : `guidance scale ${guidanceScale} makes a single pass; raise it above 1`;
+    request.onWarning?.(`the negative prompt has no effect: ${why}`);
+  }
+
+  const prompts = promptsOf(request);
+  const steps = request.timesteps?.length ?? request.steps ?? model.defaults.steps ?? (consistency ? 4 : 50);
+  if (!Number.isInteger(steps) || steps < 1)
+    throw new UsageError(`steps ${steps}: expected a whole number from 1`);
+  const clipSkip = request.clipSkip ?? 0;
+  const layers = model.textEncoder.config.num_hidden_layers;
+  if (!Number.isInteger(clipSkip) || clipSkip < 0 || clipSkip > layers) {
+    throw new UsageError(`clip skip ${clipSkip}: the text encoder has ${layers} layers; use 0 to ${layers}`);
+  }
+  return {
+    prompts,
+    negativePrompts: perPrompt('negative prompts', [negativePrompt].flat(), prompts.length),
+    ...randomness(request, prompts.length),
+    width: sideOf(model, 'width', request.width),
+    height: sideOf(model, 'height', request.height),
+    steps,
+    guidanceScale,
+    guidanceRescale,
+    scheduler,
+    guidance,
+    eta: request.eta,
+    timesteps: request.timesteps,
+    originalSteps: request.originalSteps,
+    clipSkip,
+  };
+}
+
+function schedulerOf(model: Components, wanted: SchedulerName | undefined): SchedulerName {
+  const name = wanted ?? model.scheduler.name;
+  if (name !== undefined) return name;
+  throw new UsageError(
+    `the model's scheduler, ${model.scheduler.className}, is not among those here; ` +
+      `choose one of ${schedulerNames.join(', ')}`,
+  );
+}
+
+function promptsOf({ prompt, numImages = 1 }: TextToImageRequest): string[] {
+  if (!Number.isInteger(numImages) || numImages < 1) {
+    throw new UsageError(`number of images ${numImages}: expected a whole number from 1`);
+  }
+  const prompts = [prompt].flat();
+  if (prompts.length === 0) throw new UsageError('the list of prompts is empty: expected at least one');
+  return prompts.flatMap((text) => new Array<string>(numImages).fill(text));
+}
+
+/** A list with one text for each picture: the one text for all, or one for each prompt. */
+function perPrompt(what: string, texts: readonly string[], count: number): string[] {
+  const repeats = count / texts.length;
+  if (Number.isInteger(repeats)) return texts.flatMap((text) => new Array<string>(repeats).fill(text));
+  throw new UsageError(`${texts.length} ${what} for ${count} pictures: expected one, or one for each prompt`);
+}
+
+function randomness(
+  { seed, generator }: TextToImageRequest,
+  count: number,
+): Pick<Settings, 'seeds' | 'generators'> {
+  if (generator !== undefined) return { seeds: [], generators: generator };
+  const first = seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
+  const seeds = typeof first === 'number' ? Array.from({ length: count }, (_, i) => first + i) : first;
+  if (seeds.length !== count)
+    throw new UsageError(`${seeds.length} seeds for ${count} pictures: expected one for each`);
+  return { seeds, generators: seeds.map((value) => new Generator(value)) };
+}
+
+function sideOf(model: Components, name: 'width' | 'height', wanted: number | undefined): number {
+  const { factor, sampleSize } = model.vae.config;
+  const latent = model.unet.config.sample_size;
+  const side = wanted ?? (latent === null ? sampleSize : latent * factor);
+  if (side === undefined) throw new UsageError(`the model names no picture size: give width and height`);
+  if (Number.isInteger(side) && side > 0 && side <= LARGEST_SIDE && side % factor === 0) return side;
+  const nearest =
+    Math.min(Math.max(Math.round(side / factor), 1), Math.floor(LARGEST_SIDE / factor)) * factor;
+  throw new UsageError(
+    `${name} ${side}: the model makes pictures whose sides are multiples of ${factor}, up to ${LARGEST_SIDE}` +
+      (Number.isFinite(nearest) ? `; use ${nearest}` : ''),
+  );
+}

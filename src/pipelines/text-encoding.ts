@@ -1,0 +1,61 @@
+/** Prompts to the states that the UNet attends to. */
+import type { RunOptions } from '../engines/engine.ts';
+import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
+import type { Components } from './components.ts';
+import type { Networks } from './networks.ts';
+
+/** Different prompts once each, and which of them every row of the batch uses. */
+export interface TokenizedPrompts {
+  /** [U, L] int64. */
+  readonly ids: HostTensor;
+  /** For each row of the batch its row of `ids`. */
+  readonly rows: readonly number[];
+}
+
+/** Token ids, cut and padded to the encoder's length. `onWarning` hears of every prompt that was cut, and where. */
+export function tokenizePrompts(
+  { tokenizer, textEncoder }: Components,
+  prompts: readonly string[],
+  onWarning?: (message: string) => void,
+): TokenizedPrompts {
+  const unique = [...new Set(prompts)];
+  const length = Math.min(tokenizer.maxLength, textEncoder.config.max_position_embeddings);
+  const texts = unique.map((prompt) => tokenizer.tokenize(prompt, length));
+  for (const { truncated } of texts) {
+    if (truncated === undefined) continue;
+    onWarning?.(
+      `the prompt is longer than the ${length - 2} tokens that the model reads; left out is: ${quoted(truncated)}`,
+    );
+  }
+  const ids = BigInt64Array.from(
+    texts.flatMap((text) => text.ids),
+    BigInt,
+  );
+  return {
+    ids: hostTensor(ids, [unique.length, length]),
+    rows: prompts.map((prompt) => unique.indexOf(prompt)),
+  };
+}
+
+/** States for every row of the batch, [B, L, D]. */
+export async function encodePrompts(
+  networks: Networks,
+  { ids, rows }: TokenizedPrompts,
+  clipSkip: number,
+  options?: RunOptions,
+): Promise<HostTensor> {
+  const states = await networks.encodeText(ids, clipSkip, options);
+  const [, length, width] = states.shape as [number, number, number];
+  const size = length * width;
+  const data = float32Data(states);
+  const batch = new Float32Array(rows.length * size);
+  rows.forEach((row, i) => {
+    batch.set(data.subarray(row * size, (row + 1) * size), i * size);
+  });
+  return hostTensor(batch, [rows.length, length, width]);
+}
+
+/** At most the first hundred characters or so. */
+function quoted(text: string): string {
+  return text.length > 100 ? `"${text.slice(0, 100)} …" (${text.length} characters)` : `"${text}"`;
+}
