@@ -69,6 +69,9 @@ export function toImage(
   palette?: Uint8Array,
   transparency?: Uint8Array,
 ): Image {
+  if (bitDepth === 8 && transparency === undefined && (colorType === RGB || colorType === RGBA)) {
+    return createImage(width, height, colorType === RGB ? 3 : 4, data);
+  }
   const colors = colorType === PALETTE ? checkPalette(palette) : null;
   const transparent = transparentColor(colorType, transparency);
   const hasAlpha = colorType === GREY_ALPHA || colorType === RGBA || transparency !== undefined;
