@@ -15,7 +15,7 @@ export interface ConfigFields {
   choices<T extends string>(name: string, supported: readonly T[], fallback: readonly T[]): readonly T[];
   /** A list with one integer per level, or one integer for all of them. */
   integerPerLevel(name: string, levels: number, fallback: number): readonly number[];
-  /** The model is built for these values only; the first is what diffusers takes when the field is absent. */
+  /** The model is built for these values only, and for the field being absent; null is as good as false. */
   only(name: string, ...supported: readonly (string | number | boolean | null)[]): void;
   /** The field changes nothing that is computed here. */
   ignore(...names: readonly string[]): void;
@@ -94,7 +94,8 @@ export function configFields(model: string, json: unknown): ConfigFields {
     },
     only(name, ...supported) {
       const value = get(name);
-      if (value !== undefined && !supported.some((candidate) => candidate === value)) {
+      const off = value === undefined || (value === null && supported.includes(false));
+      if (!off && !supported.some((candidate) => candidate === value)) {
         fail(name, `${oneOf(supported)}, which is what is supported`);
       }
     },

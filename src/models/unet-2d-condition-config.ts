@@ -88,7 +88,7 @@ export function unet2DConditionConfig(json: unknown): UNet2DConditionConfig {
 
   fields.only('num_attention_heads', null);
   fields.only('only_cross_attention', false);
-  fields.only('mid_block_only_cross_attention', null, false);
+  fields.only('mid_block_only_cross_attention', false);
   fields.only('dual_cross_attention', false);
   fields.only('attention_type', 'default');
   fields.only('cross_attention_norm', null);
