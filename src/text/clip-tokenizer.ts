@@ -1,0 +1,144 @@
+/**
+ * CLIP's tokenizer: text to ids, exactly as transformers 5 does it (`CLIPTokenizer`, which neither repairs mojibake
+ * nor resolves HTML entities). Special tokens written in a prompt are recognised, as they are there.
+ */
+import { InputError } from '../errors.ts';
+import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
+import { BytePairEncoding, type BytePairVocabulary } from './byte-pair-encoding.ts';
+import { normalizeText, splitWords, symbolsOf } from './pre-tokenizer.ts';
+
+export interface SpecialToken {
+  readonly content: string;
+  readonly id: number;
+  /** Whether it is looked for in the normalised text, where `<|STARTOFTEXT|>` is found too, or in the text as is. */
+  readonly normalized: boolean;
+}
+
+export interface ClipTokenizerOptions extends BytePairVocabulary {
+  /** All that are recognised in a text, those below among them. */
+  readonly specialTokens: readonly SpecialToken[];
+  readonly bos: number;
+  readonly eos: number;
+  /** Fills up to the length: SD 1 and 2 take eos, SDXL's second tokenizer takes "!". */
+  readonly pad: number;
+  /** For bytes that the vocabulary lacks. */
+  readonly unknown: number;
+  /** Ids per text, bos and eos included. */
+  readonly maxLength: number;
+}
+
+export interface TokenizedText {
+  /** bos, the text, eos, padding: as many as were asked for. */
+  readonly ids: readonly number[];
+  /** What did not fit, in normalised form, from the first word that is not complete; undefined when all did. */
+  readonly truncated: string | undefined;
+}
+
+/** A token, and where its word begins: in which segment, at which character. */
+interface PlacedToken {
+  readonly id: number;
+  readonly segment: number;
+  readonly start: number;
+}
+
+export class ClipTokenizer {
+  readonly bos: number;
+  readonly eos: number;
+  readonly pad: number;
+  readonly maxLength: number;
+  /** One more than the largest id: the rows that a text encoder's embedding must have. */
+  readonly vocabularySize: number;
+  readonly #encoding: BytePairEncoding;
+  readonly #specialTokens: readonly SpecialToken[];
+
+  constructor(options: ClipTokenizerOptions) {
+    this.bos = options.bos;
+    this.eos = options.eos;
+    this.pad = options.pad;
+    this.maxLength = options.maxLength;
+    const ids = [...options.vocabulary.values(), ...options.specialTokens.map(({ id }) => id)];
+    this.vocabularySize = ids.reduce((largest, id) => Math.max(largest, id), -1) + 1;
+    this.#encoding = new BytePairEncoding(options, options.unknown);
+    this.#specialTokens = options.specialTokens;
+  }
+
+  /** All ids of a text: bos, the text however long it is, eos. */
+  encode(text: string): number[] {
+    return [this.bos, ...this.#place(this.#segments(text)).map(({ id }) => id), this.eos];
+  }
+
+  /** Exactly `length` ids: cut at the end of the text when it is too long, padded when it is too short. */
+  tokenize(text: string, length = this.maxLength): TokenizedText {
+    if (!Number.isInteger(length) || length < 2) {
+      throw new RangeError(`a text has at least two tokens, bos and eos: a length of ${length} is too small`);
+    }
+    const segments = this.#segments(text);
+    const tokens = this.#place(segments);
+    const kept = tokens.slice(0, length - 2).map(({ id }) => id);
+    const padding = new Array<number>(length - 2 - kept.length).fill(this.pad);
+    const left = tokens[kept.length];
+    const truncated =
+      left &&
+      [
+        segments[left.segment]!.text.slice(left.start),
+        ...segments.slice(left.segment + 1).map((segment) => segment.text),
+      ].join('');
+    return { ids: [this.bos, ...kept, this.eos, ...padding], truncated };
+  }
+
+  /** The ids of several texts → int64 [B, length]. */
+  tokenizeBatch(texts: readonly string[], length = this.maxLength): HostTensor {
+    const ids = texts.flatMap((text) => this.tokenize(text, length).ids);
+    return hostTensor(BigInt64Array.from(ids, BigInt), [texts.length, length]);
+  }
+
+  /** Special tokens as written, then normalised text with the special tokens that are found only in that. */
+  #segments(text: string): Segment[] {
+    const [normalized, asWritten] = [true, false].map((kind) =>
+      this.#specialTokens.filter((token) => token.normalized === kind),
+    );
+    return cutOut(text, asWritten!).flatMap((part) =>
+      part.special === undefined ? cutOut(normalizeText(part.text), normalized!) : [part],
+    );
+  }
+
+  #place(segments: readonly Segment[]): PlacedToken[] {
+    return segments.flatMap(({ text, special }, segment): PlacedToken[] => {
+      if (special !== undefined) return [{ id: special, segment, start: 0 }];
+      return splitWords(text).flatMap((word) =>
+        this.#encoding.encode(symbolsOf(word.text)).map((id) => ({ id, segment, start: word.start })),
+      );
+    });
+  }
+}
+
+interface Segment {
+  readonly text: string;
+  /** The id, when the segment is a special token. */
+  readonly special?: number;
+}
+
+/** Splits `text` at special tokens, which become segments of their own; the longest one counts where several fit. */
+function cutOut(text: string, tokens: readonly SpecialToken[]): Segment[] {
+  if (tokens.length === 0) return [{ text }];
+  const ids = new Map(
+    tokens.map(({ content, id, normalized }) => [normalized ? normalizeText(content) : content, id]),
+  );
+  const contents = [...ids.keys()].sort((a, b) => b.length - a.length);
+  const pattern = new RegExp(
+    `(${contents.map((content) => content.replace(/[^\p{L}\p{N}]/gu, '\\$&')).join('|')})`,
+  );
+  // Splitting by a pattern with a group gives text and matches in turn.
+  return text.split(pattern).flatMap((part, i) => {
+    if (i % 2 === 1) return [{ text: part, special: ids.get(part)! }];
+    return part === '' ? [] : [{ text: part }];
+  });
+}
+
+/** Throws InputError when a tokenizer makes ids that a text encoder's embedding does not have. */
+export function requireFitting(tokenizer: ClipTokenizer, vocabularySize: number, location: string): void {
+  if (tokenizer.vocabularySize <= vocabularySize) return;
+  throw new InputError(
+    `${location}: the tokenizer makes ids up to ${tokenizer.vocabularySize - 1}, the text encoder's vocab_size is ${vocabularySize}; they do not belong together`,
+  );
+}

@@ -1,0 +1,202 @@
+/** A CLIP tokenizer from its files: vocab.json with merges.txt, or tokenizer.json; its settings beside them. */
+import { InputError } from '../errors.ts';
+import type { BytePairVocabulary } from './byte-pair-encoding.ts';
+import { ClipTokenizer, type SpecialToken } from './clip-tokenizer.ts';
+import { END_OF_WORD } from './pre-tokenizer.ts';
+
+type Json = Record<string, unknown>;
+
+/** Where files say nothing, and for values that stand for "no limit". */
+const DEFAULT_LENGTH = 77;
+const LARGEST_LENGTH = 1_000_000;
+
+const DEFAULT_TOKENS = {
+  bos: '<|startoftext|>',
+  eos: '<|endoftext|>',
+  unk: '<|endoftext|>',
+  pad: '<|endoftext|>',
+};
+
+/** Later ones win when two have the same content, as in transformers. */
+const ROLES = ['bos', 'eos', 'unk', 'pad'] as const;
+
+/**
+ * Loads a tokenizer. `read` gives the text of a file of its folder, e.g. `vocab.json`, and undefined when there is
+ * none; `location` names the folder in errors. Throws InputError when files are missing or do not fit together.
+ */
+export async function loadClipTokenizer(
+  read: (file: string) => Promise<string | undefined>,
+  location: string,
+): Promise<ClipTokenizer> {
+  const parse = async (file: string): Promise<Json | undefined> => {
+    const text = await read(file);
+    return text === undefined ? undefined : parseObject(text, `${location}/${file}`);
+  };
+  const config = (await parse('tokenizer_config.json')) ?? {};
+  const specialTokensMap = (await parse('special_tokens_map.json')) ?? {};
+  const vocab = await parse('vocab.json');
+  const merges = await read('merges.txt');
+  const whole = await parse('tokenizer.json');
+
+  let pairs: BytePairVocabulary;
+  if (vocab && merges !== undefined) {
+    pairs = {
+      vocabulary: readVocabulary(vocab, `${location}/vocab.json`),
+      merges: readMerges(merges.split('\n'), `${location}/merges.txt`),
+    };
+  } else if (whole) {
+    pairs = readModel(whole, `${location}/tokenizer.json`);
+  } else {
+    throw new InputError(
+      `${location} holds no tokenizer: expected vocab.json and merges.txt, or tokenizer.json`,
+    );
+  }
+  const added = readAddedTokens(config.added_tokens_decoder, whole?.added_tokens, location);
+  return new ClipTokenizer({
+    ...pairs,
+    ...readSpecialTokens(pairs.vocabulary, added, { ...config, ...specialTokensMap }, location),
+    maxLength: readLength(config.model_max_length),
+  });
+}
+
+function readModel(json: Json, file: string): BytePairVocabulary {
+  const model = isObject(json.model) ? json.model : {};
+  if (model.type !== 'BPE' || model.end_of_word_suffix !== END_OF_WORD || !isObject(model.vocab)) {
+    throw new InputError(
+      `${file} is not CLIP's byte pair encoding (a BPE model with end_of_word_suffix "${END_OF_WORD}")`,
+    );
+  }
+  return {
+    vocabulary: readVocabulary(model.vocab, file),
+    merges: readMerges(Array.isArray(model.merges) ? model.merges : [], file),
+  };
+}
+
+function readVocabulary(json: Json, file: string): Map<string, number> {
+  const vocabulary = new Map<string, number>();
+  const tokens = new Map<number, string>();
+  for (const [token, id] of Object.entries(json)) {
+    if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > 2 ** 24) {
+      throw new InputError(`${file}: the token "${token}" has the id ${JSON.stringify(id)}`);
+    }
+    const other = tokens.get(id as number);
+    if (other !== undefined)
+      throw new InputError(`${file}: "${other}" and "${token}" both have the id ${id}`);
+    tokens.set(id as number, token);
+    vocabulary.set(token, id as number);
+  }
+  return vocabulary;
+}
+
+/** Lines "left right", or pairs as newer files have them. */
+function readMerges(lines: readonly unknown[], file: string): [string, string][] {
+  return lines.flatMap((line, i): [string, string][] => {
+    if (line === '' || line === '\r' || (typeof line === 'string' && line.startsWith('#version'))) return [];
+    const pair = typeof line === 'string' ? line.replace(/\r$/, '').split(' ') : line;
+    if (
+      !Array.isArray(pair) ||
+      pair.length !== 2 ||
+      !pair.every((part) => typeof part === 'string' && part !== '')
+    ) {
+      throw new InputError(`${file}: merge ${i + 1} is not a pair of tokens: ${JSON.stringify(line)}`);
+    }
+    return [pair as [string, string]];
+  });
+}
+
+interface AddedToken {
+  readonly id: number | undefined;
+  readonly normalized: boolean;
+}
+
+/** From tokenizer_config.json, or else from tokenizer.json; undefined when neither lists them. */
+function readAddedTokens(
+  decoder: unknown,
+  list: unknown,
+  location: string,
+): Map<string, AddedToken> | undefined {
+  let entries: Json[];
+  if (isObject(decoder)) {
+    entries = Object.entries(decoder).map(([id, token]) => ({
+      ...(isObject(token) ? token : {}),
+      id: Number(id),
+    }));
+  } else if (Array.isArray(list)) {
+    entries = list.filter(isObject);
+  } else {
+    return undefined;
+  }
+  return new Map(
+    entries.map(({ id, ...token }) => {
+      const content = contentOf(token, location);
+      if (!Number.isInteger(id)) throw new InputError(`${location}: the added token "${content}" has no id`);
+      return [content, { id: id as number, normalized: token.normalized === true }];
+    }),
+  );
+}
+
+function readSpecialTokens(
+  vocabulary: ReadonlyMap<string, number>,
+  added: ReadonlyMap<string, AddedToken> | undefined,
+  settings: Json,
+  location: string,
+) {
+  const tokens = new Map(added);
+  const idOf = (role: (typeof ROLES)[number]): number => {
+    const value = settings[`${role}_token`] ?? DEFAULT_TOKENS[role];
+    const content = contentOf(value, location);
+    // A list of added tokens also says how they are matched; without one, a plain text is matched as written.
+    const listed = added?.get(content);
+    tokens.set(
+      content,
+      listed ?? { id: undefined, normalized: isObject(value) && value.normalized === true },
+    );
+    const id = vocabulary.get(content) ?? listed?.id;
+    if (id === undefined)
+      throw new InputError(`${location}: the ${role}_token "${content}" is not in the vocabulary`);
+    return id;
+  };
+  const [bos, eos, unknown, pad] = ROLES.map(idOf) as [number, number, number, number];
+  const specialTokens: SpecialToken[] = [...tokens].map(([content, { id, normalized }]) => ({
+    content,
+    id: vocabulary.get(content) ?? id!,
+    normalized,
+  }));
+  return { bos, eos, unknown, pad, specialTokens };
+}
+
+/** The text of a token that is given as a string or as an object; refuses options that would change the matching. */
+function contentOf(token: unknown, location: string): string {
+  const content = isObject(token) ? token.content : token;
+  if (typeof content !== 'string' || content === '') {
+    throw new InputError(`${location}: a special token is neither a text nor an object with "content"`);
+  }
+  for (const option of ['lstrip', 'rstrip', 'single_word']) {
+    if (isObject(token) && token[option] === true) {
+      throw new InputError(
+        `${location}: the special token "${content}" has ${option}, which is not supported`,
+      );
+    }
+  }
+  return content;
+}
+
+function readLength(value: unknown): number {
+  const valid = Number.isInteger(value) && (value as number) >= 2 && (value as number) <= LARGEST_LENGTH;
+  return valid ? (value as number) : DEFAULT_LENGTH;
+}
+
+function parseObject(text: string, file: string): Json {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new InputError(`${file} is not valid JSON: ${(cause as Error).message}`, { cause });
+  }
+  if (!isObject(value)) throw new InputError(`${file} must hold a JSON object`);
+  return value;
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
