@@ -74,6 +74,11 @@ describe('models refuse inputs that do not fit', () => {
     );
   });
 
+  it('a sample without the channels that an inpainting model needs', () => {
+    const config = unet2DConditionConfig({ in_channels: 9 });
+    expect(() => unet2DCondition(config, params, tensors)).toThrow('the sample has 4 channels; in_channels');
+  });
+
   it('an SDXL model without its added conditions', () => {
     const config = unet2DConditionConfig({
       addition_embed_type: 'text_time',

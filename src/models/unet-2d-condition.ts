@@ -34,7 +34,10 @@ export interface AddedCond {
   readonly timeIds: Tensor;
 }
 
-/** What the network predicts (noise, velocity or clean latents, as it was trained), [B, out_channels, H, W]. */
+/**
+ * What the network predicts (noise, velocity or clean latents, as it was trained), [B, out_channels, H, W].
+ * Any H and W will do. Throws UsageError for inputs that do not belong to this config.
+ */
 export function unet2DCondition(
   config: UNet2DConditionConfig,
   p: Params,
@@ -42,6 +45,11 @@ export function unet2DCondition(
 ): Tensor {
   const channels = config.block_out_channels;
   const levels = channels.length;
+  if (inputs.sample.shape[1] !== config.in_channels) {
+    throw new UsageError(
+      `the sample has ${inputs.sample.shape[1]} channels; in_channels in this UNet's config is ${config.in_channels}`,
+    );
+  }
   const temb = conditioning(config, p, inputs);
   const block: Block = { config, temb, context: inputs.encoderHiddenStates };
 
