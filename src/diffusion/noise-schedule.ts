@@ -160,6 +160,6 @@ function rescaleZeroTerminalSnr(betas: Float32Array): Float32Array {
   const first = roots[0]!;
   const last = roots.at(-1)!;
   const scale = fround(first / fround(first - last));
-  const alphasBar = roots.map((root) => fround(fround(root - last) * scale) ** 2);
+  const alphasBar = roots.map((root) => fround(root - last) * scale).map((root) => root * root);
   return alphasBar.map((value, t) => 1 - (t === 0 ? value : fround(value / alphasBar[t - 1]!)));
 }

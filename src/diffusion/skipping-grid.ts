@@ -11,6 +11,8 @@ export interface SkippingGrid {
   readonly skip: number;
   /** Grid point n = 0 … N: t(0) = 0 and t(n) = n k − 1. The student sees t(n + 1), its target t(n). */
   t(n: number): number;
+  /** t(1) … t(N), ascending: those at which the student is trained and sampled. */
+  readonly timesteps: readonly number[];
 }
 
 /** Throws UsageError when the schedule has fewer timesteps than the grid. */
@@ -30,5 +32,6 @@ export function skippingGrid(size = 50, numTrainTimesteps = 1000): SkippingGrid 
       }
       return Math.max(n * skip - 1, 0);
     },
+    timesteps: Array.from({ length: size }, (_, i) => (i + 1) * skip - 1),
   };
 }

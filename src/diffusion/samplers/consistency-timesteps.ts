@@ -18,14 +18,12 @@ export interface ConsistencyTimesteps {
 
 /**
  * Chooses timesteps as LCMScheduler.set_timesteps does.
- * @param trained ascending timesteps that the model was distilled on, already shortened by strength
- * @param fullLength how many there are at strength 1
+ * @param trained the timesteps that the model was distilled on, ascending
  * @throws UsageError where diffusers raises ValueError
  */
 export function consistencyTimesteps(
   { steps, timesteps, strength = 1 }: ConsistencyTimestepOptions,
   trained: readonly number[],
-  fullLength: number,
   numTrainTimesteps: number,
 ): ConsistencyTimesteps {
   if (!(strength > 0 && strength <= 1))
@@ -46,21 +44,23 @@ export function consistencyTimesteps(
     return { timesteps: timesteps.slice(timesteps.length - kept), lastStep: timesteps.length - 1 };
   }
   const count = steps!;
-  if (!Number.isInteger(count) || count < 1 || count > trained.length) {
-    const share = strength === 1 ? '' : `, of which strength ${strength} leaves ${trained.length}`;
-    const advice = trained.length === 0 ? 'increase the strength' : `use 1 to ${trained.length} steps`;
-    const more =
-      strength === 1 || count > fullLength ? '' : ` or a strength of at least ${count / fullLength}`;
-    throw new UsageError(
-      `steps ${count}: the model was distilled on a grid of ${fullLength} timesteps${share}; ${advice}${more}`,
-    );
+  const reached = trained.slice(0, Math.trunc(trained.length * strength)).reverse();
+  if (!Number.isInteger(count) || count < 1 || count > reached.length) {
+    throw new UsageError(`steps ${count}: ${explain(count, trained.length, reached.length, strength)}`);
   }
-  const descending = trained.toReversed();
-  const stride = descending.length / count;
+  const stride = reached.length / count;
   return {
-    timesteps: Array.from({ length: count }, (_, j) => descending[Math.floor(j * stride)]!),
+    timesteps: Array.from({ length: count }, (_, j) => reached[Math.floor(j * stride)]!),
     lastStep: count - 1,
   };
+}
+
+function explain(count: number, trained: number, reached: number, strength: number): string {
+  const grid = `the model was distilled on a grid of ${trained} timesteps`;
+  if (reached === trained) return `${grid}; use 1 to ${trained}`;
+  const share = `${grid}, of which strength ${strength} leaves ${reached}`;
+  const stronger = count <= trained ? `a strength of at least ${count / trained}` : 'a greater strength';
+  return reached === 0 ? `${share}; use ${stronger}` : `${share}; use 1 to ${reached}, or ${stronger}`;
 }
 
 function checkTimesteps(timesteps: readonly number[], numTrainTimesteps: number): void {

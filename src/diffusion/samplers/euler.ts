@@ -1,5 +1,5 @@
 /**
- * Euler's method on the probability flow ODE in σ̃ = σ / α (Karras et al. 2022, algorithm 1), as diffusers'
+ * Euler's method on the probability flow ODE in σ̃ = σ / α (Karras et al. 2022, algorithm 1 without its correction), as diffusers'
  * EulerDiscreteScheduler without churn. The sample is x / α; the network is given x.
  */
 import { weightedSum } from '../elementwise.ts';

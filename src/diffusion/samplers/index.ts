@@ -28,7 +28,7 @@ export type SamplerOptions = LcmOptions &
 
 const accepted: Readonly<Record<SamplerKind, readonly (keyof SamplerOptions)[]>> = {
   lcm: ['steps', 'timesteps', 'strength', 'originalSteps', 'batchSize'],
-  tcd: ['steps', 'timesteps', 'strength', 'originalSteps', 'gamma'],
+  tcd: ['steps', 'timesteps', 'strength', 'gamma'],
   ddim: ['steps', 'eta', 'batchSize'],
   euler: ['steps'],
   'dpm-solver': ['steps', 'batchSize'],

@@ -44,10 +44,9 @@ export interface LcmOptions extends ConsistencyTimestepOptions {
 export function lcmSampler(config: Partial<LcmConfig>, options: LcmOptions): Sampler {
   const full = { ...lcmDefaults, ...config };
   const { num_train_timesteps, prediction_type, timestep_scaling } = full;
-  const { strength = 1, originalSteps = full.original_inference_steps, batchSize = 1 } = options;
+  const { originalSteps = full.original_inference_steps, batchSize = 1 } = options;
   const grid = skippingGrid(originalSteps, num_train_timesteps);
-  const trained = Array.from({ length: Math.trunc(grid.size * strength) }, (_, n) => grid.t(n + 1));
-  const { timesteps, lastStep } = consistencyTimesteps(options, trained, grid.size, num_train_timesteps);
+  const { timesteps, lastStep } = consistencyTimesteps(options, grid.timesteps, num_train_timesteps);
   const schedule = noiseSchedule(full);
 
   return {

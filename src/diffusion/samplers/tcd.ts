@@ -1,5 +1,5 @@
 /**
- * Strategic stochastic sampling for trajectory consistency distillation (Zheng et al. 2024, algorithm 4):
+ * Strategic stochastic sampling for trajectory consistency distillation (Zheng et al. 2024):
  * each step goes down the trajectory to s = ⌊(1 − γ) t_next⌋ without noise, then up to t_next with it.
  * As diffusers' TCDScheduler. γ = 0 is deterministic, γ = 1 is multistep consistency sampling.
  */
@@ -30,22 +30,16 @@ export const tcdDefaults: TcdConfig = {
 export interface TcdOptions extends ConsistencyTimestepOptions {
   /** γ, diffusers' eta: 0 to 1. */
   readonly gamma?: number;
-  /** When given, timesteps are spread over the whole training schedule instead of the distillation's grid. */
-  readonly originalSteps?: number;
 }
 
 /** Throws UsageError for steps or timesteps that the model was not made for, and for γ outside 0 to 1. */
 export function tcdSampler(config: Partial<TcdConfig>, options: TcdOptions): Sampler {
   const full = { ...tcdDefaults, ...config };
   const { num_train_timesteps, prediction_type } = full;
-  const { gamma = 0.3, strength = 1, originalSteps } = options;
+  const { gamma = 0.3 } = options;
   if (!(gamma >= 0 && gamma <= 1)) throw new UsageError(`gamma ${gamma}: use a number from 0 to 1`);
-  const trained =
-    originalSteps === undefined
-      ? gridTimesteps(full.original_inference_steps, num_train_timesteps, strength)
-      : Array.from({ length: Math.trunc(num_train_timesteps * strength) }, (_, t) => t);
-  const fullLength = originalSteps ?? full.original_inference_steps;
-  const { timesteps, lastStep } = consistencyTimesteps(options, trained, fullLength, num_train_timesteps);
+  const grid = skippingGrid(full.original_inference_steps, num_train_timesteps);
+  const { timesteps, lastStep } = consistencyTimesteps(options, grid.timesteps, num_train_timesteps);
   const schedule = noiseSchedule(full);
   const { alphas, sigmas, alphasCumprod } = schedule;
 
@@ -67,9 +61,4 @@ export function tcdSampler(config: Partial<TcdConfig>, options: TcdOptions): Sam
       return { sample: weightedSum(Math.sqrt(ratio), atS, Math.sqrt(1 - ratio), noise()), denoised };
     },
   };
-}
-
-function gridTimesteps(size: number, numTrainTimesteps: number, strength: number): number[] {
-  const grid = skippingGrid(size, numTrainTimesteps);
-  return Array.from({ length: Math.trunc(size * strength) }, (_, n) => grid.t(n + 1));
 }
