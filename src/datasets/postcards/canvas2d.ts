@@ -5,7 +5,7 @@
 
 /** The members of a 2D context that drawing and reading back need. */
 export interface Canvas2D {
-  // Typed as each platform's own union; drawing writes only strings and this context's gradients.
+  // Each platform has a union of its own here; drawing writes only strings and gradients of this context.
   fillStyle: unknown;
   strokeStyle: unknown;
   lineWidth: number;

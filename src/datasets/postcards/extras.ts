@@ -5,7 +5,7 @@ import { PAINT } from './objects.ts';
 import type { Random } from './random.ts';
 import type { Scene } from './scene.ts';
 
-function drawBalloon(ctx: Canvas2D, { attributes, balloon: { x, y }, objectLight }: Scene): void {
+function drawBalloon(ctx: Canvas2D, { attributes, flying: { x, y }, objectLight }: Scene): void {
   if (attributes.balloonColor === 'none') return;
   const color = PAINT[attributes.balloonColor];
   const paint = (rgb: Rgb, alpha = 255): string => css(lit(rgb, objectLight), alpha);
@@ -18,7 +18,7 @@ function drawBalloon(ctx: Canvas2D, { attributes, balloon: { x, y }, objectLight
   box(ctx, paint([138, 88, 50]), x - 2, y + 10.8, 4, 2.8);
 }
 
-function drawBirds(ctx: Canvas2D, { birds }: Scene, random: Random): void {
+function drawBirds(ctx: Canvas2D, { flying }: Scene, random: Random): void {
   const flock = [
     [0, -2],
     [-5.6, 1.4],
@@ -26,8 +26,8 @@ function drawBirds(ctx: Canvas2D, { birds }: Scene, random: Random): void {
     [0.4, 4.8],
   ] as const;
   for (const [dx, dy] of flock.slice(0, 3 + random.integer(2))) {
-    const x = birds.x + dx + random.uniform(-0.6, 0.6);
-    const y = birds.y + dy + random.uniform(-0.5, 0.5);
+    const x = flying.x + dx + random.uniform(-0.6, 0.6);
+    const y = flying.y + dy + random.uniform(-0.5, 0.5);
     const [span, lift] = [random.uniform(2.5, 3), random.uniform(1.5, 1.9)];
     line(ctx, css([38, 40, 58]), 1.4, [x - span, y - lift, x, y, x + span, y - lift]);
   }

@@ -26,7 +26,7 @@ function hazy(scene: Scene, color: Rgb, amount: number): Rgb {
 /** The ridge as points (x, y, x, y, …) from beyond the left edge to beyond the right one. */
 function outline(ridge: Ridge): number[] {
   const points: number[] = [];
-  // Steps of 4 px stay within 0.1 px of the shortest wave.
+  // Steps of 4 px stay within 0.2 px of the curve.
   for (let x = -4; x <= SIZE + 4; x += 4) points.push(x, ridge(x));
   return points;
 }

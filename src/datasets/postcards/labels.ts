@@ -41,8 +41,7 @@ export const LABEL_HEAD_NAMES = Object.keys(LABEL_HEADS) as LabelHead[];
 
 /** The classes of a record, by name. */
 export function answersOf(record: PostcardAttributes): Record<LabelHead, string> {
-  const { sky, body, terrain, object, color, tree, extra, balloonColor } = record;
-  const { position: pos } = record;
+  const { sky, body, terrain, object, color, position: pos, tree, extra, balloonColor } = record;
   return { sky, body, terrain, object, color, pos, tree, count: String(record.count), extra, balloonColor };
 }
 

@@ -120,9 +120,9 @@ describe('scenes', () => {
   });
 
   it('keep what flies away from the sun and moon, and clouds away from both', () => {
-    for (const { attributes, body, balloon, clouds } of scenes) {
+    for (const { attributes, body, flying, clouds } of scenes) {
       if (attributes.body === 'none') continue;
-      expect(Math.abs(body.x - balloon.x)).toBeGreaterThan(16);
+      expect(Math.abs(body.x - flying.x)).toBeGreaterThan(16);
       for (const cloud of clouds) expect(Math.abs(cloud.x - body.x)).toBeGreaterThanOrEqual(14);
     }
   });

@@ -35,8 +35,8 @@ export interface Scene {
   far: Ridge;
   near: Ridge;
   body: Point;
-  balloon: Point;
-  birds: Point;
+  /** The balloon or the middle of the flock. */
+  flying: Point;
   clouds: readonly Point[];
   object: Placed;
   /** From back to front. */
@@ -136,8 +136,8 @@ export function composeScene(attributes: PostcardAttributes, random: Random): Sc
 
   const body = placeBody(attributes, horizon, random);
   // What flies keeps to the half of the sky that the sun or moon leaves free.
-  const free = side === 'left' ? random.uniform(40, 53) : random.uniform(11, 24);
-  const flying = { x: free, y: random.uniform(9, 13) };
+  const flyingX = side === 'left' ? random.uniform(40, 53) : random.uniform(11, 24);
+  const flying = { x: flyingX, y: random.uniform(9, 13) };
   const keepClear: Point[] = [];
   if (attributes.body !== 'none') keepClear.push(body);
   if (extra === 'balloon' || extra === 'birds') keepClear.push(flying);
@@ -172,8 +172,7 @@ export function composeScene(attributes: PostcardAttributes, random: Random): Sc
     far,
     near,
     body,
-    balloon: flying,
-    birds: flying,
+    flying,
     clouds,
     object: { x, y, scale },
     trees,
