@@ -1,9 +1,9 @@
 /** Whether a stored weight can be bound to a parameter. */
 import { InputError } from '../errors.ts';
-import type { DType } from '../graph/dtype.ts';
-import { formatShape, sameShape } from '../graph/shape.ts';
+import { bytesPerElement, type DType } from '../graph/dtype.ts';
+import { elementCount, formatShape, sameShape } from '../graph/shape.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import type { Weight } from './weights.ts';
+import type { Storage, Weight } from './weights.ts';
 
 const floating: ReadonlySet<DType> = new Set<DType>(['float32', 'float64', 'float16', 'bfloat16']);
 
@@ -15,9 +15,21 @@ export function checkWeight(name: string, parameter: Tensor, weight: Weight): vo
         `${formatShape(parameter.shape)}; the weights and the configuration belong to different models`,
     );
   }
+  const expected = elementCount(weight.shape) * bytesPerElement(weight.dtype);
+  const found = storageLength(weight.storage);
+  if (found !== expected) {
+    throw new InputError(
+      `the weight ${name}, ${weight.dtype} ${formatShape(weight.shape)}, takes ${expected} bytes, but ${found} are stored`,
+    );
+  }
   if (weight.dtype !== parameter.dtype && !(floating.has(weight.dtype) && floating.has(parameter.dtype))) {
     throw new InputError(
       `the weight ${name} is stored as ${weight.dtype}, but the model expects ${parameter.dtype}`,
     );
   }
+}
+
+/** In bytes. */
+export function storageLength(storage: Storage): number {
+  return storage.kind === 'bytes' ? storage.bytes.byteLength : storage.length;
 }

@@ -1,79 +1,170 @@
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { float32ToFloat16 } from '../../graph/float16.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
+import { add, gather, gemm, matmul, multiply } from '../../graph/operators/index.ts';
 import { program } from '../../graph/program.ts';
-import {
-  constant,
-  input,
-  operation,
-  operationWithOutputs,
-  parameter,
-  type Tensor,
-} from '../../graph/tensor.ts';
-import type { Weights } from '../../weights/weights.ts';
+import { constant, input, operation, parameter, type Tensor } from '../../graph/tensor.ts';
+import type { Weight, Weights } from '../../weights/weights.ts';
 import { createNodeEngine } from './engine.ts';
 
+// What every engine must do is in tests/engines/conformance.ts; here is what only this one does.
+
 const engine = createNodeEngine();
-afterAll(() => engine.dispose());
+const folder = mkdtempSync(join(tmpdir(), 'engine-'));
+afterAll(async () => {
+  await engine.dispose();
+  rmSync(folder, { recursive: true });
+});
 
-const floats = (...values: number[]) => hostTensor(Float32Array.from(values), [values.length]);
-const plus = (a: Tensor, b: Tensor) => operation('Add', [a, b], a.shape, a.dtype);
+const range = (length: number) => Float32Array.from({ length }, (_, i) => i);
 
-function bound(name: string, values: Float32Array): Weights {
-  return new Map([
-    [
-      name,
-      {
-        dtype: 'float32',
-        shape: [values.length],
-        storage: { kind: 'bytes', bytes: new Uint8Array(values.buffer) },
-      },
-    ],
-  ]);
-}
-
-describe('onnxruntime-node', () => {
-  test('runs a program with bound and unbound parameters', async () => {
-    const sum = plus(input('x', [3]), parameter('layer.weight', [3]));
-    const unbound = await engine.compile(program({ sum }));
-    const given = { x: floats(1, 2, 3), 'layer.weight': floats(10, 20, 30) };
-    expect([...(await unbound.run(given)).sum!.data]).toEqual([11, 22, 33]);
-    expect([...(await unbound.run(given)).sum!.data]).toEqual([11, 22, 33]);
-    expect([...given.x.data]).toEqual([1, 2, 3]);
-
-    const weights = bound('layer.weight', Float32Array.of(5, 6, 7));
-    const fixed = await engine.compile(program({ sum }), { weights, name: 'fixed' });
-    expect([...(await fixed.run({ x: floats(1, 2, 3) })).sum!.data]).toEqual([6, 8, 10]);
-    await expect(fixed.run(given)).rejects.toThrow('fixed takes no input "layer.weight"');
-  });
-
-  test('gives outputs that are inputs, constants, large constants, twice the same, or one of several', async () => {
-    const x = input('x', [4]);
-    const big = new Float32Array(1000).map((_, i) => i);
-    const [head, tail] = operationWithOutputs(
-      'Split',
-      [x],
-      [
-        { shape: [2], dtype: 'float32' },
-        { shape: [2], dtype: 'float32' },
-      ],
-      { attributes: { num_outputs: { int: 2 }, axis: { int: 0 } } },
-    );
-    const outputs = {
-      x,
-      again: x,
-      big: constant(hostTensor(big, [1000])),
-      tail: tail!,
-      tail2: tail!,
-      head: head!,
+describe('weights in files', () => {
+  /** Writes `values` behind `offset` bytes of something else. */
+  function fileWith(name: string, values: Float32Array | Uint16Array, offset: number): Weight {
+    const path = join(folder, name);
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    writeFileSync(path, Buffer.concat([Buffer.alloc(offset, 7), bytes, Buffer.alloc(3, 7)]));
+    return {
+      dtype: values instanceof Float32Array ? 'float32' : 'float16',
+      shape: [values.length],
+      storage: { kind: 'file', path, offset, length: bytes.byteLength },
     };
-    const executable = await engine.compile(program(outputs));
-    const result = await executable.run({ x: floats(1, 2, 3, 4) });
-    expect(Object.keys(result)).toEqual(Object.keys(outputs));
-    expect([...result.x!.data]).toEqual([1, 2, 3, 4]);
-    expect([...result.again!.data]).toEqual([1, 2, 3, 4]);
-    expect(result.big!.data).toEqual(big);
-    expect([...result.tail!.data]).toEqual([3, 4]);
-    expect([...result.tail2!.data]).toEqual([3, 4]);
-    expect([...result.head!.data]).toEqual([1, 2]);
+  }
+
+  const sum = (length: number, names: readonly string[]) =>
+    program({ sum: names.map((name) => parameter(name, [length])).reduce((a: Tensor, b) => add(a, b)) });
+
+  async function run(length: number, weights: Weights): Promise<number[]> {
+    const executable = await engine.compile(sum(length, [...weights.keys()]), { weights });
+    const result = await executable.run({});
+    await executable.dispose();
+    return Array.from(result.sum!.data, Number);
+  }
+
+  test('are read where they lie: several files, any offset, 16 bits, together with weights in memory', async () => {
+    const length = 1000;
+    mkdirSync(join(folder, 'read-only'));
+    const weights = new Map<string, Weight>([
+      ['a', fileWith('a.safetensors', range(length), 8)],
+      ['b', fileWith('read-only/b file ä.bin', range(length), 13)],
+      ['c', fileWith('c.bin', float32ToFloat16(range(length)), 101)],
+      [
+        'd',
+        {
+          dtype: 'float32',
+          shape: [length],
+          storage: { kind: 'bytes', bytes: new Uint8Array(range(length).buffer) },
+        },
+      ],
+    ]);
+    chmodSync(join(folder, 'read-only'), 0o555);
+    expect(await run(length, weights)).toEqual([...range(length)].map((x) => 4 * x));
   });
+
+  test('are read through a symbolic link, and by a relative path', async () => {
+    const weight = fileWith('target.bin', range(600), 0);
+    symlinkSync(join(folder, 'target.bin'), join(folder, 'link.bin'));
+    const through = (path: string): Weights =>
+      new Map([['w', { ...weight, storage: { kind: 'file', path, offset: 0, length: 2400 } }]]);
+    expect(await run(600, through(join(folder, 'link.bin')))).toEqual([...range(600)]);
+    const up = process
+      .cwd()
+      .split('/')
+      .map(() => '..');
+    expect(await run(600, through(join(...up, folder, 'link.bin')))).toEqual([...range(600)]);
+  });
+
+  test('that are gone, or shorter than they say, are an error that names them', async () => {
+    const weight = fileWith('short.bin', range(500), 0);
+    const at = (path: string, offset: number): Weights =>
+      new Map([['w', { ...weight, storage: { kind: 'file', path, offset, length: 2000 } }]]);
+    await expect(run(500, at(join(folder, 'gone.bin'), 0))).rejects.toThrow(/gone\.bin/);
+    await expect(run(500, at(join(folder, 'short.bin'), 1900))).rejects.toThrow(
+      /short\.bin has 2003 bytes, but the weight w lies at 1900 to 3900/,
+    );
+  });
+});
+
+describe('errors of ONNX Runtime', () => {
+  test('while compiling name the program and the operator', async () => {
+    const x = input('x', [2], 'int64');
+    const wrong = program({ y: operation('Sigmoid', [x], [2], 'int64') });
+    await expect(engine.compile(wrong, { name: 'unet' })).rejects.toThrow(
+      /unet does not compile on onnxruntime-node\/cpu: .*op_0_Sigmoid/s,
+    );
+  });
+
+  test('while running name the program and the operator, and the engine goes on', async () => {
+    const looked = gather(constant(hostTensor(range(6), [3, 2])), input('ids', [1], 'int64'));
+    const executable = await engine.compile(program({ looked }), { name: 'text encoder' });
+    const ids = (id: bigint) => ({ ids: hostTensor(BigInt64Array.of(id), [1]) });
+    await expect(executable.run(ids(9n))).rejects.toThrow(/text encoder failed: .*op_0_Gather/s);
+    expect([...(await executable.run(ids(2n))).looked!.data]).toEqual([4, 5]);
+  });
+});
+
+describe('the worker thread', () => {
+  const size = 1024;
+  const square = hostTensor(new Float32Array(size * size), [size, size]);
+  /** About a second of work. */
+  const heavy = () => {
+    const x = input('x', [size, size]);
+    return program({ y: Array.from({ length: 24 }).reduce((y: Tensor) => matmul(y, x), x) });
+  };
+
+  test('leaves the event loop free', async () => {
+    const executable = await engine.compile(heavy());
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 5);
+    await executable.run({ x: square });
+    clearInterval(timer);
+    // A run in this thread would let none through.
+    expect(ticks).toBeGreaterThan(5);
+    await executable.dispose();
+  });
+
+  test('finishes what was asked for before the engine is disposed of, and takes nothing after', async () => {
+    const own = createNodeEngine();
+    const executable = await own.compile(program({ y: multiply(input('x', [3]), 2) }), { name: 'doubler' });
+    const running = executable.run({ x: hostTensor(range(3), [3]) });
+    const disposed = own.dispose();
+    expect([...(await running).y!.data]).toEqual([0, 2, 4]);
+    await disposed;
+    await own.dispose();
+    await expect(executable.run({ x: hostTensor(range(3), [3]) })).rejects.toThrow(
+      'doubler failed: the engine was disposed of',
+    );
+    await executable.dispose();
+  });
+});
+
+test('dispose frees what compile took', async () => {
+  const side = 1024;
+  const bytes = new Uint8Array(side * side * 4);
+  const weights: Weights = new Map([
+    ['w', { dtype: 'float32', shape: [side, side], storage: { kind: 'bytes', bytes } }],
+  ]);
+  const layer = program({ y: gemm(input('x', [8, side]), parameter('w', [side, side])) });
+  const cycle = async () => {
+    const executable = await engine.compile(layer, { weights });
+    await executable.run({ x: hostTensor(new Float32Array(8 * side), [8, side]) });
+    await executable.dispose();
+  };
+  for (let i = 0; i < 5; i++) await cycle();
+  const before = process.memoryUsage().rss;
+  for (let i = 0; i < 60; i++) await cycle();
+  const grown = process.memoryUsage().rss - before;
+  // Each cycle holds 4 MB of weights at least twice: 60 that leak would be 480 MB.
+  expect(grown).toBeLessThan(160 * 2 ** 20);
+});
+
+test('writes a profile that names the operators', async () => {
+  const profiled = createNodeEngine({ profile: join(folder, 'profile') });
+  const executable = await profiled.compile(program({ y: matmul(input('x', [4, 4]), input('z', [4, 4])) }));
+  await executable.run({ x: hostTensor(range(16), [4, 4]), z: hostTensor(range(16), [4, 4]) });
+  await profiled.dispose();
+  expect(readdirSync(folder).filter((name) => name.startsWith('profile'))).toHaveLength(1);
 });

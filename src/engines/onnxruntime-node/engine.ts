@@ -1,4 +1,5 @@
 /** Programs on ONNX Runtime in Node: on the CPU, or on whatever device its build supports. */
+import { setImmediate } from 'node:timers/promises';
 import { InputError } from '../../errors.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import { type OnnxModel, serialize } from '../../graph/onnx/serialize.ts';
@@ -7,6 +8,7 @@ import { checkInputs } from '../check-inputs.ts';
 import type { CompileOptions, Engine, Executable, RunOptions } from '../engine.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { ExternalValue, SessionSettings } from './messages.ts';
+import { weightFiles } from './weight-files.ts';
 import { WorkerClient } from './worker-client.ts';
 
 export type NodeDevice = 'cpu' | 'webgpu' | 'cuda' | 'coreml' | 'dml';
@@ -53,8 +55,9 @@ class NodeEngine implements Engine {
   }
 
   async compile(program: Program, { weights, name = 'program' }: CompileOptions = {}): Promise<Executable> {
-    const model = serialize(program, { weights, name });
-    const external = externalValues(model);
+    const files = await weightFiles(program, weights);
+    const model = serialize(program, { weights, name, locationOf: files?.locationOf });
+    const external = await externalValues(model);
     const session = this.#nextSession++;
     const transfer = [
       model.bytes.buffer,
@@ -62,7 +65,14 @@ class NodeEngine implements Engine {
     ];
     try {
       await this.#client.request(
-        { kind: 'compile', session, model: model.bytes, external, settings: this.#settings },
+        {
+          kind: 'compile',
+          session,
+          model: model.bytes,
+          external,
+          folder: files?.folder,
+          settings: this.#settings,
+        },
         transfer.filter((buffer) => buffer instanceof ArrayBuffer),
       );
     } catch (error) {
@@ -131,17 +141,30 @@ class NodeExecutable implements Executable {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#pool.clear();
-    await this.#client.request({ kind: 'release', session: this.#session });
+    if (!this.#client.ended) await this.#client.request({ kind: 'release', session: this.#session });
   }
 }
 
-/** The values outside the model, copied so that they can be handed over: what the caller holds stays the caller's. */
-function externalValues(model: OnnxModel): ExternalValue[] {
-  return [...model.external].map(([location, storage]) =>
-    storage.kind === 'bytes'
-      ? { location, bytes: storage.bytes.slice() }
-      : { location, path: storage.path, offset: storage.offset, length: storage.length },
-  );
+/** After copying this many bytes, the event loop gets its turn. */
+const COPY_AT_ONCE = 2 ** 25;
+
+/** The values to be given with the model, copied so that they can be handed over: what the caller holds stays theirs. */
+async function externalValues(model: OnnxModel): Promise<ExternalValue[]> {
+  const values: ExternalValue[] = [];
+  let copied = 0;
+  for (const [location, storage] of model.external) {
+    if (storage.kind === 'file') {
+      values.push({ location, path: storage.path, offset: storage.offset, length: storage.length });
+      continue;
+    }
+    values.push({ location, bytes: storage.bytes.slice() });
+    copied += storage.bytes.byteLength;
+    if (copied >= COPY_AT_ONCE) {
+      await setImmediate();
+      copied = 0;
+    }
+  }
+  return values;
 }
 
 function named(what: string, cause: unknown): Error {

@@ -11,7 +11,7 @@ export interface SessionSettings {
   readonly profilePrefix: string | undefined;
 }
 
-/** A value outside the model: bytes that are handed over, or a range of a file. */
+/** A value that is given with the model: bytes that are handed over, or a range of a file to be read. */
 export type ExternalValue =
   | { readonly location: string; readonly bytes: Uint8Array }
   | { readonly location: string; readonly path: string; readonly offset: number; readonly length: number };
@@ -29,11 +29,13 @@ export type Request =
       readonly session: number;
       readonly model: Uint8Array;
       readonly external: readonly ExternalValue[];
+      /** The folder from which the model's references to files start. */
+      readonly folder: string | undefined;
       readonly settings: SessionSettings;
     }
   | { readonly kind: 'run'; readonly session: number; readonly inputs: readonly WireTensor[] }
   | { readonly kind: 'release'; readonly session: number }
-  /** Releases every session and lets the thread end. */
+  /** Releases every session: the thread may be ended. */
   | { readonly kind: 'close' };
 
 export type Result =

@@ -33,7 +33,12 @@ export class WorkerClient {
         new InputError(`the ONNX Runtime thread failed: ${error instanceof Error ? error.message : error}`),
       ),
     );
-    this.#worker.on('exit', () => this.#end(new Error('the engine was disposed of')));
+    this.#worker.on('exit', () => this.#end(new Error('the ONNX Runtime thread has ended')));
+  }
+
+  /** The thread is gone, and all that it held. */
+  get ended(): boolean {
+    return this.#ended !== undefined;
   }
 
   /** Sends a request; `transfer` lists the buffers that are handed over. Rejects with ONNX Runtime's message. */
@@ -50,11 +55,9 @@ export class WorkerClient {
   /** Frees every session and ends the thread. */
   async close(): Promise<void> {
     if (this.#ended) return;
-    const exited = new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
     await this.request({ kind: 'close' });
-    this.#ended ??= new Error('the engine was disposed of');
-    this.#worker.ref();
-    await exited;
+    this.#end(new Error('the engine was disposed of'));
+    await this.#worker.terminate();
   }
 
   #end(reason: Error): void {

@@ -3,15 +3,7 @@ import { open } from 'node:fs/promises';
 import { parentPort } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { DType, TypedArray } from '../../graph/dtype.ts';
-import type {
-  ExternalValue,
-  ReplyMessage,
-  Request,
-  RequestMessage,
-  Result,
-  SessionSettings,
-  WireTensor,
-} from './messages.ts';
+import type { ExternalValue, ReplyMessage, Request, RequestMessage, Result, WireTensor } from './messages.ts';
 
 const port = parentPort;
 if (!port)
@@ -34,13 +26,12 @@ async function answer({ id, request }: RequestMessage): Promise<void> {
   }
   const transfer = reply.ok && reply.result.kind === 'ran' ? buffers(reply.result) : [];
   port!.postMessage(reply, transfer);
-  if (request.kind === 'close') port!.close();
 }
 
 async function handle(request: Request): Promise<Result> {
   switch (request.kind) {
     case 'compile':
-      sessions.set(request.session, await createSession(request.model, request.external, request.settings));
+      sessions.set(request.session, await createSession(request));
       return { kind: 'done' };
     case 'run':
       return run(sessionOf(request.session), request.inputs);
@@ -61,11 +52,12 @@ function sessionOf(id: number): InferenceSession {
   return session;
 }
 
-async function createSession(
-  model: Uint8Array,
-  external: readonly ExternalValue[],
-  settings: SessionSettings,
-): Promise<InferenceSession> {
+async function createSession({
+  model,
+  external,
+  folder,
+  settings,
+}: Extract<Request, { kind: 'compile' }>): Promise<InferenceSession> {
   const externalData = await Promise.all(
     external.map(async (value) => ({
       path: value.location,
@@ -79,9 +71,15 @@ async function createSession(
     ...(settings.profilePrefix === undefined
       ? {}
       : { enableProfiling: true, profileFilePrefix: settings.profilePrefix }),
+    logSeverityLevel: 3, // errors; warnings tell of every operator that a GPU leaves to the CPU
     graphOptimizationLevel: settings.optimization,
     externalData,
-    extra: { session: { intra_op: { allow_spinning: settings.allowSpinning ? '1' : '0' } } },
+    extra: {
+      session: {
+        intra_op: { allow_spinning: settings.allowSpinning ? '1' : '0' },
+        ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
+      },
+    },
   });
 }
 

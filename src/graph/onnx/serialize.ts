@@ -1,6 +1,6 @@
 /** Writes a program as an ONNX model: the file format every ONNX Runtime, in Node or in a browser, can load. */
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { checkWeight } from '../../weights/check-weight.ts';
+import { checkWeight, storageLength } from '../../weights/check-weight.ts';
 import type { Storage, Weights } from '../../weights/weights.ts';
 import type { DType } from '../dtype.ts';
 import type { HostTensor } from '../host-tensor.ts';
@@ -37,7 +37,7 @@ const OPTIONAL_OUTPUTS: ReadonlySet<string> = new Set(['LayerNormalization']);
 export interface OnnxModel {
   /** A serialised ModelProto. */
   readonly bytes: Uint8Array;
-  /** Values that lie outside the model, by the location under which the model refers to them. */
+  /** Values that must be given with the model, by the location under which it refers to them. */
   readonly external: ReadonlyMap<string, Storage>;
   /** What every run must be given: the program's inputs and the parameters that no weight was found for. */
   readonly inputs: ReadonlyMap<string, Tensor>;
@@ -49,6 +49,12 @@ export interface SerializeOptions {
   /** Parameters found here become initialisers; the others become inputs. */
   readonly weights?: Weights;
   readonly name?: string;
+  /**
+   * The location by which the model refers to a file of weights where it lies. ONNX Runtime takes values from outside
+   * a model either all from files or all from its caller: with this, whatever is not in a file is written into the
+   * model; without it, the values of files too are in `external`, for the caller to bring.
+   */
+  readonly locationOf?: (path: string) => string;
 }
 
 /**
@@ -77,8 +83,19 @@ export function serialize(program: Program, options: SerializeOptions = {}): Onn
   }
 
   const addInitializer = (name: string, dtype: DType, shape: Shape, storage: Storage) => {
-    initializers.push(initializer(name, dtype, shape, storage));
-    if (!isInline(storage)) external.set(name, storage);
+    const tensor = { name, dataType: dataTypes[dtype], dims: shape.map(BigInt) };
+    const { locationOf } = options;
+    if (storage.kind === 'file' && locationOf) {
+      initializers.push({
+        ...tensor,
+        ...reference(locationOf(storage.path), storage.offset, storage.length),
+      });
+    } else if (storage.kind === 'bytes' && (locationOf || storage.bytes.byteLength <= INLINE_BYTES)) {
+      initializers.push({ ...tensor, rawData: storage.bytes });
+    } else {
+      external.set(name, storage);
+      initializers.push({ ...tensor, ...reference(name, 0, storageLength(storage)) });
+    }
   };
 
   for (const [name, tensor] of program.parameters) {
@@ -200,31 +217,20 @@ function valueInfo(name: string, { dtype, shape }: Tensor): MessageInitShape<typ
   };
 }
 
-function initializer(
-  name: string,
-  dtype: DType,
-  shape: Shape,
-  storage: Storage,
+/** Says that a tensor's values lie outside the model. */
+function reference(
+  location: string,
+  offset: number,
+  length: number,
 ): MessageInitShape<typeof TensorProtoSchema> {
-  const tensor = { name, dataType: dataTypes[dtype], dims: shape.map(BigInt) };
-  if (isInline(storage)) return { ...tensor, rawData: storage.bytes };
   return {
-    ...tensor,
     dataLocation: TensorProto_DataLocation.EXTERNAL,
     externalData: [
-      { key: 'location', value: name },
-      { key: 'offset', value: '0' },
-      { key: 'length', value: `${storageLength(storage)}` },
+      { key: 'location', value: location },
+      { key: 'offset', value: `${offset}` },
+      { key: 'length', value: `${length}` },
     ],
   };
-}
-
-function isInline(storage: Storage): storage is Extract<Storage, { kind: 'bytes' }> {
-  return storage.kind === 'bytes' && storage.bytes.byteLength <= INLINE_BYTES;
-}
-
-function storageLength(storage: Storage): number {
-  return storage.kind === 'bytes' ? storage.bytes.byteLength : storage.length;
 }
 
 function bytesOf({ data }: HostTensor): Uint8Array {

@@ -1,0 +1,61 @@
+/**
+ * Weights that stay in their files. ONNX Runtime maps files into memory where they lie, if their paths start from one
+ * folder and do not leave it. The root of the file system (on Windows: of a drive) is such a folder for all files,
+ * wherever they are, so nothing has to be copied, linked or writable.
+ */
+import { stat } from 'node:fs/promises';
+import { parse, resolve } from 'node:path';
+import { InputError } from '../../errors.ts';
+import type { Program } from '../../graph/program.ts';
+import type { Weights } from '../../weights/weights.ts';
+
+export interface WeightFiles {
+  readonly folder: string;
+  /** A file's path from `folder` on. */
+  locationOf(path: string): string;
+}
+
+/** Values in memory are then written into the model, whose bytes protobuf limits to 2 GB: no more than this. */
+const MOST_IN_MEMORY = 2 ** 29;
+
+/**
+ * How a program's weights can be read in place, or undefined when they cannot be (or none lies in a file) and have to
+ * be read into memory: the files lie on several drives, or too much is in memory beside them.
+ *
+ * Throws InputError when a file is not there or ends before a weight does.
+ */
+export async function weightFiles(
+  program: Program,
+  weights: Weights | undefined,
+): Promise<WeightFiles | undefined> {
+  const roots = new Set<string>();
+  const sizes = new Map<string, number>();
+  let inMemory = 0;
+  for (const name of program.parameters.keys()) {
+    const storage = weights?.get(name)?.storage;
+    if (storage?.kind === 'bytes') inMemory += storage.bytes.byteLength;
+    if (storage?.kind !== 'file') continue;
+    const { path, offset, length } = storage;
+    const size = sizes.get(path) ?? (await fileSize(path, name));
+    sizes.set(path, size);
+    if (offset + length > size) {
+      throw new InputError(
+        `${path} has ${size} bytes, but the weight ${name} lies at ${offset} to ${offset + length}: the file is cut off`,
+      );
+    }
+    roots.add(parse(resolve(path)).root);
+  }
+  for (const { node } of program.constants)
+    if (node.kind === 'constant') inMemory += node.value.data.byteLength;
+  const [folder] = roots;
+  if (folder === undefined || roots.size > 1 || inMemory > MOST_IN_MEMORY) return undefined;
+  return { folder, locationOf: (path) => resolve(path).slice(folder.length) };
+}
+
+async function fileSize(path: string, weight: string): Promise<number> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    throw new InputError(`the file ${path} with the weight ${weight} cannot be read`, { cause: error });
+  }
+}
