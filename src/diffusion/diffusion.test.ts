@@ -36,6 +36,12 @@ describe('noiseSchedule', () => {
     );
   });
 
+  it('refuses trained betas that do not cover the schedule', () => {
+    expect(() => noiseSchedule({ trained_betas: [0.1, 0.2] })).toThrow(
+      /2 values for 1000 num_train_timesteps/,
+    );
+  });
+
   it('refuses timesteps outside the schedule and batches that do not divide', () => {
     const x = Float32Array.of(1, 2);
     expect(() => addNoise(noiseSchedule(), x, x, [1000])).toThrow(/timestep 1000: the schedule has 0 to 999/);

@@ -42,7 +42,7 @@ export interface NoiseSchedule {
   readonly sigmas: Float32Array;
 }
 
-/** Throws UsageError for a beta schedule that does not exist. */
+/** Throws UsageError for a beta schedule that does not exist, and for trained betas of the wrong number. */
 export function noiseSchedule(config: Partial<NoiseScheduleConfig> = {}): NoiseSchedule {
   const full = { ...stableDiffusionSchedule, ...config };
   const original = betasOf(full);
@@ -115,7 +115,12 @@ function at(table: Float32Array, t: number): number {
 
 function betasOf(config: NoiseScheduleConfig): Float32Array {
   const { num_train_timesteps: length, beta_start, beta_end, beta_schedule, trained_betas } = config;
-  if (trained_betas !== null) return Float32Array.from(trained_betas);
+  if (trained_betas !== null) {
+    if (trained_betas.length === length) return Float32Array.from(trained_betas);
+    throw new UsageError(
+      `trained_betas has ${trained_betas.length} values for ${length} num_train_timesteps; the two must agree`,
+    );
+  }
   switch (beta_schedule) {
     case 'linear':
       return linspace(beta_start, beta_end, length);

@@ -2,6 +2,7 @@
  * DPM-Solver++, multistep, first order or second order by the midpoint rule (Lu et al. 2022b, algorithm 2,
  * "DPM++ 2M"), as diffusers' DPMSolverMultistepScheduler. It integrates x̂_0 exactly in λ = log(α / σ).
  */
+import { InputError } from '../../errors.ts';
 import { weightedSum } from '../elementwise.ts';
 import {
   type NoiseSchedule,
@@ -11,7 +12,7 @@ import {
 } from '../noise-schedule.ts';
 import { type PredictionType, predictedOriginal } from '../prediction.ts';
 import { type ClippingConfig, clip } from './clipping.ts';
-import type { SigmaSampler } from './euler.ts';
+import type { SigmaSampler } from './sampler.ts';
 import {
   type FinalSigmaType,
   finalSigma,
@@ -73,7 +74,10 @@ export interface DpmSolverOptions {
   readonly batchSize?: number;
 }
 
-/** Throws UsageError for a number of steps that the schedule does not have. */
+/**
+ * Throws UsageError for a number of steps that the schedule does not have, InputError for a solver_order that is
+ * not here.
+ */
 export function dpmSolverSampler(
   config: Partial<DpmSolverConfig>,
   { steps, batchSize = 1 }: DpmSolverOptions,
@@ -81,6 +85,11 @@ export function dpmSolverSampler(
   const full = { ...dpmSolverDefaults, ...config };
   const { prediction_type, solver_order, final_sigmas_type } = full;
   checkSteps(steps, full.num_train_timesteps);
+  if (solver_order !== 1 && solver_order !== 2) {
+    throw new InputError(
+      `scheduler config: solver_order ${solver_order} is not supported; supported: 1 or 2`,
+    );
+  }
   const clipping: ClippingConfig = { ...full, clip_sample: false, clip_sample_range: 1 };
   const { timesteps, sigmas } = timestepsAndSigmas(full, steps);
   const last = timesteps.length - 1;

@@ -1,11 +1,11 @@
 /**
- * Euler's method on the probability flow ODE in σ̃ = σ / α (Karras et al. 2022, algorithm 1 without its correction), as diffusers'
- * EulerDiscreteScheduler without churn. The sample is x / α; the network is given x.
+ * Euler's method on the probability flow ODE in σ̃ = σ / α (Karras et al. 2022, algorithm 1 without its
+ * correction), as diffusers' EulerDiscreteScheduler without churn. The sample is x / α; the network is given x.
  */
 import { weightedSum } from '../elementwise.ts';
 import { type NoiseScheduleConfig, noiseSchedule, stableDiffusionSchedule } from '../noise-schedule.ts';
 import { type PredictionType, predictedOriginal } from '../prediction.ts';
-import type { Sampler } from './sampler.ts';
+import type { SigmaSampler } from './sampler.ts';
 import {
   type FinalSigmaType,
   finalSigma,
@@ -50,11 +50,6 @@ export const eulerDefaults: EulerConfig = {
 
 export interface EulerOptions {
   readonly steps: number;
-}
-
-/** A sampler that also tells its noise levels: one per step and the one at which the last step ends. */
-export interface SigmaSampler extends Sampler {
-  readonly sigmas: Float32Array;
 }
 
 /** Throws UsageError for a number of steps that the schedule does not have. */

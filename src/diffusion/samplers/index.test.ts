@@ -124,6 +124,14 @@ describe('LCM', () => {
   });
 });
 
+describe('TCD', () => {
+  it('spreads timesteps over the whole schedule when given original steps', () => {
+    const { timesteps } = samplerFromConfig('tcd', {}, { steps: 4, originalSteps: 50 });
+    expect(timesteps).toEqual([999, 749, 499, 249]);
+    expect(() => samplerFromConfig('tcd', {}, { steps: 4, originalSteps: 3 })).toThrow(UsageError);
+  });
+});
+
 describe('samplerKind', () => {
   it('knows the classes it has, and says so for others', () => {
     expect(samplerKind('LCMScheduler')).toBe('lcm');

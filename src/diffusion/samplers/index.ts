@@ -11,9 +11,9 @@ import { type TcdOptions, tcdDefaults, tcdSampler } from './tcd.ts';
 export type { SchedulerConfig } from './config.ts';
 export { ddimSampler } from './ddim.ts';
 export { dpmSolverSampler } from './dpm-solver.ts';
-export { eulerSampler, type SigmaSampler } from './euler.ts';
+export { eulerSampler } from './euler.ts';
 export { lcmSampler } from './lcm.ts';
-export { type Sampler, type SamplerStep, startStep } from './sampler.ts';
+export { type Sampler, type SamplerStep, type SigmaSampler, startStep } from './sampler.ts';
 export { tcdSampler } from './tcd.ts';
 
 export const samplerKinds = ['lcm', 'tcd', 'ddim', 'euler', 'dpm-solver'] as const;
@@ -28,7 +28,7 @@ export type SamplerOptions = LcmOptions &
 
 const accepted: Readonly<Record<SamplerKind, readonly (keyof SamplerOptions)[]>> = {
   lcm: ['steps', 'timesteps', 'strength', 'originalSteps', 'batchSize'],
-  tcd: ['steps', 'timesteps', 'strength', 'gamma'],
+  tcd: ['steps', 'timesteps', 'strength', 'originalSteps', 'gamma'],
   ddim: ['steps', 'eta', 'batchSize'],
   euler: ['steps'],
   'dpm-solver': ['steps', 'batchSize'],
@@ -42,7 +42,6 @@ const eulerSupported: SupportedValues = {
 };
 
 const dpmSolverSupported: SupportedValues = {
-  solver_order: [1, 2],
   algorithm_type: ['dpmsolver++'],
   solver_type: ['midpoint'],
   use_exponential_sigmas: [false],

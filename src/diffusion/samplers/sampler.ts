@@ -28,6 +28,11 @@ export interface Sampler {
   step(modelOutput: Float32Array, i: number, sample: Float32Array, noise: () => Float32Array): SamplerStep;
 }
 
+/** A sampler that also tells its noise levels: one per step and the one at which the last step ends. */
+export interface SigmaSampler extends Sampler {
+  readonly sigmas: Float32Array;
+}
+
 /**
  * The step at which image-to-image begins in the pipelines that build the full schedule and drop its head
  * (StableDiffusionImg2ImgPipeline.get_timesteps). strength 1 begins at step 0.

@@ -2,8 +2,7 @@
  * The noise level in units of the data, σ̃ = σ / α, in which Karras et al. (2022) write the ODE. Solvers that
  * work in it choose levels and ask which timestep the network was trained to see there.
  */
-import type { NoiseSchedule } from '../noise-schedule.ts';
-import { scheduleOfAlphasCumprod } from '../noise-schedule.ts';
+import { type NoiseSchedule, scheduleOfAlphasCumprod } from '../noise-schedule.ts';
 
 export const finalSigmaTypes = ['zero', 'sigma_min'] as const;
 /** Where the last step ends: at no noise, or at the noise of timestep 0. */
@@ -32,23 +31,16 @@ export function sigmaAt(table: Float32Array, timestep: number): number {
 export function karrasSigmas(min: number, max: number, count: number): number[] {
   const rho = 7;
   const [from, to] = [max ** (1 / rho), min ** (1 / rho)];
-  return Array.from(
-    { length: count },
-    (_, i) => (from + (count > 1 ? i / (count - 1) : 0) * (to - from)) ** rho,
-  );
+  const step = count > 1 ? (to - from) / (count - 1) : 0;
+  return Array.from({ length: count }, (_, i) => (from + i * step) ** rho);
 }
 
 /** The fractional timestep with noise level `sigma`, linear in log σ̃ between the two nearest. */
 export function timestepAt(table: Float32Array, sigma: number): number {
   const log = Math.log(Math.max(sigma, 1e-10));
   const logs = table.map(Math.log);
-  const below = Math.min(
-    Math.max(
-      logs.findLastIndex((value) => value <= log),
-      0,
-    ),
-    logs.length - 2,
-  );
+  const found = logs.findLastIndex((value) => value <= log);
+  const below = Math.min(Math.max(found, 0), logs.length - 2);
   const [low, high] = [logs[below]!, logs[below + 1]!];
   const weight = Math.min(Math.max((low - log) / (low - high), 0), 1);
   return below + weight;

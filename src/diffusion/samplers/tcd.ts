@@ -30,16 +30,26 @@ export const tcdDefaults: TcdConfig = {
 export interface TcdOptions extends ConsistencyTimestepOptions {
   /** γ, diffusers' eta: 0 to 1. */
   readonly gamma?: number;
+  /**
+   * When given, timesteps are spread over the whole training schedule instead of the distillation's grid, and
+   * this is only the largest number of steps. That is what diffusers makes of its original_inference_steps.
+   */
+  readonly originalSteps?: number;
 }
 
 /** Throws UsageError for steps or timesteps that the model was not made for, and for γ outside 0 to 1. */
 export function tcdSampler(config: Partial<TcdConfig>, options: TcdOptions): Sampler {
   const full = { ...tcdDefaults, ...config };
   const { num_train_timesteps, prediction_type } = full;
-  const { gamma = 0.3 } = options;
+  const { gamma = 0.3, originalSteps, steps = 1 } = options;
   if (!(gamma >= 0 && gamma <= 1)) throw new UsageError(`gamma ${gamma}: use a number from 0 to 1`);
   const grid = skippingGrid(full.original_inference_steps, num_train_timesteps);
-  const { timesteps, lastStep } = consistencyTimesteps(options, grid.timesteps, num_train_timesteps);
+  if (originalSteps !== undefined && steps > originalSteps) {
+    throw new UsageError(`steps ${steps}: use at most the original steps, ${originalSteps}`);
+  }
+  const everyTimestep = Array.from({ length: num_train_timesteps }, (_, t) => t);
+  const trained = originalSteps === undefined ? grid.timesteps : everyTimestep;
+  const { timesteps, lastStep } = consistencyTimesteps(options, trained, num_train_timesteps);
   const schedule = noiseSchedule(full);
   const { alphas, sigmas, alphasCumprod } = schedule;
 
