@@ -95,7 +95,7 @@ export async function* textToImage(
 
   signal?.throwIfAborted();
   const images = await stopwatch.time('decode', () => decode(final));
-  return { images, latents: final, settings, timings: stopwatch.timings };
+  return { images, latents: final, settings, timings: stopwatch.seconds };
 }
 
 /** pixels: [B, 3, H, W] in [−1, 1] → B pictures of 8 bits. */

@@ -1,26 +1,32 @@
-/** How long each stage of a generation took. */
+/** How long each stage of the work took. */
 
-/** The stages, in the order in which they happen. `load` is compiling the networks, with the reading of weights. */
-export const stages = ['load', 'text', 'denoise', 'decode'] as const;
-export type Stage = (typeof stages)[number];
+/** The stages of a generation. `load` is compiling the networks, with the reading of their weights. */
+export type Stage = 'load' | 'text' | 'denoise' | 'decode';
 
-/** Seconds by stage. */
-export type Timings = Readonly<Record<Stage, number>>;
+/** Seconds by stage, in the order in which they began. */
+export type Timings<S extends string = Stage> = Readonly<Partial<Record<S, number>>>;
 
-export class Stopwatch {
-  readonly #seconds: Record<Stage, number> = { load: 0, text: 0, denoise: 0, decode: 0 };
+export class Stopwatch<S extends string = Stage> {
+  readonly #seconds: Partial<Record<S, number>> = {};
 
   /** Adds the time until `work` is done to `stage`. */
-  async time<T>(stage: Stage, work: () => Promise<T>): Promise<T> {
+  async time<T>(stage: S, work: () => Promise<T>): Promise<T> {
     const start = performance.now();
     try {
       return await work();
     } finally {
-      this.#seconds[stage] += (performance.now() - start) / 1000;
+      this.#seconds[stage] = (this.#seconds[stage] ?? 0) + (performance.now() - start) / 1000;
     }
   }
 
-  get timings(): Timings {
+  /** Adds what another stopwatch measured. */
+  add(timings: Timings<S>): void {
+    for (const [stage, seconds] of Object.entries(timings) as [S, number][]) {
+      this.#seconds[stage] = (this.#seconds[stage] ?? 0) + seconds;
+    }
+  }
+
+  get seconds(): Timings<S> {
     return { ...this.#seconds };
   }
 }

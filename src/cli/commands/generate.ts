@@ -1,0 +1,189 @@
+/** `lcm generate`: pictures from a sentence. */
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { UsageError } from '../../errors.ts';
+import { grid } from '../../images/grid.ts';
+import type { Image } from '../../images/image.ts';
+import { encodePng } from '../../images/png.ts';
+import type { PngText } from '../../images/png-text.ts';
+import { loadPipeline } from '../../pipelines/node/load.ts';
+import { pictureSettings, pictureText } from '../../pipelines/picture-text.ts';
+import { type SchedulerName, schedulerNames } from '../../pipelines/scheduler.ts';
+import type { TextToImageRequest } from '../../pipelines/settings.ts';
+import type { GenerationStep } from '../../pipelines/text-to-image.ts';
+import { type Stage, Stopwatch } from '../../pipelines/timings.ts';
+import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
+import { type EngineName, engineNames, engineOptions } from '../engine-options.ts';
+import { integer, number, oneOf } from '../option-values.ts';
+import { outputPaths } from '../output-paths.ts';
+import { createReporter, duration, type Reporter } from '../progress.ts';
+import { version } from '../version.ts';
+
+/** The model that comes with the package. */
+const EMBEDDED_MODEL = fileURLToPath(new URL('../../../models/postcards', import.meta.url));
+
+interface Options {
+  readonly model: string;
+  readonly steps?: number;
+  readonly guidanceScale?: number;
+  readonly negativePrompt?: string;
+  readonly seed?: number;
+  readonly width?: number;
+  readonly height?: number;
+  readonly numImages: number;
+  readonly batchSize: number;
+  readonly scheduler?: SchedulerName;
+  readonly eta?: number;
+  readonly engine: EngineName;
+  readonly threads?: number;
+  readonly scale: number;
+  readonly preview?: boolean;
+  readonly json?: boolean;
+  readonly out?: string;
+}
+
+export function generateCommand(signal: AbortSignal): Command {
+  return new Command('generate')
+    .description('Draws pictures from a sentence. What is not given is as the model was made for.')
+    .argument('<prompt>', 'what the picture should show')
+    .option('--model <dir>', 'a diffusers directory', EMBEDDED_MODEL)
+    .option('--steps <n>', 'denoising steps', integer('--steps', { min: 1 }))
+    .option(
+      '--guidance-scale <g>',
+      'how closely to follow the prompt; 1 is none',
+      number('--guidance-scale', { min: 0 }),
+    )
+    .option(
+      '--negative-prompt <text>',
+      'what the picture should not show, for models without built-in guidance',
+    )
+    .option('--seed <s>', 'the same seed gives the same picture; picture i has seed s + i', integer('--seed'))
+    .option('--width <pixels>', 'width', integer('--width', { min: 1 }))
+    .option('--height <pixels>', 'height', integer('--height', { min: 1 }))
+    .option('--num-images <n>', 'how many pictures', integer('--num-images', { min: 1 }), 1)
+    .option('--batch-size <n>', 'how many at a time', integer('--batch-size', { min: 1 }), 1)
+    .option('--scheduler <name>', schedulerNames.join(', '), oneOf('--scheduler', schedulerNames))
+    .option(
+      '--eta <e>',
+      'share of fresh noise in a step, for ddim and tcd',
+      number('--eta', { min: 0, max: 1 }),
+    )
+    .option('--engine <name>', engineNames.join(', '), oneOf('--engine', engineNames), 'cpu')
+    .option('--threads <n>', 'processor threads', integer('--threads', { min: 1, max: 1024 }))
+    .option('--scale <n>', 'save every pixel as n × n', integer('--scale', { min: 1, max: 16 }), 1)
+    .option('--preview', 'also save what the model sees at each step')
+    .option('--json', 'report as JSON lines on the standard output')
+    .option('--out <path>', 'a .png file, or a folder')
+    .action((prompt: string, options: Options) => generate(prompt, options, signal));
+}
+
+async function generate(prompt: string, options: Options, signal: AbortSignal): Promise<void> {
+  if (prompt.trim() === '') {
+    throw new UsageError(
+      'the prompt is empty: write what the picture should show, as in lcm generate "a lighthouse by the sea"',
+    );
+  }
+  const reporter = createReporter({ json: options.json });
+  const pictures = await plan(prompt, options);
+  const stopwatch = new Stopwatch<Stage | 'save'>();
+  const pipeline = await stopwatch.time('load', () => loadPipeline(options.model, engineOptions(options)));
+  try {
+    const made = { model: options.model, engine: pipeline.engine, version: await version() };
+    for (let first = 0; first < pictures.length; first += options.batchSize) {
+      const batch = pictures.slice(first, first + options.batchSize);
+      const request = requestOf(
+        prompt,
+        options,
+        batch.map(({ seed }) => seed),
+      );
+      const { images, settings, timings } = await pipeline.run(
+        { ...request, signal, onWarning: first === 0 ? reporter.warn : undefined },
+        (step) => report(step, first, batch, pictures.length, options, reporter),
+      );
+      stopwatch.add(timings);
+      for (const [i, { path, index, seed }] of batch.entries()) {
+        const text = pictureText(pictureSettings(settings, i, made));
+        await stopwatch.time('save', () => save(path, images[i]!, options.scale, text));
+        const { width, height, steps, guidanceScale, scheduler } = settings;
+        reporter.event('image', { path, index, seed, width, height, steps, guidanceScale, scheduler });
+        reporter.print(`${path}  (${width}×${height}, seed ${seed})`);
+      }
+    }
+  } catch (error) {
+    throw withFlagNames(error);
+  } finally {
+    await pipeline.dispose();
+  }
+  const sinceStart = performance.now() / 1000;
+  reporter.event('done', { images: pictures.length, seconds: stopwatch.seconds, sinceStart });
+  const parts = Object.entries(stopwatch.seconds).map(([stage, seconds]) => `${stage} ${duration(seconds)}`);
+  reporter.print(`${parts.join(', ')}; ${duration(sinceStart)} since the start`);
+}
+
+interface PlannedPicture {
+  readonly index: number;
+  readonly seed: number;
+  readonly path: string;
+}
+
+/** Seeds and files of all pictures. */
+async function plan(prompt: string, { out, numImages, seed }: Options): Promise<PlannedPicture[]> {
+  const pathOf = await outputPaths(out, numImages);
+  const first = seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
+  return Array.from({ length: numImages }, (_, index) => {
+    const picture = { index, seed: first + index };
+    return { ...picture, path: pathOf({ ...picture, prompt }) };
+  });
+}
+
+function requestOf(prompt: string, options: Options, seed: readonly number[]): TextToImageRequest {
+  const { negativePrompt, steps, guidanceScale, width, height, scheduler, eta } = options;
+  return {
+    prompt,
+    negativePrompt,
+    steps,
+    guidanceScale,
+    width,
+    height,
+    scheduler,
+    eta,
+    seed,
+    numImages: seed.length,
+  };
+}
+
+/** Progress, and with --preview a picture of each step beside the final one. */
+async function report(
+  { step, steps, timestep, preview }: GenerationStep,
+  first: number,
+  batch: readonly PlannedPicture[],
+  count: number,
+  options: Options,
+  reporter: Reporter,
+): Promise<void> {
+  reporter.event('step', { images: batch.map(({ index }) => index), step, steps, timestep });
+  const batches = Math.ceil(count / options.batchSize);
+  const done = (first / options.batchSize) * steps + step;
+  reporter.progress({ label: 'drawing', done, total: batches * steps, unit: 'step' });
+  if (!options.preview) return;
+  for (const [i, image] of (await preview()).entries()) {
+    const path = batch[i]!.path.replace(/\.png$/i, `.step-${step}.png`);
+    await save(path, image, options.scale, {});
+    reporter.event('preview', { path, index: batch[i]!.index, step });
+  }
+}
+
+async function save(path: string, image: Image, scale: number, text: PngText): Promise<void> {
+  const enlarged = scale === 1 ? image : grid([image], { scale });
+  await writeFileAtomically(path, [await encodePng(enlarged, text)]);
+}
+
+/** The library names what was wrong as `steps 60: …`; on the command line that is `--steps 60: …`. */
+function withFlagNames(error: unknown): unknown {
+  if (!(error instanceof UsageError)) return error;
+  const message = error.message.replace(
+    /^(steps|guidance scale|width|height|eta) (?=\S+:)/,
+    (name) => `--${name.trim().replace(' ', '-')} `,
+  );
+  return new UsageError(message, { cause: error });
+}

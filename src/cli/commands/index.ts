@@ -1,0 +1,24 @@
+/** The commands: one file each, loaded only when it is asked for, so that each starts at once. */
+import type { Command } from 'commander';
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  /** Whether it has subcommands. */
+  readonly group?: boolean;
+  /** `signal` ends the command between two of its steps. */
+  readonly load: (signal: AbortSignal) => Promise<Command>;
+}
+
+export const commands: readonly CommandEntry[] = [
+  {
+    name: 'generate',
+    summary: 'draw pictures from a sentence',
+    load: async (signal) => (await import('./generate.ts')).generateCommand(signal),
+  },
+  {
+    name: 'info',
+    summary: 'what a model is made of, or how a picture was made',
+    load: async () => (await import('./info.ts')).infoCommand(),
+  },
+];

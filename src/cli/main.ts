@@ -1,0 +1,64 @@
+/** The command line: finds the command, runs it, and turns whatever went wrong into one line and an exit code. */
+import { Command, CommanderError } from 'commander';
+import { UsageError } from '../errors.ts';
+import { commands } from './commands/index.ts';
+import { interruption } from './interruption.ts';
+import { version } from './version.ts';
+
+/** Exit codes: 0 done, 1 something the request needs is not right, 2 the request is not right, 130 cancelled. */
+export async function run(argv: readonly string[]): Promise<void> {
+  const { signal, exitCode } = interruption();
+  try {
+    await parse(argv, signal);
+  } catch (error) {
+    process.exitCode = exitCode() ?? report(error, argv);
+  }
+}
+
+async function parse(argv: readonly string[], signal: AbortSignal): Promise<void> {
+  const program = new Command('lcm')
+    .description('Train, distil and run latent consistency models.')
+    .version(await version(), '-V, --version', 'print the version');
+  const wanted = argv.find((word) => !word.startsWith('-'));
+  for (const { name, summary, load } of commands) {
+    // Only the command that was asked for is loaded; the others are there for the help and for suggestions.
+    const command = name === wanted ? await load(signal) : new Command(name);
+    program.addCommand(command.summary(summary));
+  }
+  settle(program);
+  await program.parseAsync(argv, { from: 'user' });
+}
+
+/** The behaviour that every command and subcommand shares. */
+function settle(command: Command): void {
+  command
+    .exitOverride()
+    .configureOutput({ outputError: () => {} }) // reported once, in `report`
+    .helpOption('-h, --help', 'print this help');
+  if (command.commands.length > 0) command.helpCommand(false).showHelpAfterError(false);
+  if (command.parent) command.option('--verbose', 'on failure, print where in the code it happened');
+  command.commands.forEach(settle);
+}
+
+/** Prints what went wrong and returns the exit code. */
+function report(error: unknown, argv: readonly string[]): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode === 0 ? 0 : 2;
+    const [message, suggestion] = error.message.replace(/^error: /, '').split('\n');
+    const help = `run "lcm ${commandPath(argv)}--help" for what it takes`;
+    console.error(`lcm: ${message}${suggestion ? ` ${suggestion.replace(/[()]/g, '')}` : ''}; ${help}`);
+    return 2;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  console.error(`lcm: ${message}`);
+  if (argv.includes('--verbose') && error instanceof Error) console.error(error.stack);
+  return error instanceof UsageError ? 2 : 1;
+}
+
+/** The words that name the command, for the hint: `train diffusion `. */
+function commandPath(argv: readonly string[]): string {
+  const words = argv.slice(0, 2).filter((word) => /^[a-z]+$/.test(word));
+  const known = commands.find(({ name }) => name === words[0]);
+  if (!known) return '';
+  return known.group ? words.map((word) => `${word} `).join('') : `${words[0]} `;
+}

@@ -1,0 +1,139 @@
+/**
+ * What a command says while it works. For people: results on stdout, a bar with rate and remaining time on stderr
+ * (plain lines, now and then, where stderr is no terminal). With --json: one JSON object per line on stdout.
+ */
+
+export interface ProgressState {
+  /** What is being done: `denoising`. */
+  readonly label: string;
+  readonly done: number;
+  readonly total: number;
+  /** What is counted: `step`, `image`. */
+  readonly unit: string;
+  /** More to show, e.g. the loss. */
+  readonly detail?: string;
+  /** Where the caller knows better than the time since the first call. */
+  readonly rate?: number;
+  readonly secondsLeft?: number;
+}
+
+export interface Reporter {
+  readonly json: boolean;
+  /** A line of the machine-readable record; nothing without --json. */
+  event(type: string, fields?: Readonly<Record<string, unknown>>): void;
+  /** A result for people, on stdout; nothing with --json. */
+  print(line: string): void;
+  /** A remark for people, on stderr; nothing with --json. */
+  note(line: string): void;
+  warn(message: string): void;
+  progress(state: ProgressState): void;
+}
+
+export interface ReporterOptions {
+  readonly json?: boolean;
+  readonly stdout?: Sink;
+  readonly stderr?: Sink;
+  /** Milliseconds; by default the clock since the process started. */
+  readonly now?: () => number;
+}
+
+export interface Sink {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+/** Milliseconds between two drawings of the bar, and between two plain lines. */
+const BAR_INTERVAL = 80;
+const LINE_INTERVAL = 5000;
+
+export function createReporter(options: ReporterOptions = {}): Reporter {
+  const {
+    json = false,
+    stdout = process.stdout,
+    stderr = process.stderr,
+    now = () => performance.now(),
+  } = options;
+  let begun: { label: string; at: number; done: number } | undefined;
+  let shownAt = Number.NEGATIVE_INFINITY;
+  let barShown = false;
+
+  const clearBar = () => {
+    if (barShown) stderr.write('\r\x1b[K');
+    barShown = false;
+  };
+  const progress = (state: ProgressState) => {
+    const time = now();
+    const finished = state.done >= state.total;
+    if (begun?.label !== state.label || state.done < begun.done) {
+      begun = { label: state.label, at: time, done: state.done };
+      shownAt = stderr.isTTY ? Number.NEGATIVE_INFINITY : time;
+    }
+    const seconds = (time - begun.at) / 1000;
+    const rate = state.rate ?? (seconds > 0 ? (state.done - begun.done) / seconds : 0);
+    const secondsLeft = state.secondsLeft ?? (rate > 0 ? (state.total - state.done) / rate : undefined);
+    const text = describe(state, rate, secondsLeft);
+    if (stderr.isTTY) {
+      if (finished) return clearBar();
+      if (time - shownAt < BAR_INTERVAL) return;
+      stderr.write(`\r\x1b[K${bar(state, text, stderr.columns ?? 80)}`);
+      barShown = true;
+    } else {
+      if (time - shownAt < LINE_INTERVAL) return;
+      stderr.write(`${state.label} ${text}\n`);
+    }
+    shownAt = time;
+  };
+
+  return {
+    json,
+    event(type, fields = {}) {
+      if (json) stdout.write(`${JSON.stringify({ type, ...fields })}\n`);
+    },
+    print(line) {
+      if (json) return;
+      clearBar();
+      stdout.write(`${line}\n`);
+    },
+    note(line) {
+      if (json) return;
+      clearBar();
+      stderr.write(`${line}\n`);
+    },
+    warn(message) {
+      if (json) {
+        stdout.write(`${JSON.stringify({ type: 'warning', message })}\n`);
+        return;
+      }
+      clearBar();
+      stderr.write(`lcm: warning: ${message}\n`);
+    },
+    progress(state) {
+      if (!json) progress(state);
+    },
+  };
+}
+
+function describe(state: ProgressState, rate: number, secondsLeft: number | undefined): string {
+  const parts = [`${state.done}/${state.total}`];
+  if (rate > 0)
+    parts.push(rate >= 1 ? `${rate.toFixed(1)} ${state.unit}/s` : `${(1 / rate).toFixed(1)} s/${state.unit}`);
+  if (secondsLeft !== undefined && secondsLeft > 0) parts.push(`${duration(secondsLeft)} left`);
+  if (state.detail) parts.push(state.detail);
+  return parts.join('  ');
+}
+
+function bar({ label, done, total }: ProgressState, text: string, columns: number): string {
+  const width = Math.max(0, Math.min(30, columns - label.length - text.length - 4));
+  const filled = Math.round((width * done) / Math.max(total, 1));
+  return `${label} ${'█'.repeat(filled)}${'░'.repeat(width - filled)} ${text}`.slice(0, columns - 1);
+}
+
+/** `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`. */
+export function duration(seconds: number): string {
+  if (seconds < 10) return `${seconds.toFixed(seconds < 0.995 ? 2 : 1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
