@@ -1,5 +1,6 @@
 /** Byte pair encoding (Sennrich et al. 2016): joins the neighbours whose merge was learnt first, as long as it can. */
 import { InputError } from '../errors.ts';
+import { symbolsOf } from './pre-tokenizer.ts';
 
 export interface BytePairVocabulary {
   /** Ids by token. */
@@ -30,15 +31,14 @@ export class BytePairEncoding {
     });
   }
 
-  /** The ids of a word given as its symbols. */
-  encode(symbols: readonly string[]): readonly number[] {
-    const key = symbols.join('');
-    const known = this.#cache.get(key);
+  /** The ids of a word. */
+  encode(word: string): readonly number[] {
+    const known = this.#cache.get(word);
     if (known) return known;
-    const ids = this.#merge(symbols.map((symbol) => this.#vocabulary.get(symbol) ?? -1));
+    const ids = this.#merge(symbolsOf(word).map((symbol) => this.#vocabulary.get(symbol) ?? -1));
     const result = ids.map((id) => (id === -1 ? this.#unknown : id));
     if (this.#cache.size >= CACHE_SIZE) this.#cache.clear();
-    this.#cache.set(key, result);
+    this.#cache.set(word, result);
     return result;
   }
 

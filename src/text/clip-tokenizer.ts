@@ -5,7 +5,7 @@
 import { InputError } from '../errors.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import { BytePairEncoding, type BytePairVocabulary } from './byte-pair-encoding.ts';
-import { normalizeText, splitWords, symbolsOf } from './pre-tokenizer.ts';
+import { normalizeText, splitWords } from './pre-tokenizer.ts';
 
 export interface SpecialToken {
   readonly content: string;
@@ -49,7 +49,8 @@ export class ClipTokenizer {
   /** One more than the largest id: the rows that a text encoder's embedding must have. */
   readonly vocabularySize: number;
   readonly #encoding: BytePairEncoding;
-  readonly #specialTokens: readonly SpecialToken[];
+  readonly #cutAsWritten: (text: string) => Segment[];
+  readonly #cutNormalized: (text: string) => Segment[];
 
   constructor(options: ClipTokenizerOptions) {
     this.bos = options.bos;
@@ -59,7 +60,12 @@ export class ClipTokenizer {
     const ids = [...options.vocabulary.values(), ...options.specialTokens.map(({ id }) => id)];
     this.vocabularySize = ids.reduce((largest, id) => Math.max(largest, id), -1) + 1;
     this.#encoding = new BytePairEncoding(options, options.unknown);
-    this.#specialTokens = options.specialTokens;
+    const normalized = options.specialTokens.filter((token) => token.normalized);
+    const asWritten = options.specialTokens.filter((token) => !token.normalized);
+    this.#cutAsWritten = cutterFor(new Map(asWritten.map(({ content, id }) => [content, id])));
+    this.#cutNormalized = cutterFor(
+      new Map(normalized.map(({ content, id }) => [normalizeText(content), id])),
+    );
   }
 
   /** All ids of a text: bos, the text however long it is, eos. */
@@ -94,11 +100,8 @@ export class ClipTokenizer {
 
   /** Special tokens as written, then normalised text with the special tokens that are found only in that. */
   #segments(text: string): Segment[] {
-    const [normalized, asWritten] = [true, false].map((kind) =>
-      this.#specialTokens.filter((token) => token.normalized === kind),
-    );
-    return cutOut(text, asWritten!).flatMap((part) =>
-      part.special === undefined ? cutOut(normalizeText(part.text), normalized!) : [part],
+    return this.#cutAsWritten(text).flatMap((part) =>
+      part.special === undefined ? this.#cutNormalized(normalizeText(part.text)) : [part],
     );
   }
 
@@ -106,7 +109,7 @@ export class ClipTokenizer {
     return segments.flatMap(({ text, special }, segment): PlacedToken[] => {
       if (special !== undefined) return [{ id: special, segment, start: 0 }];
       return splitWords(text).flatMap((word) =>
-        this.#encoding.encode(symbolsOf(word.text)).map((id) => ({ id, segment, start: word.start })),
+        this.#encoding.encode(word.text).map((id) => ({ id, segment, start: word.start })),
       );
     });
   }
@@ -118,21 +121,18 @@ interface Segment {
   readonly special?: number;
 }
 
-/** Splits `text` at special tokens, which become segments of their own; the longest one counts where several fit. */
-function cutOut(text: string, tokens: readonly SpecialToken[]): Segment[] {
-  if (tokens.length === 0) return [{ text }];
-  const ids = new Map(
-    tokens.map(({ content, id, normalized }) => [normalized ? normalizeText(content) : content, id]),
-  );
+/** Splits a text at special tokens, which become segments of their own; the longest counts where several fit. */
+function cutterFor(ids: ReadonlyMap<string, number>): (text: string) => Segment[] {
+  if (ids.size === 0) return (text) => [{ text }];
   const contents = [...ids.keys()].sort((a, b) => b.length - a.length);
-  const pattern = new RegExp(
-    `(${contents.map((content) => content.replace(/[^\p{L}\p{N}]/gu, '\\$&')).join('|')})`,
-  );
+  const escaped = contents.map((content) => content.replace(/[^\p{L}\p{N}]/gu, '\\$&'));
+  const pattern = new RegExp(`(${escaped.join('|')})`);
   // Splitting by a pattern with a group gives text and matches in turn.
-  return text.split(pattern).flatMap((part, i) => {
-    if (i % 2 === 1) return [{ text: part, special: ids.get(part)! }];
-    return part === '' ? [] : [{ text: part }];
-  });
+  return (text) =>
+    text.split(pattern).flatMap((part, i) => {
+      if (i % 2 === 1) return [{ text: part, special: ids.get(part)! }];
+      return part === '' ? [] : [{ text: part }];
+    });
 }
 
 /** Throws InputError when a tokenizer makes ids that a text encoder's embedding does not have. */
