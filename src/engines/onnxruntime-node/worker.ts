@@ -71,7 +71,7 @@ async function createSession({
     ...(settings.profilePrefix === undefined
       ? {}
       : { enableProfiling: true, profileFilePrefix: settings.profilePrefix }),
-    logSeverityLevel: 3, // errors; warnings tell of every operator that a GPU leaves to the CPU
+    logSeverityLevel: 4, // errors are thrown, and warnings tell of every operator that a GPU leaves to the CPU
     graphOptimizationLevel: settings.optimization,
     externalData,
     extra: {
