@@ -27,7 +27,14 @@ export function featureStatistics(features: Float32Array, dimensions: number): F
   for (let row = 0; row < count; row++) {
     for (let d = 0; d < dimensions; d++) centered.set(row, d, features[row * dimensions + d]! - mean[d]!);
   }
-  return { mean, covariance: centered.transpose().mmul(centered).div(count - 1), count };
+  return {
+    mean,
+    covariance: centered
+      .transpose()
+      .mmul(centered)
+      .div(count - 1),
+    count,
+  };
 }
 
 /** The squared Fréchet (2-Wasserstein) distance of two normal distributions; 0 for equal ones. */
@@ -37,7 +44,8 @@ export function frechetDistance(a: FeatureStatistics, b: FeatureStatistics): num
   // C₁C₂ is not symmetric, but similar to S C₂ S with S = C₁^½, whose eigenvalues are real and not negative.
   const root = squareRoot(a.covariance);
   const similar = root.mmul(b.covariance).mmul(root);
-  const eigenvalues = new EigenvalueDecomposition(symmetric(similar), { assumeSymmetric: true }).realEigenvalues;
+  const eigenvalues = new EigenvalueDecomposition(symmetric(similar), { assumeSymmetric: true })
+    .realEigenvalues;
   const trace = eigenvalues.reduce((sum, value) => sum + Math.sqrt(Math.max(value, 0)), 0);
   return Math.max(0, means + a.covariance.trace() + b.covariance.trace() - 2 * trace);
 }

@@ -1,0 +1,63 @@
+/** Applying the judge to many pictures. */
+import type { Engine, Executable } from '../engines/engine.ts';
+import { float32Data, hostTensor } from '../graph/host-tensor.ts';
+import { program } from '../graph/program.ts';
+import { input } from '../graph/tensor.ts';
+import { paramsFromWeights } from '../weights/source.ts';
+import type { Weights } from '../weights/weights.ts';
+import type { Answers } from './fidelity.ts';
+import { answers, JUDGE_CLASSES, type JudgeConfig, judge } from './judge.ts';
+
+export interface Judged {
+  readonly answers: Answers[];
+  /** Row-major [N, feature_dim]. */
+  readonly features: Float32Array;
+}
+
+/** Pictures that go through the judge at a time. */
+const BATCH = 64;
+
+export class Judging {
+  readonly config: JudgeConfig;
+  readonly #executable: Executable;
+
+  private constructor(config: JudgeConfig, executable: Executable) {
+    this.config = config;
+    this.#executable = executable;
+  }
+
+  static async open(engine: Engine, config: JudgeConfig, weights: Weights, from: string): Promise<Judging> {
+    const source = paramsFromWeights(weights);
+    const pictures = input('pictures', [BATCH, 3, config.sample_size, config.sample_size]);
+    const { features, logits } = judge(config, source.params, pictures);
+    source.requireAll(from);
+    const executable = await engine.compile(program({ features, logits }), { weights, name: 'judge' });
+    return new Judging(config, executable);
+  }
+
+  /** pictures: [N, 3, H, W] in [−1, 1], any N. */
+  async judge(pictures: Float32Array): Promise<Judged> {
+    const { sample_size: size, feature_dim: width } = this.config;
+    const pixels = 3 * size * size;
+    const count = pictures.length / pixels;
+    const features = new Float32Array(count * width);
+    const found: Answers[] = [];
+    for (let start = 0; start < count; start += BATCH) {
+      const present = Math.min(BATCH, count - start);
+      // The last batch is filled up with zeros, whose answers are dropped.
+      const batch = new Float32Array(BATCH * pixels);
+      batch.set(pictures.subarray(start * pixels, (start + present) * pixels));
+      const output = await this.#executable.run({ pictures: hostTensor(batch, [BATCH, 3, size, size]) });
+      features.set(float32Data(output.features!).subarray(0, present * width), start * width);
+      const logits = float32Data(output.logits!);
+      for (let i = 0; i < present; i++) {
+        found.push(answers(logits.subarray(i * JUDGE_CLASSES, (i + 1) * JUDGE_CLASSES)));
+      }
+    }
+    return { answers: found, features };
+  }
+
+  async dispose(): Promise<void> {
+    await this.#executable.dispose();
+  }
+}

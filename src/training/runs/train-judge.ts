@@ -1,0 +1,140 @@
+/** Training the judge that evaluation relies on: a classifier of real postcards. */
+import { join } from 'node:path';
+import { labelsOf } from '../../datasets/postcards/labels.ts';
+import { type Postcard, postcard } from '../../datasets/postcards/postcards.ts';
+import { createContext } from '../../datasets/node/canvas.ts';
+import { renderTensor } from '../../datasets/postcards/render.ts';
+import { HEAD_OFFSETS, JUDGE_CLASSES, JUDGE_CONFIG, type JudgeConfig } from '../../evaluation/judge.ts';
+import { hostTensor } from '../../graph/host-tensor.ts';
+import { input } from '../../graph/tensor.ts';
+import { DeclaredParams } from '../../layers/params.ts';
+import { type Augmentation, augment } from '../augmentation.ts';
+import { Ema } from '../ema.ts';
+import { countFlops } from '../flops.ts';
+import { initialize } from '../flat-parameters.ts';
+import { trainingProgram } from '../objective.ts';
+import { judgeObjective } from '../objectives/judge.ts';
+import { AdamW } from '../optimizer.ts';
+import { randomStream } from '../random-stream.ts';
+import { type Batch, train } from '../trainer.ts';
+import { defaultCadence, defaultData, type Partially, type RunConfig, withDefaults } from './config.ts';
+import { writeJudge } from '../../evaluation/node/judge-files.ts';
+import { learningRateOf, openRunDirectory, type RunIO, type RunPlan, type RunResult, using } from './run.ts';
+
+export interface JudgeRunConfig extends RunConfig {
+  readonly model: JudgeConfig;
+  readonly augmentation: Augmentation;
+  /** Share of pictures drawn from the held-out combinations, so that the judge knows them all. */
+  readonly heldOut: number;
+}
+
+export const judgeDefaults: JudgeRunConfig = {
+  data: defaultData,
+  steps: 1400,
+  batch: 32,
+  seed: 0,
+  optimizer: {
+    learningRate: 2e-3,
+    schedule: { kind: 'cosine', warmupSteps: 50, constantUntil: 0.2, finalFactor: 0.01 },
+    betas: [0.9, 0.99],
+    epsilon: 1e-8,
+    weightDecay: 1e-2,
+    maxGradientNorm: 5,
+  },
+  ema: 0.995,
+  cadence: { ...defaultCadence, sampleEvery: 0 },
+  model: JUDGE_CONFIG,
+  augmentation: { blurProbability: 0.3, noise: 0.08, gain: 0.08 },
+  heldOut: 0.1,
+};
+
+export function judgeRunConfig(given: Partially<JudgeRunConfig> = {}): JudgeRunConfig {
+  return withDefaults<JudgeRunConfig>(judgeDefaults, given);
+}
+
+/** What a run with these settings would compute. */
+export function planJudge(config: JudgeRunConfig): RunPlan {
+  return prepare(config).plan;
+}
+
+/** Trains, or goes on training, and writes the averaged weights to `<directory>/model`. */
+export async function trainJudge(config: JudgeRunConfig, io: RunIO): Promise<RunResult> {
+  const { directory, engine, onProgress } = io;
+  const { plan, declared, step } = prepare(config);
+  await openRunDirectory(directory, config);
+  const parameters = initialize(declared, randomStream(config.seed, 0));
+  const average = new Ema(parameters, config.ema, { warmup: true });
+  const size = config.model.sample_size;
+  const context = createContext(size, size);
+
+  const batch = async (at: number): Promise<Batch> => {
+    const heldOut = Math.round(config.heldOut * config.batch);
+    const cards = Array.from({ length: config.batch }, (_, i): Postcard => {
+      const split = i < heldOut ? 'heldout' : 'train';
+      // Far from the pictures that evaluation uses, which are the first of their splits.
+      return postcard(JUDGE_FIRST_INDEX + at * config.batch + i, { split, seed: config.data.seed });
+    });
+    const pictures = renderTensor(context, cards);
+    augment(pictures, { height: size, width: size }, config.augmentation, randomStream(config.seed, 1, at));
+    return {
+      inputs: {
+        pictures: hostTensor(pictures, [config.batch, 3, size, size]),
+        targets: hostTensor(oneHot(cards), [config.batch, JUDGE_CLASSES]),
+      },
+      images: config.batch,
+    };
+  };
+
+  const modelDirectory = join(directory, 'model');
+  onProgress?.({ type: 'phase', message: 'compiling the training step' });
+  const executable = await engine.compile(step, { name: 'judge training step' });
+  const result = await using(executable, () =>
+    train({
+      directory,
+      steps: config.steps,
+      executable,
+      parameters,
+      optimizer: new AdamW(parameters, config.optimizer),
+      averages: { ema: average },
+      batch,
+      learningRate: learningRateOf(config),
+      maxGradientNorm: config.optimizer.maxGradientNorm,
+      cadence: config.cadence,
+      onProgress,
+      signal: io.signal,
+    }),
+  );
+  await writeJudge(modelDirectory, config.model, new Map(Object.entries(average.parameters.tensors())));
+  return { plan, step: result.step, completed: result.completed, modelDirectory };
+}
+
+/** The judge learns from postcards from this index on. */
+const JUDGE_FIRST_INDEX = 1_000_000_000;
+
+function prepare(config: JudgeRunConfig) {
+  const declared = new DeclaredParams();
+  const size = config.model.sample_size;
+  const objective = judgeObjective(config.model, declared.params, {
+    pictures: input('pictures', [config.batch, 3, size, size]),
+    targets: input('targets', [config.batch, JUDGE_CLASSES]),
+  });
+  const step = trainingProgram(objective, declared.declarations);
+  const flopsPerStep = countFlops(step);
+  const plan: RunPlan = {
+    config,
+    parameters: { judge: declared.count },
+    flopsPerStep,
+    flopsPerPicture: flopsPerStep / config.batch,
+  };
+  return { plan, declared: declared.declarations, step };
+}
+
+/** [N, JUDGE_CLASSES], a 1 at each head's answer. */
+function oneHot(cards: readonly Postcard[]): Float32Array {
+  const targets = new Float32Array(cards.length * JUDGE_CLASSES);
+  cards.forEach((card, i) => {
+    const labels = labelsOf(card.record);
+    for (const [head, offset] of HEAD_OFFSETS) targets[i * JUDGE_CLASSES + offset + labels[head]] = 1;
+  });
+  return targets;
+}
