@@ -255,6 +255,62 @@ export const operatorCases: Readonly<Record<string, readonly OperatorCase[]>> = 
       { padding: 1 },
       true,
     ),
+    // The gradients of larger pictures, and of wider ones, are written in other ways.
+    conv(
+      '10×9 pixels',
+      [
+        [2, 3, 10, 9],
+        [4, 3, 3, 3],
+      ],
+      { padding: 1 },
+      true,
+    ),
+    conv('10×9 pixels, kernel 3×2, no padding', [
+      [1, 2, 10, 9],
+      [3, 2, 3, 2],
+    ]),
+    conv(
+      '10×9 pixels, padding on some sides',
+      [
+        [1, 2, 10, 9],
+        [3, 2, 3, 3],
+      ],
+      { padding: [0, 1, 2, 0] },
+      true,
+    ),
+    conv(
+      '10×9 pixels, groups',
+      [
+        [1, 4, 10, 9],
+        [2, 2, 3, 3],
+      ],
+      { groups: 2, padding: 1 },
+    ),
+    conv(
+      '3×33 pixels',
+      [
+        [2, 2, 3, 33],
+        [3, 2, 3, 3],
+      ],
+      { padding: 1 },
+      true,
+    ),
+    conv(
+      '3×33 pixels, kernel 2×5, padding on some sides',
+      [
+        [2, 1, 3, 33],
+        [2, 1, 2, 5],
+      ],
+      { padding: [1, 0, 0, 3] },
+    ),
+    conv(
+      '9×33 pixels, 33 channels',
+      [
+        [1, 33, 9, 33],
+        [1, 33, 1, 3],
+      ],
+      { padding: [0, 1, 0, 1] },
+    ),
     conv(
       'patches',
       [
