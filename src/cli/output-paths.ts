@@ -21,7 +21,7 @@ export async function outputPaths(
   count: number,
 ): Promise<(picture: Picture) => string> {
   const folder = await folderOf(out);
-  await requireWritable(folder ?? dirname(resolve(out!)));
+  await requireWritable(folder ?? dirname(out!));
   if (folder === undefined) {
     const stem = out!.slice(0, -'.png'.length);
     return ({ index }) => (count === 1 ? out! : `${stem}-${index + 1}.png`);

@@ -117,7 +117,9 @@ export function createReporter(options: ReporterOptions = {}): Reporter {
 function describe(state: ProgressState, rate: number, secondsLeft: number | undefined): string {
   const parts = [`${state.done}/${state.total}`];
   if (rate > 0)
-    parts.push(rate >= 1 ? `${rate.toFixed(1)} ${state.unit}/s` : `${(1 / rate).toFixed(1)} s/${state.unit}`);
+    parts.push(
+      rate >= 1 ? `${rate.toFixed(1)} ${state.unit}s/s` : `${(1 / rate).toFixed(1)} s/${state.unit}`,
+    );
   if (secondsLeft !== undefined && secondsLeft > 0) parts.push(`${duration(secondsLeft)} left`);
   if (state.detail) parts.push(state.detail);
   return parts.join('  ');

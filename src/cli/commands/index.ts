@@ -21,4 +21,16 @@ export const commands: readonly CommandEntry[] = [
     summary: 'what a model is made of, or how a picture was made',
     load: async () => (await import('./info.ts')).infoCommand(),
   },
+  {
+    name: 'dataset',
+    summary: 'write a training set to a folder',
+    group: true,
+    load: async (signal) => (await import('./dataset.ts')).datasetCommand(signal),
+  },
+  {
+    name: 'train',
+    summary: 'train an autoencoder or a diffusion model',
+    group: true,
+    load: async (signal) => (await import('./train.ts')).trainCommand(signal),
+  },
 ];

@@ -1,0 +1,180 @@
+/** What the training commands share: settings from a file, a dry run, progress, and the way to resume. */
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { createNodeEngine } from '../engines/onnxruntime-node/engine.ts';
+import { InputError, UsageError } from '../errors.ts';
+import type { TrainingEvent } from '../training/events.ts';
+import type { RunIO, RunPlan, RunResult } from '../training/runs/run.ts';
+import { type EngineName, engineNames, engineOptions } from './engine-options.ts';
+import { integer, number, oneOf } from './option-values.ts';
+import { createReporter, type Reporter } from './progress.ts';
+
+export interface TrainingOptions {
+  readonly out?: string;
+  readonly config?: string;
+  readonly steps?: number;
+  readonly batch?: number;
+  readonly learningRate?: number;
+  readonly seed?: number;
+  readonly dryRun?: boolean;
+  readonly engine: EngineName;
+  readonly threads?: number;
+  readonly json?: boolean;
+}
+
+/** The options of every training command. */
+export function addTrainingOptions(command: Command): Command {
+  return command
+    .option('--out <dir>', "the run's folder; a run that was stopped there goes on")
+    .option('--config <file>', 'settings as JSON; the options below take precedence')
+    .option('--steps <n>', 'updates of the weights', integer('--steps', { min: 1 }))
+    .option('--batch <n>', 'pictures per update', integer('--batch', { min: 1 }))
+    .option('--learning-rate <r>', 'the largest learning rate', number('--learning-rate', { min: 0 }))
+    .option('--seed <s>', 'decides initial weights, order and noise', integer('--seed', { min: 0 }))
+    .option('--dry-run', 'print settings, sizes and work, and train nothing')
+    .option('--engine <name>', engineNames.join(', '), oneOf('--engine', engineNames), 'cpu')
+    .option('--threads <n>', 'processor threads', integer('--threads', { min: 1, max: 1024 }))
+    .option('--json', 'report as JSON lines on the standard output');
+}
+
+/** One kind of training, as src/training/runs offers it. */
+export interface TrainingRun<Config> {
+  /** Fills the gaps in given settings; throws UsageError for unknown ones. */
+  readonly configure: (given: Record<string, unknown>) => Config;
+  readonly plan: (config: Config) => Promise<RunPlan>;
+  readonly train: (config: Config, io: RunIO) => Promise<RunResult>;
+}
+
+/** Runs, or with --dry-run plans, a training. `extra` are settings from options of the command's own. */
+export async function runTraining<Config>(
+  run: TrainingRun<Config>,
+  options: TrainingOptions,
+  extra: Record<string, unknown>,
+  signal: AbortSignal,
+): Promise<void> {
+  const reporter = createReporter({ json: options.json });
+  const config = run.configure(
+    merged(merged(await readSettings(options.config), settingsOf(options)), extra),
+  );
+  if (options.dryRun) {
+    describe(await run.plan(config), reporter);
+    return;
+  }
+  if (options.out === undefined)
+    throw new UsageError('--out is missing: name the folder in which the run is kept');
+  const engine = createNodeEngine(engineOptions(options));
+  try {
+    const result = await run.train(config, {
+      engine,
+      directory: options.out,
+      signal,
+      onProgress: (event) => show(event, reporter),
+    });
+    reporter.event('result', {
+      step: result.step,
+      completed: result.completed,
+      model: result.modelDirectory,
+    });
+    if (!result.completed) {
+      reporter.note(`stopped after step ${result.step}; the same command goes on from there`);
+      signal.throwIfAborted();
+    }
+    reporter.print(`${result.modelDirectory}  (after ${result.step} steps)`);
+  } finally {
+    await engine.dispose();
+  }
+}
+
+async function readSettings(path: string | undefined): Promise<Record<string, unknown>> {
+  if (path === undefined) return {};
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new InputError(`--config ${path}: cannot be read (${cause.code}); name a JSON file with settings`, {
+      cause,
+    });
+  });
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new InputError(`--config ${path} is not valid JSON: ${(cause as Error).message}`, { cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new UsageError(`--config ${path}: expected a JSON object with settings, as --dry-run prints them`);
+  }
+  return value as Record<string, unknown>;
+}
+
+function settingsOf({ steps, batch, learningRate, seed }: TrainingOptions): Record<string, unknown> {
+  return { steps, batch, seed, ...(learningRate !== undefined && { optimizer: { learningRate } }) };
+}
+
+/** `over` laid over `under`, objects field by field; what is undefined changes nothing. */
+function merged(under: Record<string, unknown>, over: Record<string, unknown>): Record<string, unknown> {
+  const result = { ...under };
+  for (const [name, value] of Object.entries(over)) {
+    if (value === undefined) continue;
+    const known = result[name];
+    result[name] = isObject(known) && isObject(value) ? merged(known, value) : value;
+  }
+  return result;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function describe(plan: RunPlan, reporter: Reporter): void {
+  reporter.event('plan', { ...plan });
+  reporter.print(JSON.stringify(plan.config, null, 2));
+  const sizes = Object.entries(plan.parameters).map(
+    ([name, count]) => `${name} ${(count / 1e6).toFixed(2)} M`,
+  );
+  reporter.print(`trained parameters: ${sizes.join(', ')}`);
+  const { flopsPerStep, flopsPerPicture, config } = plan;
+  reporter.print(
+    `work: ${(flopsPerStep / 1e9).toFixed(2)} GFLOP per step, ${(flopsPerPicture / 1e9).toFixed(2)} per picture, ` +
+      `${((flopsPerStep * config.steps) / 1e15).toFixed(3)} PFLOP for ${config.steps} steps`,
+  );
+}
+
+function show(event: TrainingEvent, reporter: Reporter): void {
+  const { type, ...fields } = event;
+  reporter.event(type, fields);
+  switch (event.type) {
+    case 'phase':
+      if (event.total === undefined) reporter.note(event.message);
+      else
+        reporter.progress({ label: event.message, done: event.done ?? 0, total: event.total, unit: 'image' });
+      break;
+    case 'start':
+      reporter.note(
+        event.resumed
+          ? `going on from step ${event.step} of ${event.steps}`
+          : `training ${event.steps} steps`,
+      );
+      break;
+    case 'step':
+      reporter.progress({
+        label: 'training',
+        done: event.step,
+        total: event.steps,
+        unit: 'image',
+        rate: event.imagesPerSecond,
+        secondsLeft: event.secondsLeft,
+        detail: `loss ${event.loss.toPrecision(4)}`,
+      });
+      break;
+    case 'metrics': {
+      const { step, ...values } = event.record;
+      const text = Object.entries(values).map(([name, value]) => `${name} ${value.toPrecision(4)}`);
+      reporter.note(`step ${step}: ${text.join(', ')}`);
+      break;
+    }
+    case 'checkpoint':
+      reporter.note(`checkpoint after step ${event.step}: ${event.directory}`);
+      break;
+    case 'samples':
+    case 'end':
+      break;
+  }
+}

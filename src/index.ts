@@ -1,0 +1,35 @@
+/**
+ * The library in Node.
+ *
+ * ```ts
+ * const pipeline = await loadPipeline('models/postcards');
+ * for await (const step of pipeline.generate({ prompt: 'a lighthouse by the sea at sunset', seed: 7 })) {
+ *   show(await step.preview());
+ * }
+ * await pipeline.dispose();
+ * ```
+ */
+
+export type { Engine, Executable } from './engines/engine.ts';
+export { createNodeEngine, type NodeEngineOptions } from './engines/onnxruntime-node/engine.ts';
+export { InputError, UsageError } from './errors.ts';
+export { type HostTensor, hostTensor } from './graph/host-tensor.ts';
+export { grid } from './images/grid.ts';
+export { createImage, type Image } from './images/image.ts';
+export { decodePng, encodePng } from './images/png.ts';
+export { readPngText } from './images/png-text.ts';
+export type { ModelFiles, StoredNetwork } from './pipelines/model-files.ts';
+export { diffusersFiles } from './pipelines/node/diffusers-files.ts';
+export { type LoadOptions, loadPipeline } from './pipelines/node/load.ts';
+export {
+  type PictureSettings,
+  pictureSettings,
+  pictureText,
+  readPictureSettings,
+} from './pipelines/picture-text.ts';
+export { createPipeline, type Pipeline } from './pipelines/pipeline.ts';
+export { type SchedulerName, schedulerNames } from './pipelines/scheduler.ts';
+export type { Settings, TextToImageRequest } from './pipelines/settings.ts';
+export type { Generation, GenerationStep } from './pipelines/text-to-image.ts';
+export type { Stage, Timings } from './pipelines/timings.ts';
+export { Generator } from './random/generator.ts';

@@ -1,0 +1,179 @@
+/** `lcm generate` from end to end, on a tiny model. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { decodePng } from '../../src/images/png.ts';
+import { readPngText } from '../../src/images/png-text.ts';
+import { readPictureSettings } from '../../src/pipelines/picture-text.ts';
+import { lcm, temporaryFolder, tinyModel, tinyTeacher } from './lcm.ts';
+
+let folder: ReturnType<typeof temporaryFolder>;
+beforeEach(() => {
+  folder = temporaryFolder();
+});
+afterEach(() => folder.remove());
+
+const run = (...args: string[]) => lcm(args, { cwd: folder.path });
+const read = (name: string) => new Uint8Array(readFileSync(join(folder.path, name)));
+
+it('writes a picture with its settings, and says where it is and how long each stage took', async () => {
+  const { code, stdout, stderr } = await run('generate', 'a red fox', '--model', tinyModel, '--seed', '7');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(readdirSync(folder.path)).toEqual(['a-red-fox-7.png']);
+  expect(stdout).toMatch(
+    /^a-red-fox-7\.png {2}\(64×64, seed 7\)\nload .* s, text .* s, denoise .* s, decode .* s, save .* s; .* since the start\n$/,
+  );
+
+  const image = await decodePng(read('a-red-fox-7.png'));
+  expect([image.width, image.height]).toEqual([64, 64]);
+  const text = await readPngText(read('a-red-fox-7.png'));
+  expect(text.parameters).toMatch(
+    /^a red fox\nSteps: 4, Sampler: LCM, CFG scale: 8\.5, Seed: 7, Size: 64x64, Model: model, Version: latent-consistency /,
+  );
+  expect(readPictureSettings(text)).toMatchObject({
+    prompt: 'a red fox',
+    seed: 7,
+    steps: 4,
+    guidanceScale: 8.5,
+  });
+});
+
+it('gives the same picture for the same seed, alone or in a batch', async () => {
+  await run('generate', 'a red fox', '--model', tinyModel, '--seed', '8', '--out', 'alone.png');
+  const { code } = await run(
+    ...['generate', 'a red fox', '--model', tinyModel, '--seed', '7'],
+    ...['--num-images', '3', '--batch-size', '2', '--out', 'many.png'],
+  );
+  expect(code).toBe(0);
+  expect(readdirSync(folder.path).sort()).toEqual(['alone.png', 'many-1.png', 'many-2.png', 'many-3.png']);
+  const [alone, second, third] = await Promise.all(
+    ['alone.png', 'many-2.png', 'many-3.png'].map(async (name) => (await decodePng(read(name))).data),
+  );
+  const difference = Math.max(...alone!.map((value, i) => Math.abs(value - second![i]!)));
+  expect(difference).toBeLessThanOrEqual(1);
+  expect(third).not.toEqual(alone);
+});
+
+it('reports as JSON lines', async () => {
+  const { stdout, stderr } = await run(
+    ...[
+      'generate',
+      'a red fox',
+      '--model',
+      tinyModel,
+      '--seed',
+      '7',
+      '--steps',
+      '2',
+      '--json',
+      '--out',
+      'x.png',
+    ],
+  );
+  expect(stderr).toBe('');
+  const lines = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(lines.map(({ type }) => type)).toEqual(['step', 'step', 'image', 'done']);
+  expect(lines[1]).toMatchObject({ step: 2, steps: 2, timestep: 499 });
+  expect(lines[2]).toMatchObject({ path: 'x.png', seed: 7, width: 64, height: 64, steps: 2 });
+});
+
+it('guides a model without a guidance embedding by a negative prompt', async () => {
+  const args = ['generate', 'a red fox', '--model', tinyTeacher, '--seed', '7', '--steps', '3'];
+  await run(...args, '--out', 'plain.png');
+  const { code, stderr } = await run(...args, '--negative-prompt', 'blurry', '--out', 'guided.png');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(read('guided.png')).not.toEqual(read('plain.png'));
+  expect((await readPngText(read('guided.png'))).parameters).toContain(
+    '\nNegative prompt: blurry\nSteps: 3, Sampler: DDIM, ',
+  );
+});
+
+it('warns of a negative prompt that has no effect, and of a prompt that is cut', async () => {
+  const prompt = `the end of the sea ${'very '.repeat(80)}far`;
+  const { code, stderr } = await run(
+    ...['generate', prompt, '--model', tinyModel, '--negative-prompt', 'blurry', '--out', 'x.png'],
+  );
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/lcm: warning: the negative prompt has no effect/);
+  expect(stderr).toMatch(
+    /lcm: warning: the prompt is longer than the 75 tokens .* left out is: "(very )+far"/,
+  );
+});
+
+it('enlarges whole pixels, and saves a preview of each step', async () => {
+  const { code } = await run(
+    ...[
+      'generate',
+      'a red fox',
+      '--model',
+      tinyModel,
+      '--seed',
+      '7',
+      '--steps',
+      '2',
+      '--scale',
+      '3',
+      '--preview',
+    ],
+    ...['--out', 'pictures'],
+  );
+  expect(code).toBe(0);
+  expect(readdirSync(join(folder.path, 'pictures')).sort()).toEqual([
+    'a-red-fox-7.png',
+    'a-red-fox-7.step-1.png',
+    'a-red-fox-7.step-2.png',
+  ]);
+  const image = await decodePng(read('pictures/a-red-fox-7.png'));
+  expect([image.width, image.height]).toEqual([192, 192]);
+  // The last preview is the picture.
+  expect((await decodePng(read('pictures/a-red-fox-7.step-2.png'))).data).toEqual(image.data);
+});
+
+it('says what a model and a picture are', async () => {
+  await run('generate', 'a red fox', '--model', tinyModel, '--seed', '7', '--out', 'x.png');
+  const picture = await run('info', 'x.png', '--json');
+  expect(JSON.parse(picture.stdout)).toMatchObject({
+    type: 'picture',
+    settings: { prompt: 'a red fox', seed: 7 },
+  });
+  const model = await run('info', tinyModel, '--json');
+  expect(JSON.parse(model.stdout)).toMatchObject({
+    type: 'model',
+    pipeline: 'LatentConsistencyModelPipeline',
+    size: 64,
+    parts: { unet: { dtypes: ['float32'] } },
+  });
+});
+
+it('stops at Ctrl-C with exit code 130 and no half-written file', async () => {
+  const { code, stderr } = await lcm(
+    ['generate', 'a red fox', '--model', tinyModel, '--num-images', '5000', '--json', '--out', 'many'],
+    {
+      cwd: folder.path,
+      onOutput: (said, child) => {
+        if (said.split('"image"').length === 4) child.kill('SIGINT');
+      },
+    },
+  );
+  expect({ code, stderr }).toEqual({ code: 130, stderr: 'lcm: cancelled\n' });
+  const files = readdirSync(join(folder.path, 'many'));
+  expect(files.length).toBeGreaterThanOrEqual(3);
+  expect(files.length).toBeLessThan(5000);
+  for (const file of files) expect((await decodePng(read(join('many', file)))).width).toBe(64);
+});
+
+it('ends quietly when nobody reads its output any more', async () => {
+  const { code, stderr } = await lcm(
+    ['generate', 'a red fox', '--model', tinyModel, '--num-images', '5000', '--json', '--out', 'many'],
+    {
+      cwd: folder.path,
+      onOutput: (said, child) => {
+        if (said !== '') child.stdout?.destroy();
+      },
+    },
+  );
+  expect({ code, stderr }).toEqual({ code: 141, stderr: '' });
+});

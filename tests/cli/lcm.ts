@@ -1,0 +1,60 @@
+/** Running the command as a user does, in a folder of its own. */
+import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const launcher = fileURLToPath(new URL('../../bin/lcm.js', import.meta.url));
+
+/** A latent consistency model of 135,000 random weights. */
+export const tinyModel = fileURLToPath(new URL('../fixtures/golden/pipelines/lcm/model', import.meta.url));
+/** A Stable Diffusion model of the same size, with DDIM. */
+export const tinyTeacher = fileURLToPath(new URL('../fixtures/golden/pipelines/sd/model', import.meta.url));
+
+export interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly cwd: string;
+  /** Called with everything the command has said so far; may send it signals. */
+  readonly onOutput?: (said: string, child: ReturnType<typeof spawn>) => void;
+  /** Shell words put before the command, e.g. limits. */
+  readonly through?: readonly string[];
+}
+
+export function lcm(args: readonly string[], { cwd, onOutput, through = [] }: RunOptions): Promise<Result> {
+  const [command, ...rest] = [...through, process.execPath, launcher, ...args];
+  const child = spawn(command!, rest, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    onOutput?.(stdout + stderr, child);
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+    onOutput?.(stdout + stderr, child);
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    // The launcher says so when the sources are newer than the build.
+    child.on('close', (code) => resolve({ code, stdout, stderr: stderr.replace(/^lcm: building .*\n/, '') }));
+  });
+}
+
+/** A new empty folder, and a function that removes it. */
+export function temporaryFolder(): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), 'lcm-test-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** A copy of a model that may be damaged. */
+export function copyModel(folder: string, model = tinyModel): string {
+  const copy = mkdtempSync(join(folder, 'model-'));
+  cpSync(model, copy, { recursive: true });
+  return copy;
+}
