@@ -6,6 +6,8 @@ import { renderTensor } from '../datasets/postcards/render.ts';
 export interface PictureSource {
   /** Pictures there are; Infinity when any index can be drawn. */
   readonly size: number;
+  /** Whether neighbours have nothing to do with each other, so that no shuffling is needed. */
+  readonly shuffled: boolean;
   readonly height: number;
   readonly width: number;
   /** The pictures as [N, 3, height, width] in −1 to 1. */
@@ -20,6 +22,7 @@ export function postcardSource(options: PostcardOptions): PictureSource {
   const context = createContext(size, size);
   return {
     size: Number.POSITIVE_INFINITY,
+    shuffled: true,
     height: size,
     width: size,
     pixels: async (indices) =>

@@ -8,20 +8,26 @@ export function randomStream(...key: readonly number[]): Generator {
   return new Generator(hash);
 }
 
-/** Index `position` of an endless walk through 0…size − 1 in which every pass has an order of its own. */
+/**
+ * Index `position` of an endless walk through 0…size − 1 in which every pass has an order of its own. Where the data
+ * themselves are in random order (`shuffled`), the first pass takes them as they come.
+ */
 export class ShuffledIndices {
   readonly #seed: number;
   readonly #size: number;
+  readonly #shuffled: boolean;
   #pass = -1;
   #order: Uint32Array = new Uint32Array();
 
-  constructor(seed: number, size: number) {
+  constructor(seed: number, size: number, shuffled = false) {
     this.#seed = seed;
     this.#size = size;
+    this.#shuffled = shuffled;
   }
 
   at(position: number): number {
     const pass = Math.floor(position / this.#size);
+    if (pass === 0 && this.#shuffled) return position;
     if (pass !== this.#pass) {
       this.#order = randomStream(this.#seed, pass).randperm(this.#size);
       this.#pass = pass;

@@ -40,7 +40,7 @@ const INTERMEDIATES = [
 
 describeGolden('training', (folder) => {
   const cases = readdirSync(folder).filter((name) => /^(guided|no_teacher|lora)_/.test(name));
-  it.skipIf(cases.length > 0)('has no consistency steps: nothing was compared', (context) => context.skip());
+  if (cases.length === 0) it.skip('has no consistency steps: nothing was compared', () => {});
 
   it.each(cases)('%s: loss, gradients and weights of every step', async (name) => {
     const settings = hyperparameters(folder);

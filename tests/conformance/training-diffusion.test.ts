@@ -25,7 +25,7 @@ import {
 
 describeGolden('training', (folder) => {
   const cases = readdirSync(folder).filter((name) => name.startsWith('ldm_'));
-  it.skipIf(cases.length > 0)('has no folder ldm_*: nothing was compared', (context) => context.skip());
+  if (cases.length === 0) it.skip('has no folder ldm_*: nothing was compared', () => {});
 
   it.each(cases)('%s: loss, gradients and weights of every step', async (name) => {
     const settings = hyperparameters(folder);

@@ -1,24 +1,24 @@
 /** Training the judge that evaluation relies on: a classifier of real postcards. */
 import { join } from 'node:path';
+import { createContext } from '../../datasets/node/canvas.ts';
 import { labelsOf } from '../../datasets/postcards/labels.ts';
 import { type Postcard, postcard } from '../../datasets/postcards/postcards.ts';
-import { createContext } from '../../datasets/node/canvas.ts';
 import { renderTensor } from '../../datasets/postcards/render.ts';
 import { HEAD_OFFSETS, JUDGE_CLASSES, JUDGE_CONFIG, type JudgeConfig } from '../../evaluation/judge.ts';
+import { writeJudge } from '../../evaluation/node/judge-files.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
 import { input } from '../../graph/tensor.ts';
 import { DeclaredParams } from '../../layers/params.ts';
 import { type Augmentation, augment } from '../augmentation.ts';
 import { Ema } from '../ema.ts';
-import { countFlops } from '../flops.ts';
 import { initialize } from '../flat-parameters.ts';
+import { countFlops } from '../flops.ts';
 import { trainingProgram } from '../objective.ts';
 import { judgeObjective } from '../objectives/judge.ts';
 import { AdamW } from '../optimizer.ts';
 import { randomStream } from '../random-stream.ts';
 import { type Batch, train } from '../trainer.ts';
 import { defaultCadence, defaultData, type Partially, type RunConfig, withDefaults } from './config.ts';
-import { writeJudge } from '../../evaluation/node/judge-files.ts';
 import { learningRateOf, openRunDirectory, type RunIO, type RunPlan, type RunResult, using } from './run.ts';
 
 export interface JudgeRunConfig extends RunConfig {

@@ -1,0 +1,137 @@
+/** Latents and captions for training in latent space: a trained autoencoder and a tokenizer over a picture source. */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { Engine } from '../../engines/engine.ts';
+import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
+import { multiply, subtract } from '../../graph/operators/index.ts';
+import { program } from '../../graph/program.ts';
+import { input } from '../../graph/tensor.ts';
+import {
+  type AutoencoderKLConfig,
+  autoencoderKLConfig,
+  downsamplingFactor,
+  encode,
+} from '../../models/autoencoder-kl.ts';
+import { diagonalGaussian } from '../../models/diagonal-gaussian.ts';
+import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
+import { loadTensors } from '../../weights/node/safetensors-file.ts';
+import { bytesOf } from '../../weights/safetensors.ts';
+import { paramsFromWeights } from '../../weights/source.ts';
+import { LatentsCache } from '../latents-cache.ts';
+import { ShuffledIndices } from '../random-stream.ts';
+import { type DataConfig, trainingPictures } from './config.ts';
+import { readNetwork, type StoredNetwork } from './model-files.ts';
+
+export interface LatentsConfig {
+  /** Pictures that are encoded and trained on, over and over. */
+  readonly pictures: number;
+  /** The cache's file; null keeps it in the run's folder. Several runs on the same data may share one. */
+  readonly file: string | null;
+}
+
+export interface LatentData {
+  /** Of one batch: [B, C, h, w]. */
+  readonly shape: readonly [number, number, number, number];
+  /** Scaled posterior means and the captions of batch `step`. */
+  batch(step: number): Promise<{ readonly latents: HostTensor; readonly captions: readonly string[] }>;
+  close(): Promise<void>;
+}
+
+const ENCODE_BATCH = 32;
+
+/** The autoencoder of a diffusers folder, and the shape of what it makes of the training pictures. */
+export async function readAutoencoder(directory: string, data: DataConfig, batch: number) {
+  const stored = await readNetwork(directory, 'vae');
+  const config = autoencoderKLConfig(stored.config);
+  const { height, width } = trainingPictures(data);
+  const factor = downsamplingFactor(config);
+  const shape = [
+    batch,
+    config.latent_channels,
+    Math.floor(height / factor),
+    Math.floor(width / factor),
+  ] as const;
+  return { stored, config, shape };
+}
+
+export interface LatentDataOptions {
+  readonly engine: Engine;
+  readonly vae: string;
+  readonly data: DataConfig;
+  readonly latents: LatentsConfig;
+  readonly batch: number;
+  readonly seed: number;
+  /** The run's folder. */
+  readonly directory: string;
+}
+
+/** Opens the data of a run. Pictures are encoded while they are needed for the first time. */
+export async function openLatentData(options: LatentDataOptions): Promise<LatentData> {
+  const { engine, vae, data, latents, batch, seed, directory } = options;
+  const { stored, config, shape } = await readAutoencoder(vae, data, batch);
+  const source = trainingPictures(data);
+  const encoder = await compileEncoder(
+    engine,
+    stored,
+    config,
+    [ENCODE_BATCH, 3, source.height, source.width],
+    vae,
+  );
+  const count = Math.min(latents.pictures, source.size);
+  const cache = await LatentsCache.open({
+    path: latents.file ?? join(directory, 'latents.safetensors'),
+    count,
+    source,
+    encoder,
+    encodeBatch: ENCODE_BATCH,
+    shape: shape.slice(1),
+    description: { pictures: JSON.stringify(data), autoencoder: await fingerprint(stored) },
+  });
+  const order = new ShuffledIndices(seed, count, source.shuffled);
+  return {
+    shape,
+    async batch(step) {
+      const indices = Array.from({ length: batch }, (_, i) => order.at(step * batch + i));
+      return {
+        latents: hostTensor(await cache.read(indices), shape),
+        captions: indices.map((index) => source.caption(index)),
+      };
+    },
+    async close() {
+      await cache.close();
+      await encoder.dispose();
+    },
+  };
+}
+
+/** The ids of captions, [B, L] int64; every id sequence of the `dropped` ones is that of the empty caption. */
+export function captionIds(
+  tokenizer: ClipTokenizer,
+  captions: readonly string[],
+  dropped: readonly boolean[] = [],
+): HostTensor {
+  return tokenizer.tokenizeBatch(captions.map((caption, i) => (dropped[i] ? '' : caption)));
+}
+
+/** pixels [N, 3, H, W] → scaled posterior means [N, C, h, w]. */
+async function compileEncoder(
+  engine: Engine,
+  { weights }: StoredNetwork,
+  config: AutoencoderKLConfig,
+  shape: readonly number[],
+  from: string,
+) {
+  const stored = paramsFromWeights(weights);
+  const { mean } = diagonalGaussian(encode(config, stored.params, input('pixels', shape)));
+  stored.requireAll(from);
+  const latents = multiply(subtract(mean, config.shift_factor ?? 0), config.scaling_factor);
+  return engine.compile(program({ latents }), { weights, name: 'autoencoder encoder' });
+}
+
+/** A digest of config and weights, so that a cache is not used with another autoencoder. */
+async function fingerprint({ config, weights }: StoredNetwork): Promise<string> {
+  const hash = createHash('sha256').update(JSON.stringify(config));
+  const names = [...weights.keys()].filter((name) => /^(encoder|quant_conv)\./.test(name)).sort();
+  for (const [name, tensor] of await loadTensors(weights, names)) hash.update(name).update(bytesOf(tensor));
+  return hash.digest('hex').slice(0, 32);
+}

@@ -1,0 +1,81 @@
+/** What every training run does around its own objective: its folder, its plan, and its loop. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import type { Engine, Executable } from '../../engines/engine.ts';
+import { UsageError } from '../../errors.ts';
+import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
+import type { OnProgress } from '../events.ts';
+import { learningRateFactor } from '../learning-rate.ts';
+import type { RunConfig } from './config.ts';
+
+/** What a run needs from outside. */
+export interface RunIO {
+  readonly engine: Engine;
+  /** The run's folder; a run that stopped here goes on. */
+  readonly directory: string;
+  readonly onProgress?: OnProgress;
+  readonly signal?: AbortSignal;
+  /** Called every `cadence.sampleEvery` steps with the folder to which the averaged model was just written. */
+  readonly onSample?: (step: number, modelDirectory: string) => Promise<void>;
+}
+
+/** What a run would do: what `--dry-run` shows. */
+export interface RunPlan {
+  readonly config: RunConfig;
+  /** Trained numbers, by network. */
+  readonly parameters: Readonly<Record<string, number>>;
+  readonly flopsPerStep: number;
+  readonly flopsPerPicture: number;
+}
+
+export interface RunResult {
+  readonly plan: RunPlan;
+  readonly step: number;
+  /** False when the signal stopped the run early; the same call goes on with it. */
+  readonly completed: boolean;
+  /** The diffusers folder with the averaged weights. */
+  readonly modelDirectory: string;
+}
+
+/** Settings that may differ when a run is resumed: they change neither the numbers so far nor what they mean. */
+const CHANGEABLE: ReadonlySet<string> = new Set(['steps', 'cadence']);
+
+/**
+ * Stores the settings as `config.json` of the run's folder. Throws UsageError when the folder holds a run with other
+ * settings: going on with it would mix two trainings.
+ */
+export async function openRunDirectory(directory: string, config: RunConfig): Promise<void> {
+  const path = join(directory, 'config.json');
+  const wanted = JSON.parse(JSON.stringify(config)) as Record<string, unknown>;
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (text !== undefined) {
+    const stored = JSON.parse(text) as Record<string, unknown>;
+    for (const name of new Set([...Object.keys(stored), ...Object.keys(wanted)])) {
+      if (CHANGEABLE.has(name) || isDeepStrictEqual(stored[name], wanted[name])) continue;
+      throw new UsageError(
+        `${directory} holds a training with ${name} ${JSON.stringify(stored[name])}, asked for is ${JSON.stringify(wanted[name])}; use the same settings to go on with it, or another folder`,
+      );
+    }
+  }
+  await writeFileAtomically(path, [new TextEncoder().encode(`${JSON.stringify(config, null, 2)}\n`)]);
+}
+
+export function learningRateOf({ optimizer, steps }: RunConfig): (step: number) => number {
+  return (step) => optimizer.learningRate * learningRateFactor(optimizer.schedule, step, steps);
+}
+
+/** Runs `use` with an executable and frees it afterwards. */
+export async function using<T>(
+  executable: Executable,
+  use: (executable: Executable) => Promise<T>,
+): Promise<T> {
+  try {
+    return await use(executable);
+  } finally {
+    await executable.dispose();
+  }
+}

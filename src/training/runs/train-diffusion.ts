@@ -1,0 +1,218 @@
+/** Training a latent diffusion model from captioned pictures: UNet and text encoder together. */
+import { join } from 'node:path';
+import {
+  type NoiseScheduleConfig,
+  noiseSchedule,
+  stableDiffusionSchedule,
+} from '../../diffusion/noise-schedule.ts';
+import { hostTensor } from '../../graph/host-tensor.ts';
+import { input } from '../../graph/tensor.ts';
+import { type Declaration, DeclaredParams } from '../../layers/params.ts';
+import { type CLIPTextConfig, clipText } from '../../models/clip-text.ts';
+import { postcards } from '../../models/presets.ts';
+import { unet2DCondition } from '../../models/unet-2d-condition.ts';
+import type { UNet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
+import { perSampleValues, perSampleVector } from '../consistency-batch.ts';
+import { Ema } from '../ema.ts';
+import { initialize } from '../flat-parameters.ts';
+import { countFlops } from '../flops.ts';
+import { trainingProgram } from '../objective.ts';
+import { diffusionLoss, type PredictionType } from '../objectives/diffusion.ts';
+import { AdamW } from '../optimizer.ts';
+import { randomStream } from '../random-stream.ts';
+import { sampleTimesteps, type TimestepSampling } from '../timestep-sampling.ts';
+import { tokenizerFromFiles, trainTokenizer } from '../tokenizer.ts';
+import { type Batch, train } from '../trainer.ts';
+import {
+  defaultCadence,
+  defaultData,
+  type Partially,
+  type RunConfig,
+  trainingPictures,
+  withDefaults,
+} from './config.ts';
+import { captionIds, type LatentsConfig, openLatentData, readAutoencoder } from './latent-data.ts';
+import { writeNetwork } from './model-files.ts';
+import {
+  copyPart,
+  withoutPrefix,
+  writePipelineIndex,
+  writeScheduler,
+  writeTokenizer,
+} from './pipeline-files.ts';
+import { learningRateOf, openRunDirectory, type RunIO, type RunPlan, type RunResult, using } from './run.ts';
+
+export interface DiffusionRunConfig extends RunConfig {
+  /** A diffusers folder whose `vae` makes the latents. */
+  readonly vae: string;
+  readonly latents: LatentsConfig;
+  readonly unet: UNet2DConditionConfig;
+  /** `vocab_size` follows from the tokenizer. */
+  readonly textEncoder: CLIPTextConfig;
+  /** Tokens at most; 514 of them are bytes and special tokens. */
+  readonly vocabularySize: number;
+  readonly predictionType: PredictionType;
+  readonly schedule: NoiseScheduleConfig;
+  readonly timesteps: TimestepSampling;
+  /** The fraction of captions that are replaced by the empty one, for classifier-free guidance. */
+  readonly captionDropout: number;
+}
+
+/** Settings for postcards. Two hours of them on two cores are about 1 million pictures. */
+export const diffusionDefaults: DiffusionRunConfig = {
+  data: defaultData,
+  steps: 10_000,
+  batch: 32,
+  seed: 0,
+  optimizer: {
+    learningRate: 1e-3,
+    schedule: { kind: 'cosine', warmupSteps: 150, constantUntil: 0.3, finalFactor: 0.03 },
+    betas: [0.9, 0.99],
+    epsilon: 1e-8,
+    weightDecay: 0.01,
+    maxGradientNorm: 1,
+  },
+  ema: 0.998,
+  cadence: defaultCadence,
+  vae: '',
+  latents: { pictures: 100_000, file: null },
+  unet: postcards.unet.config,
+  textEncoder: postcards.textEncoder.config,
+  vocabularySize: 1000,
+  predictionType: 'v_prediction',
+  schedule: stableDiffusionSchedule,
+  timesteps: { tilt: 0, from: 600, to: 999, importanceWeights: false, pureNoise: 0.03 },
+  captionDropout: 0.1,
+};
+
+export function diffusionRunConfig(
+  given: Partially<DiffusionRunConfig> & { vae: string },
+): DiffusionRunConfig {
+  return withDefaults<DiffusionRunConfig>(diffusionDefaults, given);
+}
+
+/** What a run with these settings would compute. */
+export async function planDiffusion(config: DiffusionRunConfig): Promise<RunPlan> {
+  return (await prepare(config)).plan;
+}
+
+/** Trains, or goes on training, and writes a diffusers folder with the averaged weights to `<directory>/model`. */
+export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Promise<RunResult> {
+  const { directory, engine, onProgress } = io;
+  const { plan, trained, step, tokenizerFiles, textEncoder } = await prepare(config);
+  await openRunDirectory(directory, config);
+  const tokenizer = await tokenizerFromFiles(tokenizerFiles);
+  const schedule = noiseSchedule(config.schedule);
+  const parameters = initialize(trained, randomStream(config.seed, 0));
+  const average = new Ema(parameters, config.ema, { warmup: true });
+
+  const modelDirectory = join(directory, 'model');
+  const writeModel = async () => {
+    const tensors = average.parameters.tensors();
+    await copyPart(config.vae, modelDirectory, 'vae');
+    await writeNetwork(modelDirectory, 'unet', config.unet, withoutPrefix(tensors, UNET));
+    await writeNetwork(modelDirectory, 'text_encoder', textEncoder, withoutPrefix(tensors, TEXT_ENCODER));
+    await writeTokenizer(modelDirectory, tokenizerFiles);
+    const kind = 'StableDiffusionPipeline';
+    await writeScheduler(modelDirectory, kind, config.schedule, { prediction_type: config.predictionType });
+    await writePipelineIndex(modelDirectory, kind, { steps: 50, guidance_scale: 3 });
+  };
+
+  onProgress?.({ type: 'phase', message: 'compiling the training step' });
+  const data = await openLatentData({ ...config, engine, directory });
+  const batch = async (at: number): Promise<Batch> => {
+    const random = randomStream(config.seed, 1, at);
+    const noise = random.normal(data.shape.reduce((product, size) => product * size, 1));
+    const samples = sampleTimesteps(random, config.batch, schedule.length, config.timesteps);
+    const dropped = Array.from(random.uniform(config.batch), (u) => u < config.captionDropout);
+    const { latents, captions } = await data.batch(at);
+    return {
+      inputs: {
+        latents,
+        noise: hostTensor(noise, data.shape),
+        timesteps: perSampleVector(samples.map(({ t }) => t)),
+        alpha: perSampleValues(samples.map(({ t, pureNoise }) => (pureNoise ? 0 : schedule.alphas[t]!))),
+        sigma: perSampleValues(samples.map(({ t, pureNoise }) => (pureNoise ? 1 : schedule.sigmas[t]!))),
+        weights: perSampleVector(samples.map(({ weight }) => weight)),
+        ids: captionIds(tokenizer, captions, dropped),
+      },
+      images: config.batch,
+      groups: samples.map(({ t }) => `quarter_${1 + Math.floor((4 * t) / schedule.length)}`),
+    };
+  };
+  try {
+    const executable = await engine.compile(step, { name: 'diffusion training step' });
+    const result = await using(executable, () =>
+      train({
+        directory,
+        steps: config.steps,
+        executable,
+        parameters,
+        optimizer: new AdamW(parameters, config.optimizer),
+        averages: { ema: average },
+        batch,
+        learningRate: learningRateOf(config),
+        maxGradientNorm: config.optimizer.maxGradientNorm,
+        cadence: config.cadence,
+        onSample: async (at) => {
+          await writeModel();
+          await io.onSample?.(at, modelDirectory);
+        },
+        onProgress,
+        signal: io.signal,
+      }),
+    );
+    await writeModel();
+    return { ...result, plan, modelDirectory };
+  } finally {
+    await data.close();
+  }
+}
+
+/** Prefixes of the two networks' parameters in the program and in checkpoints. */
+const UNET = 'unet/';
+const TEXT_ENCODER = 'text_encoder/';
+
+async function prepare(config: DiffusionRunConfig) {
+  const source = trainingPictures(config.data);
+  const captions = Array.from({ length: Math.min(20_000, source.size) }, (_, i) => source.caption(i));
+  const length = config.textEncoder.max_position_embeddings;
+  const tokenizerFiles = trainTokenizer(captions, config.vocabularySize, length);
+  const textEncoder = {
+    ...config.textEncoder,
+    vocab_size: (await tokenizerFromFiles(tokenizerFiles)).vocabularySize,
+  };
+  const { shape } = await readAutoencoder(config.vae, config.data, config.batch);
+
+  const unet = new DeclaredParams(UNET);
+  const text = new DeclaredParams(TEXT_ENCODER);
+  const { batch } = config;
+  const ids = input('ids', [batch, length], 'int64');
+  const objective = diffusionLoss(
+    (sample, timestep, encoderHiddenStates) =>
+      unet2DCondition(config.unet, unet.params, { sample, timestep, encoderHiddenStates }),
+    config.predictionType,
+    {
+      latents: input('latents', shape),
+      noise: input('noise', shape),
+      timesteps: input('timesteps', [batch]),
+      alpha: input('alpha', [batch, 1, 1, 1]),
+      sigma: input('sigma', [batch, 1, 1, 1]),
+      weights: input('weights', [batch]),
+      states: clipText(textEncoder, text.params, ids).lastHiddenState,
+    },
+  );
+  const trained = new Map<string, Declaration>([
+    ...[...unet.declarations].map(([name, declaration]) => [`${UNET}${name}`, declaration] as const),
+    ...[...text.declarations].map(([name, declaration]) => [`${TEXT_ENCODER}${name}`, declaration] as const),
+  ]);
+  const step = trainingProgram(objective, trained);
+  const flopsPerStep = countFlops(step);
+  const plan: RunPlan = {
+    config,
+    parameters: { unet: unet.count, text_encoder: text.count },
+    flopsPerStep,
+    flopsPerPicture: flopsPerStep / batch,
+  };
+  return { plan, trained, step, tokenizerFiles, textEncoder };
+}
