@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -139,6 +140,23 @@ describe('the worker thread', () => {
     );
     await executable.dispose();
   });
+});
+
+test('a process can end in the middle of a run', () => {
+  const from = (path: string) => JSON.stringify(new URL(`../../../dist/${path}.js`, import.meta.url).href);
+  const script = `
+    import { createNodeEngine } from ${from('engines/onnxruntime-node/engine')};
+    import { matmul } from ${from('graph/operators/index')};
+    import { program } from ${from('graph/program')};
+    import { input } from ${from('graph/tensor')};
+    const x = input('x', [1024, 1024]);
+    let y = x;
+    for (let i = 0; i < 12; i++) y = matmul(y, x);
+    const executable = await createNodeEngine().compile(program({ y }));
+    executable.run({ x: { dtype: 'float32', shape: x.shape, data: new Float32Array(2 ** 20) } });
+    setTimeout(() => process.exit(3), 50);`;
+  const { status, signal, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script]);
+  expect({ status, signal, stderr: `${stderr}` }).toEqual({ status: 3, signal: null, stderr: '' });
 });
 
 test('dispose frees what compile took', async () => {

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type TransferListItem, Worker } from 'node:worker_threads';
 import { InputError } from '../../errors.ts';
+import { createGate, holdExit } from './exit-gate.ts';
 import type { ReplyMessage, Request, RequestMessage, Result } from './messages.ts';
 
 interface Pending {
@@ -13,12 +14,15 @@ interface Pending {
 export class WorkerClient {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
+  readonly #letGo: () => void;
   #nextId = 0;
   /** Why the thread takes no more requests. */
   #ended: Error | undefined;
 
   constructor() {
-    this.#worker = new Worker(workerUrl(), { name: 'onnxruntime' });
+    const gate = createGate();
+    this.#worker = new Worker(workerUrl(), { name: 'onnxruntime', workerData: gate });
+    this.#letGo = holdExit(gate);
     this.#worker.unref();
     this.#worker.on('message', (reply: ReplyMessage) => {
       const pending = this.#pending.get(reply.id);
@@ -62,6 +66,7 @@ export class WorkerClient {
 
   #end(reason: Error): void {
     this.#ended ??= reason;
+    this.#letGo();
     for (const { reject } of this.#pending.values()) reject(this.#ended);
     this.#pending.clear();
   }

@@ -1,14 +1,16 @@
 /** The thread in which ONNX Runtime lives: its `run` blocks the thread that calls it, so it gets one of its own. */
 import { open } from 'node:fs/promises';
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { DType, TypedArray } from '../../graph/dtype.ts';
+import { type Gate, throughGate } from './exit-gate.ts';
 import type { ExternalValue, ReplyMessage, Request, RequestMessage, Result, WireTensor } from './messages.ts';
 
 const port = parentPort;
 if (!port)
   throw new Error('this module is the worker thread of the onnxruntime-node engine; use createNodeEngine');
 
+const gate = workerData as Gate;
 const sessions = new Map<number, InferenceSession>();
 
 // One request after the other, in the order in which they came.
@@ -20,7 +22,7 @@ port.on('message', (message: RequestMessage) => {
 async function answer({ id, request }: RequestMessage): Promise<void> {
   let reply: ReplyMessage;
   try {
-    reply = { id, ok: true, result: await handle(request) };
+    reply = { id, ok: true, result: await throughGate(gate, () => handle(request)) };
   } catch (error) {
     reply = { id, ok: false, message: error instanceof Error ? error.message : String(error) };
   }
