@@ -1,7 +1,8 @@
 /**
  * Weights that stay in their files. ONNX Runtime maps files into memory where they lie, if their paths start from one
  * folder and do not leave it. The root of the file system (on Windows: of a drive) is such a folder for all files,
- * wherever they are, so nothing has to be copied, linked or writable.
+ * wherever they are, so nothing has to be copied, linked or writable. A file must not be changed while it is in use:
+ * to renew it, write beside it and rename.
  */
 import { stat } from 'node:fs/promises';
 import { parse, resolve } from 'node:path';

@@ -21,7 +21,8 @@ export class WorkerClient {
 
   constructor() {
     const gate = createGate();
-    this.#worker = new Worker(workerUrl(), { name: 'onnxruntime', workerData: gate });
+    // Not the process's own flags: some of them (--input-type) are none for a thread.
+    this.#worker = new Worker(workerUrl(), { name: 'onnxruntime', workerData: gate, execArgv: [] });
     this.#letGo = holdExit(gate);
     this.#worker.unref();
     this.#worker.on('message', (reply: ReplyMessage) => {
