@@ -87,7 +87,8 @@ function besideName(path: string, purpose: string): string {
 const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full; free some space or choose another folder',
   EDQUOT: 'your disk quota is used up; free some space or choose another folder',
-  EFBIG: 'the file would be larger than this system or its limits allow; raise the limit or choose another folder',
+  EFBIG:
+    'the file would be larger than this system or its limits allow; raise the limit or choose another folder',
   EACCES: 'you may not write there; choose another folder or change its permissions',
   EPERM: 'you may not write there; choose another folder or change its permissions',
   EROFS: 'the file system is read-only; choose another folder',
