@@ -69,6 +69,7 @@ async function replaceAtomically(path: string, write: (partial: string) => Promi
   const partial = besideName(path, 'partial');
   try {
     await mkdir(dirname(resolve(path)), { recursive: true });
+    await rm(partial, { recursive: true, force: true }); // left by an earlier process of this number
     await write(partial);
     await rename(partial, path);
     await syncDirectory(dirname(resolve(path)));

@@ -47,7 +47,9 @@ export async function loadTensors(
     if (storage.kind === 'bytes') {
       tensors.set(name, { dtype, shape, data: viewAs(dtype, storage.bytes) });
     } else {
-      byFile.set(storage.path, [...(byFile.get(storage.path) ?? []), name]);
+      const known = byFile.get(storage.path);
+      if (known) known.push(name);
+      else byFile.set(storage.path, [name]);
     }
   }
   for (const [path, wanted] of byFile) {
