@@ -14,13 +14,14 @@ import {
 } from '../../models/autoencoder-kl.ts';
 import { diagonalGaussian } from '../../models/diagonal-gaussian.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
+import type { ModelFolder } from '../../weights/node/model-folder.ts';
 import { loadTensors } from '../../weights/node/safetensors-file.ts';
 import { bytesOf } from '../../weights/safetensors.ts';
 import { paramsFromWeights } from '../../weights/source.ts';
 import { LatentsCache } from '../latents-cache.ts';
 import { ShuffledIndices } from '../random-stream.ts';
 import { type DataConfig, trainingPictures } from './config.ts';
-import { readNetwork, type StoredNetwork } from './model-files.ts';
+import { openNetwork } from './model-files.ts';
 
 export interface LatentsConfig {
   /** Pictures that are encoded and trained on, over and over. */
@@ -41,7 +42,7 @@ const ENCODE_BATCH = 32;
 
 /** The autoencoder of a diffusers folder, and the shape of what it makes of the training pictures. */
 export async function readAutoencoder(directory: string, data: DataConfig, batch: number) {
-  const stored = await readNetwork(directory, 'vae');
+  const stored = await openNetwork(directory, 'vae', 'vae');
   const config = autoencoderKLConfig(stored.config);
   const { height, width } = trainingPictures(data);
   const factor = downsamplingFactor(config);
@@ -116,7 +117,7 @@ export function captionIds(
 /** pixels [N, 3, H, W] → scaled posterior means [N, C, h, w]. */
 async function compileEncoder(
   engine: Engine,
-  { weights }: StoredNetwork,
+  { weights }: ModelFolder,
   config: AutoencoderKLConfig,
   shape: readonly number[],
   from: string,
@@ -129,7 +130,7 @@ async function compileEncoder(
 }
 
 /** A digest of config and weights, so that a cache is not used with another autoencoder. */
-async function fingerprint({ config, weights }: StoredNetwork): Promise<string> {
+async function fingerprint({ config, weights }: ModelFolder): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(config));
   const names = [...weights.keys()].filter((name) => /^(encoder|quant_conv)\./.test(name)).sort();
   for (const [name, tensor] of await loadTensors(weights, names)) hash.update(name).update(bytesOf(tensor));

@@ -14,6 +14,7 @@ import {
   encode,
 } from '../../models/autoencoder-kl.ts';
 import { diagonalGaussian } from '../../models/diagonal-gaussian.ts';
+import { writeModelFolder } from '../../weights/node/write-diffusers.ts';
 import { Ema } from '../ema.ts';
 import { FlatParameters, initialize } from '../flat-parameters.ts';
 import { countFlops } from '../flops.ts';
@@ -31,7 +32,7 @@ import {
   trainingPictures,
   withDefaults,
 } from './config.ts';
-import { loadParameters, readNetwork, writeNetwork } from './model-files.ts';
+import { loadParameters, networkToWrite, openNetwork } from './model-files.ts';
 import { learningRateOf, openRunDirectory, type RunIO, type RunPlan, type RunResult, using } from './run.ts';
 
 export interface AutoencoderRunConfig extends RunConfig {
@@ -114,7 +115,7 @@ export async function trainAutoencoder(config: AutoencoderRunConfig, io: RunIO):
 
   const parameters = initialize(declared, randomStream(config.seed, 0));
   if (config.initial !== null) {
-    const { weights } = await readNetwork(config.initial, 'vae');
+    const { weights } = await openNetwork(config.initial, 'vae', 'initial');
     await loadParameters(parameters, weights, config.initial);
     if (frozen) await loadParameters(frozen, weights, config.initial);
   }
@@ -138,12 +139,12 @@ export async function trainAutoencoder(config: AutoencoderRunConfig, io: RunIO):
     const tensors = { ...frozen?.tensors(), ...average.parameters.tensors() };
     const measured = await evaluate(config, model, tensors, io);
     const scaling = config.part === 'decoder' ? model.scaling_factor : measured.scaling;
-    await writeNetwork(
-      modelDirectory,
+    const network = networkToWrite(
       'vae',
       { ...model, scaling_factor: scaling },
       new Map(Object.entries(tensors)),
     );
+    await writeModelFolder(join(modelDirectory, 'vae'), network, { replace: true });
   };
   onProgress?.({ type: 'phase', message: 'compiling the training step' });
   const executable = await engine.compile(step, { name: 'autoencoder training step' });
@@ -173,7 +174,7 @@ export async function trainAutoencoder(config: AutoencoderRunConfig, io: RunIO):
 }
 
 async function prepare(config: AutoencoderRunConfig) {
-  const stored = config.initial === null ? undefined : await readNetwork(config.initial, 'vae');
+  const stored = config.initial === null ? undefined : await openNetwork(config.initial, 'vae', 'initial');
   const model = stored ? autoencoderKLConfig(stored.config) : config.model;
   const all = new DeclaredParams();
   const autoencoder = {

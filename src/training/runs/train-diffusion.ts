@@ -32,14 +32,8 @@ import {
   withDefaults,
 } from './config.ts';
 import { captionIds, type LatentsConfig, openLatentData, readAutoencoder } from './latent-data.ts';
-import { writeNetwork } from './model-files.ts';
-import {
-  copyPart,
-  withoutPrefix,
-  writePipelineIndex,
-  writeScheduler,
-  writeTokenizer,
-} from './pipeline-files.ts';
+import { networkToWrite, storedNetworkToWrite, withoutPrefix } from './model-files.ts';
+import { writePipeline } from './pipeline-files.ts';
 import { learningRateOf, openRunDirectory, type RunIO, type RunPlan, type RunResult, using } from './run.ts';
 
 export interface DiffusionRunConfig extends RunConfig {
@@ -99,7 +93,7 @@ export async function planDiffusion(config: DiffusionRunConfig): Promise<RunPlan
 /** Trains, or goes on training, and writes a diffusers folder with the averaged weights to `<directory>/model`. */
 export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Promise<RunResult> {
   const { directory, engine, onProgress } = io;
-  const { plan, trained, step, tokenizerFiles, textEncoder } = await prepare(config);
+  const { plan, trained, step, tokenizerFiles, textEncoder, vae } = await prepare(config);
   await openRunDirectory(directory, config);
   const tokenizer = await tokenizerFromFiles(tokenizerFiles);
   const schedule = noiseSchedule(config.schedule);
@@ -109,13 +103,16 @@ export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Pro
   const modelDirectory = join(directory, 'model');
   const writeModel = async () => {
     const tensors = average.parameters.tensors();
-    await copyPart(config.vae, modelDirectory, 'vae');
-    await writeNetwork(modelDirectory, 'unet', config.unet, withoutPrefix(tensors, UNET));
-    await writeNetwork(modelDirectory, 'text_encoder', textEncoder, withoutPrefix(tensors, TEXT_ENCODER));
-    await writeTokenizer(modelDirectory, tokenizerFiles);
-    const kind = 'StableDiffusionPipeline';
-    await writeScheduler(modelDirectory, kind, config.schedule, { prediction_type: config.predictionType });
-    await writePipelineIndex(modelDirectory, kind, { steps: 50, guidance_scale: 3 });
+    await writePipeline(modelDirectory, {
+      kind: 'StableDiffusionPipeline',
+      vae: await storedNetworkToWrite('vae', vae),
+      unet: networkToWrite('unet', config.unet, withoutPrefix(tensors, UNET)),
+      textEncoder: networkToWrite('text_encoder', textEncoder, withoutPrefix(tensors, TEXT_ENCODER)),
+      tokenizer: tokenizerFiles,
+      schedule: config.schedule,
+      scheduler: { prediction_type: config.predictionType },
+      defaults: { steps: 50, guidance_scale: 3 },
+    });
   };
 
   onProgress?.({ type: 'phase', message: 'compiling the training step' });
@@ -182,7 +179,7 @@ async function prepare(config: DiffusionRunConfig) {
     ...config.textEncoder,
     vocab_size: (await tokenizerFromFiles(tokenizerFiles)).vocabularySize,
   };
-  const { shape } = await readAutoencoder(config.vae, config.data, config.batch);
+  const { stored: vae, shape } = await readAutoencoder(config.vae, config.data, config.batch);
 
   const unet = new DeclaredParams(UNET);
   const text = new DeclaredParams(TEXT_ENCODER);
@@ -214,5 +211,5 @@ async function prepare(config: DiffusionRunConfig) {
     flopsPerStep,
     flopsPerPicture: flopsPerStep / batch,
   };
-  return { plan, trained, step, tokenizerFiles, textEncoder };
+  return { plan, trained, step, tokenizerFiles, textEncoder, vae };
 }
