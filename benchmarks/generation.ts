@@ -6,7 +6,6 @@ import { countFlops } from '../src/graph/flops.ts';
 import { program } from '../src/graph/program.ts';
 import { input } from '../src/graph/tensor.ts';
 import { DeclaredParams } from '../src/layers/params.ts';
-import { decode } from '../src/models/autoencoder-kl.ts';
 import { clipText } from '../src/models/clip-text.ts';
 import { unet2DCondition } from '../src/models/unet-2d-condition.ts';
 import type { Components } from '../src/pipelines/components.ts';
@@ -49,7 +48,6 @@ export async function measureGeneration(
 
 /** FLOPs of one picture: text encoder once, UNet at every step, decoder once; counted from the graphs. */
 export function pictureFlops({ vae, unet, textEncoder }: Components, steps: number): number {
-  if (vae.config.kind !== 'kl') throw new Error('this benchmark counts models with an AutoencoderKL');
   const { params } = new DeclaredParams();
   const length = textEncoder.config.max_position_embeddings;
   const { sample_size: size, in_channels: channels, time_cond_proj_dim: guidance } = unet.config;
@@ -62,7 +60,7 @@ export function pictureFlops({ vae, unet, textEncoder }: Components, steps: numb
     timestepCond: guidance === null ? undefined : input('guidance', [1, guidance]),
   });
   const latents = input('latents', [1, channels, side, side]);
-  const pixels = decode(vae.config.kl, params.in('vae'), latents);
+  const pixels = vae.config.decode(params.in('vae'), latents);
   return (
     countFlops(program({ states: states.lastHiddenState })) +
     steps * countFlops(program({ prediction })) +
