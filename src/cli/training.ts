@@ -1,13 +1,16 @@
 /** What the training commands share: settings from a file, a dry run, progress, and the way to resume. */
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { createNodeEngine } from '../engines/onnxruntime-node/engine.ts';
 import { InputError, UsageError } from '../errors.ts';
 import type { TrainingEvent } from '../training/events.ts';
+import { type DataConfig, testPictures } from '../training/runs/config.ts';
 import type { RunIO, RunPlan, RunResult } from '../training/runs/run.ts';
 import { type EngineName, engineNames, engineOptions } from './engine-options.ts';
 import { integer, number, oneOf } from './option-values.ts';
 import { createReporter, type Reporter } from './progress.ts';
+import { writeSampleGrid } from './sample-grid.ts';
 
 export interface TrainingOptions {
   readonly out?: string;
@@ -43,6 +46,8 @@ export interface TrainingRun<Config> {
   readonly configure: (given: Record<string, unknown>) => Config;
   readonly plan: (config: Config) => Promise<RunPlan>;
   readonly train: (config: Config, io: RunIO) => Promise<RunResult>;
+  /** What the model draws now and then while it is trained; nothing for parts that cannot draw. */
+  readonly samplePrompts?: (config: Config) => readonly string[];
 }
 
 /** Runs, or with --dry-run plans, a training. `extra` are settings from options of the command's own. */
@@ -60,15 +65,32 @@ export async function runTraining<Config>(
     describe(await run.plan(config), reporter);
     return;
   }
-  if (options.out === undefined)
+  const { out: directory } = options;
+  if (directory === undefined) {
     throw new UsageError('--out is missing: name the folder in which the run is kept');
+  }
   const engine = createNodeEngine(engineOptions(options));
   try {
     const result = await run.train(config, {
       engine,
-      directory: options.out,
+      directory,
       signal,
       onProgress: (event) => show(event, reporter),
+      onSample: async (step, model) => {
+        const prompts = run.samplePrompts?.(config) ?? [];
+        if (prompts.length === 0) return;
+        const folder = join(directory, 'samples');
+        const path = await writeSampleGrid({
+          model,
+          folder,
+          prompts,
+          step,
+          engine: engineOptions(options),
+          signal,
+        });
+        reporter.event('sample-grid', { step, path });
+        reporter.note(`samples after step ${step}: ${path}`);
+      },
     });
     reporter.event('result', {
       step: result.step,
@@ -177,4 +199,10 @@ function show(event: TrainingEvent, reporter: Reporter): void {
     case 'end':
       break;
   }
+}
+
+/** Captions that the model has not seen, the same at every call. */
+export function testCaptions({ data }: { readonly data: DataConfig }): string[] {
+  const pictures = testPictures(data);
+  return Array.from({ length: 8 }, (_, index) => pictures.caption(index));
 }

@@ -33,4 +33,9 @@ export const commands: readonly CommandEntry[] = [
     group: true,
     load: async (signal) => (await import('./train.ts')).trainCommand(signal),
   },
+  {
+    name: 'distill',
+    summary: 'distil a diffusion model into a latent consistency model',
+    load: async (signal) => (await import('./distill.ts')).distillCommand(signal),
+  },
 ];

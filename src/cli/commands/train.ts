@@ -1,16 +1,27 @@
 /** `lcm train`: the stages before distillation. */
 import { Command } from 'commander';
+import { UsageError } from '../../errors.ts';
 import {
   autoencoderRunConfig,
   planAutoencoder,
   trainAutoencoder,
 } from '../../training/runs/train-autoencoder.ts';
+import {
+  type DiffusionRunConfig,
+  diffusionRunConfig,
+  planDiffusion,
+  trainDiffusion,
+} from '../../training/runs/train-diffusion.ts';
 import { oneOf } from '../option-values.ts';
-import { addTrainingOptions, runTraining, type TrainingOptions } from '../training.ts';
+import { addTrainingOptions, runTraining, type TrainingOptions, testCaptions } from '../training.ts';
 
 interface AutoencoderOptions extends TrainingOptions {
   readonly part?: 'all' | 'decoder';
   readonly initial?: string;
+}
+
+interface DiffusionOptions extends TrainingOptions {
+  readonly vae?: string;
 }
 
 export function trainCommand(signal: AbortSignal): Command {
@@ -32,7 +43,32 @@ export function trainCommand(signal: AbortSignal): Command {
       signal,
     ),
   );
+  const diffusion = addTrainingOptions(
+    new Command('diffusion')
+      .summary('sentences to latents')
+      .description('Trains a latent diffusion model: UNet and text encoder, on latents of an autoencoder.')
+      .option('--vae <dir>', 'a diffusers directory whose vae makes the latents'),
+  ).action((options: DiffusionOptions) =>
+    runTraining(
+      {
+        configure: diffusionConfig,
+        plan: planDiffusion,
+        train: trainDiffusion,
+        samplePrompts: testCaptions,
+      },
+      options,
+      { vae: options.vae },
+      signal,
+    ),
+  );
   return new Command('train')
     .description('Trains the parts of a model, one after the other.')
-    .addCommand(autoencoder);
+    .addCommand(autoencoder)
+    .addCommand(diffusion);
+}
+
+function diffusionConfig(given: Record<string, unknown>): DiffusionRunConfig {
+  const { vae } = given;
+  if (typeof vae === 'string' && vae !== '') return diffusionRunConfig({ ...given, vae });
+  throw new UsageError('--vae is missing: name the folder that "lcm train autoencoder" wrote, its model');
 }

@@ -1,0 +1,45 @@
+/** `lcm distill`: a latent consistency model from a diffusion model. */
+import { Command } from 'commander';
+import { UsageError } from '../../errors.ts';
+import {
+  type DistillationRunConfig,
+  distill,
+  distillationRunConfig,
+  planDistillation,
+} from '../../training/runs/distill.ts';
+import { addTrainingOptions, runTraining, type TrainingOptions, testCaptions } from '../training.ts';
+
+interface Options extends TrainingOptions {
+  readonly teacher?: string;
+}
+
+export function distillCommand(signal: AbortSignal): Command {
+  return addTrainingOptions(
+    new Command('distill')
+      .description(
+        'Distils a diffusion model into a latent consistency model, which needs one to four steps.',
+      )
+      .option('--teacher <dir>', 'a diffusers directory'),
+  ).action((options: Options) =>
+    runTraining(
+      {
+        configure: distillationConfig,
+        plan: planDistillation,
+        train: distill,
+        // A LoRA draws only together with its teacher.
+        samplePrompts: (config) => (config.lora ? [] : testCaptions(config)),
+      },
+      options,
+      { teacher: options.teacher },
+      signal,
+    ),
+  );
+}
+
+function distillationConfig(given: Record<string, unknown>): DistillationRunConfig {
+  const config = distillationRunConfig(given);
+  if (config.teacher !== '') return config;
+  throw new UsageError(
+    '--teacher is missing: name the folder of a diffusion model, e.g. what "lcm train diffusion" wrote',
+  );
+}
