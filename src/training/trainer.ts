@@ -100,64 +100,69 @@ export async function train(training: Training): Promise<TrainingResult> {
   let savedStep = resumed ? state.step : -1;
   let next = state.step < steps ? training.batch(state.step) : undefined;
 
-  while (next && !signal?.aborted) {
-    const started = performance.now();
-    const batch = await next;
-    const running = executable.run({ ...inputs, ...batch.inputs });
-    // The next batch is made while this one runs. A failure belongs to the step that uses it.
-    next = state.step + 1 < steps ? training.batch(state.step + 1) : undefined;
-    next?.catch(() => undefined);
-    const outputs = await running;
+  try {
+    while (next && !signal?.aborted) {
+      const started = performance.now();
+      const batch = await next;
+      const running = executable.run({ ...inputs, ...batch.inputs });
+      // The next batch is made while this one runs.
+      next = state.step + 1 < steps ? training.batch(state.step + 1) : undefined;
+      next?.catch(() => {}); // heard by the step that uses it
+      const outputs = await running;
 
-    const gradients = gradientsOf(outputs);
-    const gradientNorm = globalNorm(gradients.values());
-    const reported = reportedValues(outputs, batch);
-    checkFinite(state.step, reported, gradientNorm, directory, savedStep);
-    const learningRate = training.learningRate(state.step);
-    optimizer.step(gradients, gradientNorm, {
-      learningRate,
-      maxGradientNorm: training.maxGradientNorm,
-      averages: Object.values(averages),
-    });
+      const gradients = gradientsOf(outputs);
+      const gradientNorm = globalNorm(gradients.values());
+      const reported = reportedValues(outputs, batch);
+      checkFinite(state.step, reported, gradientNorm, directory, savedStep);
+      const learningRate = training.learningRate(state.step);
+      optimizer.step(gradients, gradientNorm, {
+        learningRate,
+        maxGradientNorm: training.maxGradientNorm,
+        averages: Object.values(averages),
+      });
 
-    state.step += 1;
-    state.images += batch.images;
-    const seconds = (performance.now() - started) / 1000;
-    state.seconds += seconds;
-    const imagesPerSecond = rate.add(batch.images, seconds);
-    const secondsLeft = ((steps - state.step) * batch.images) / imagesPerSecond;
-    accumulate(state.interval, { ...reported, gradient_norm: gradientNorm });
-    onProgress?.({
-      type: 'step',
-      step: state.step,
-      steps,
-      loss: reported.loss!,
-      learningRate,
-      imagesPerSecond,
-      secondsLeft,
-    });
-
-    if (state.step % cadence.logEvery === 0 || state.step === steps) {
-      const record = {
+      state.step += 1;
+      state.images += batch.images;
+      const seconds = (performance.now() - started) / 1000;
+      state.seconds += seconds;
+      const imagesPerSecond = rate.add(batch.images, seconds);
+      const secondsLeft = ((steps - state.step) * batch.images) / imagesPerSecond;
+      accumulate(state.interval, { ...reported, gradient_norm: gradientNorm });
+      onProgress?.({
+        type: 'step',
         step: state.step,
-        ...means(state.interval),
-        learning_rate: learningRate,
-        images: state.images,
-        images_per_second: imagesPerSecond,
-        seconds: state.seconds,
-        seconds_left: secondsLeft,
-      };
-      state.interval = emptyInterval();
-      await appendMetrics(metricsPath, record);
-      onProgress?.({ type: 'metrics', record });
+        steps,
+        loss: reported.loss!,
+        learningRate,
+        imagesPerSecond,
+        secondsLeft,
+      });
+
+      if (state.step % cadence.logEvery === 0 || state.step === steps) {
+        const record = {
+          step: state.step,
+          ...means(state.interval),
+          learning_rate: learningRate,
+          images: state.images,
+          images_per_second: imagesPerSecond,
+          seconds: state.seconds,
+          seconds_left: secondsLeft,
+        };
+        state.interval = emptyInterval();
+        await appendMetrics(metricsPath, record);
+        onProgress?.({ type: 'metrics', record });
+      }
+      const minutes = (performance.now() - lastCheckpoint) / 60_000;
+      if (state.step % cadence.checkpointEverySteps === 0 || minutes >= cadence.checkpointEveryMinutes)
+        await save();
+      if (training.onSample && cadence.sampleEvery > 0 && state.step % cadence.sampleEvery === 0) {
+        await training.onSample(state.step);
+        onProgress?.({ type: 'samples', step: state.step });
+      }
     }
-    const minutes = (performance.now() - lastCheckpoint) / 60_000;
-    if (state.step % cadence.checkpointEverySteps === 0 || minutes >= cadence.checkpointEveryMinutes)
-      await save();
-    if (training.onSample && cadence.sampleEvery > 0 && state.step % cadence.sampleEvery === 0) {
-      await training.onSample(state.step);
-      onProgress?.({ type: 'samples', step: state.step });
-    }
+  } finally {
+    // Whoever called may now close what batches are made of.
+    await Promise.allSettled([next]);
   }
   if (savedStep !== state.step) await save();
   const completed = state.step >= steps;

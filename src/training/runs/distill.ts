@@ -192,7 +192,7 @@ export async function distill(config: DistillationRunConfig, io: RunIO): Promise
         signal: io.signal,
       }),
     );
-    await writeModel();
+    if (result.completed) await writeModel();
     return { ...result, plan, modelDirectory };
   } finally {
     await data.close();

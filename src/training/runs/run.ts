@@ -34,7 +34,7 @@ export interface RunResult {
   readonly step: number;
   /** False when the signal stopped the run early; the same call goes on with it. */
   readonly completed: boolean;
-  /** The diffusers folder with the averaged weights. */
+  /** The diffusers folder with the averaged weights, written when the run is completed and at every sample. */
   readonly modelDirectory: string;
 }
 

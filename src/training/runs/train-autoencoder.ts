@@ -169,7 +169,7 @@ export async function trainAutoencoder(config: AutoencoderRunConfig, io: RunIO):
       signal: io.signal,
     }),
   );
-  await writeModel();
+  if (result.completed) await writeModel();
   return { ...result, plan, modelDirectory };
 }
 

@@ -79,9 +79,7 @@ export const diffusionDefaults: DiffusionRunConfig = {
   captionDropout: 0.1,
 };
 
-export function diffusionRunConfig(
-  given: Partially<DiffusionRunConfig> & { vae: string },
-): DiffusionRunConfig {
+export function diffusionRunConfig(given: Partially<DiffusionRunConfig> = {}): DiffusionRunConfig {
   return withDefaults<DiffusionRunConfig>(diffusionDefaults, given);
 }
 
@@ -159,7 +157,7 @@ export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Pro
         signal: io.signal,
       }),
     );
-    await writeModel();
+    if (result.completed) await writeModel();
     return { ...result, plan, modelDirectory };
   } finally {
     await data.close();
@@ -171,6 +169,7 @@ const UNET = 'unet/';
 const TEXT_ENCODER = 'text_encoder/';
 
 async function prepare(config: DiffusionRunConfig) {
+  const { stored: vae, shape } = await readAutoencoder(config.vae, config.data, config.batch);
   const source = trainingPictures(config.data);
   const captions = Array.from({ length: Math.min(20_000, source.size) }, (_, i) => source.caption(i));
   const length = config.textEncoder.max_position_embeddings;
@@ -179,7 +178,6 @@ async function prepare(config: DiffusionRunConfig) {
     ...config.textEncoder,
     vocab_size: (await tokenizerFromFiles(tokenizerFiles)).vocabularySize,
   };
-  const { stored: vae, shape } = await readAutoencoder(config.vae, config.data, config.batch);
 
   const unet = new DeclaredParams(UNET);
   const text = new DeclaredParams(TEXT_ENCODER);

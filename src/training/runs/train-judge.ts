@@ -1,11 +1,13 @@
 /** Training the judge that evaluation relies on: a classifier of real postcards. */
 import { join } from 'node:path';
 import { createContext } from '../../datasets/node/canvas.ts';
+import type { Canvas2D } from '../../datasets/postcards/canvas2d.ts';
 import { labelsOf } from '../../datasets/postcards/labels.ts';
 import { type Postcard, postcard } from '../../datasets/postcards/postcards.ts';
 import { renderTensor } from '../../datasets/postcards/render.ts';
 import { HEAD_OFFSETS, JUDGE_CLASSES, JUDGE_CONFIG, type JudgeConfig } from '../../evaluation/judge.ts';
-import { writeJudge } from '../../evaluation/node/judge-files.ts';
+import { describeAccuracy, judgeAccuracy } from '../../evaluation/judge-accuracy.ts';
+import { openJudge, writeJudge } from '../../evaluation/node/judge-files.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
 import { input } from '../../graph/tensor.ts';
 import { DeclaredParams } from '../../layers/params.ts';
@@ -105,7 +107,25 @@ export async function trainJudge(config: JudgeRunConfig, io: RunIO): Promise<Run
     }),
   );
   await writeJudge(modelDirectory, config.model, new Map(Object.entries(average.parameters.tensors())));
+  if (result.completed) await reportAccuracy(modelDirectory, context, io);
   return { plan, step: result.step, completed: result.completed, modelDirectory };
+}
+
+/** Says how often the judge is right about real pictures. */
+async function reportAccuracy(
+  directory: string,
+  canvas: Canvas2D,
+  { engine, onProgress }: RunIO,
+): Promise<void> {
+  const judge = await openJudge(engine, directory);
+  try {
+    for (const split of ['test', 'heldout'] as const) {
+      const accuracy = await judgeAccuracy(judge, canvas, { split });
+      onProgress?.({ type: 'phase', message: describeAccuracy(accuracy) });
+    }
+  } finally {
+    await judge.dispose();
+  }
 }
 
 /** The judge learns from postcards from this index on. */

@@ -1,0 +1,123 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Executable } from '../engines/engine.ts';
+import { InputError } from '../errors.ts';
+import { float32Data, hostTensor } from '../graph/host-tensor.ts';
+import { Ema } from './ema.ts';
+import type { TrainingEvent } from './events.ts';
+import { FlatParameters } from './flat-parameters.ts';
+import { AdamW } from './optimizer.ts';
+import { type Training, train } from './trainer.ts';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'trainer-'));
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+/** loss = ½ (x − target)² summed over two numbers; `poison` makes the loss of that target not a number. */
+function quadratic(poison?: number): Executable {
+  return {
+    async run({ x, target }) {
+      const goal = float32Data(target!)[0]!;
+      const gradient = float32Data(x!).map((value) => value - goal);
+      const loss = gradient.reduce((sum, d) => sum + d * d, 0) / 2;
+      return {
+        loss: hostTensor(Float32Array.of(goal === poison ? Number.NaN : loss), []),
+        sample_loss: hostTensor(Float32Array.of(1, 3), [2]),
+        'grad/x': hostTensor(gradient, [2]),
+      };
+    },
+    async dispose() {},
+  };
+}
+
+function training(changes: Partial<Training> = {}): Training & { events: TrainingEvent[] } {
+  const parameters = new FlatParameters(new Map([['x', [2]]]));
+  const events: TrainingEvent[] = [];
+  return {
+    directory,
+    steps: 6,
+    executable: quadratic(),
+    parameters,
+    optimizer: new AdamW(parameters, { betas: [0.9, 0.99], epsilon: 1e-8, weightDecay: 0 }),
+    averages: { ema: new Ema(parameters, 0.9) },
+    batch: async (step) => ({
+      inputs: { target: hostTensor(Float32Array.of(step), []) },
+      images: 2,
+      groups: ['low', 'high'],
+    }),
+    learningRate: () => 0.1,
+    cadence: { logEvery: 2, checkpointEverySteps: 3, checkpointEveryMinutes: 60, sampleEvery: 0 },
+    onProgress: (event) => events.push(event),
+    events,
+    ...changes,
+  };
+}
+
+const records = async () =>
+  (await readFile(join(directory, 'metrics.jsonl'), 'utf8'))
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+describe('train', () => {
+  it('updates, records means per interval and group, and keeps the newest checkpoint', async () => {
+    const run = training();
+    expect(await train(run)).toEqual({ step: 6, completed: true });
+    expect(run.parameters.values[0]).not.toBe(0);
+    const lines = await records();
+    expect(lines.map(({ step }) => step)).toEqual([2, 4, 6]);
+    expect(lines[0]).toMatchObject({ loss_low: 1, loss_high: 3, images: 4, learning_rate: 0.1 });
+    expect(lines[0].loss).toBeGreaterThan(0);
+    expect(await readdir(directory)).toEqual(['checkpoint-00000006', 'metrics.jsonl']);
+  });
+
+  it('stops when asked, and goes on to the values of an undisturbed run', async () => {
+    const undisturbed = training();
+    await train(undisturbed);
+    await rm(directory, { recursive: true });
+
+    const stop = new AbortController();
+    const first = training({ signal: stop.signal });
+    const stopping = {
+      ...first,
+      onProgress: ({ type, step }: { type: string; step?: number }) => {
+        if (type === 'step' && step === 4) stop.abort();
+      },
+    };
+    expect(await train(stopping as Training)).toEqual({ step: 4, completed: false });
+    const second = training();
+    await train(second);
+    expect(second.events[0]).toEqual({ type: 'start', step: 4, steps: 6, resumed: true });
+    expect(second.parameters.values).toEqual(undisturbed.parameters.values);
+    expect(second.averages.ema!.parameters.values).toEqual(undisturbed.averages.ema!.parameters.values);
+    expect((await records()).map(({ step }) => step)).toEqual([2, 4, 6]);
+  });
+
+  it('refuses a loss that is not a number and leaves the last checkpoint', async () => {
+    const run = training({ executable: quadratic(4) });
+    const error = await train(run).catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(InputError);
+    expect((error as Error).message).toMatch(/step 5: .*loss NaN.*last checkpoint .* is of step 3/s);
+    expect(await readdir(directory)).toContain('checkpoint-00000003');
+  });
+
+  it('passes on what goes wrong while a batch is made', async () => {
+    const batch: Training['batch'] = async (step) => {
+      if (step === 2) throw new InputError('the data set is gone');
+      return training().batch(step);
+    };
+    await expect(train(training({ batch }))).rejects.toThrow('the data set is gone');
+  });
+
+  it('refuses a checkpoint of another training', async () => {
+    await train(training());
+    const parameters = new FlatParameters(new Map([['y', [2]]]));
+    const optimizer = new AdamW(parameters, { betas: [0.9, 0.99], epsilon: 1e-8, weightDecay: 0 });
+    const other = training({ parameters, optimizer, averages: {} });
+    await expect(train(other)).rejects.toThrow(/checkpoint-00000006 does not belong to this training/);
+  });
+});
