@@ -1,0 +1,65 @@
+/**
+ * `npm run bench [-- SECTION...]`: measures this machine, in one run, against its own fastest matrix product.
+ * Sections: generate, first, train; all of them without an argument. `--json` prints the numbers alone.
+ */
+import { cpus } from 'node:os';
+import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
+import { measureFirstPicture } from './first-picture.ts';
+import { gemmPeak } from './gemm-peak.ts';
+import { EMBEDDED_MODEL, measureGeneration } from './generation.ts';
+import { measureTraining } from './training.ts';
+
+const SECTIONS = ['generate', 'first', 'train'];
+
+const flags = process.argv.slice(2);
+const json = flags.includes('--json');
+const wanted = flags.filter((flag) => flag !== '--json');
+const unknown = wanted.find((section) => !SECTIONS.includes(section));
+if (unknown !== undefined) {
+  console.error(`bench: there is no section "${unknown}"; there are ${SECTIONS.join(', ')}`);
+  process.exit(2);
+}
+const runs = (section: string) => wanted.length === 0 || wanted.includes(section);
+const say = (line: string) => {
+  if (!json) console.log(line);
+};
+
+const engine = createNodeEngine();
+const peak = await gemmPeak(engine);
+const processor = `${cpus()[0]?.model.trim()}, ${cpus().length} cores`;
+const report: Record<string, unknown> = { processor, gemmPeak: peak };
+say(`${processor}; GEMM peak ${peak.toFixed(0)} GFLOP/s`);
+
+if (runs('generate')) {
+  const rows = await measureGeneration(EMBEDDED_MODEL, [1, 2, 4], [1, 8, 16, 32, 64]);
+  report.generation = rows;
+  say('\n| steps | batch | pictures/s | GFLOP/s | of peak |\n|---|---|---|---|---|');
+  for (const { steps, batch, picturesPerSecond, gflops } of rows) {
+    say(
+      `| ${steps} | ${batch} | ${picturesPerSecond.toFixed(1)} | ${gflops.toFixed(0)} | ${share(gflops)} |`,
+    );
+  }
+}
+if (runs('first')) {
+  const { best, median } = await measureFirstPicture();
+  report.firstPicture = { best, median };
+  say(
+    `\nfirst picture, as a new process: ${median.toFixed(2)} s in the median, ${best.toFixed(2)} s at best`,
+  );
+}
+if (runs('train')) {
+  const rows = await measureTraining(engine);
+  report.training = rows;
+  say('\n| training | batch | pictures/s | GFLOP/s | of peak |\n|---|---|---|---|---|');
+  for (const { stage, batch, picturesPerSecond, gflops } of rows) {
+    say(
+      `| ${stage} | ${batch} | ${picturesPerSecond.toFixed(1)} | ${gflops.toFixed(0)} | ${share(gflops)} |`,
+    );
+  }
+}
+await engine.dispose();
+if (json) console.log(JSON.stringify(report, null, 2));
+
+function share(gflops: number): string {
+  return `${((100 * gflops) / peak).toFixed(0)} %`;
+}

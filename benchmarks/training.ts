@@ -1,0 +1,73 @@
+/** Training speed: pictures per second of the real loop, with data, optimiser and averages, on the real networks. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Engine } from '../src/engines/engine.ts';
+import type { TrainingEvent } from '../src/training/events.ts';
+import { distill, distillationRunConfig } from '../src/training/runs/distill.ts';
+import type { RunIO, RunResult } from '../src/training/runs/run.ts';
+import { diffusionRunConfig, trainDiffusion } from '../src/training/runs/train-diffusion.ts';
+import { EMBEDDED_MODEL } from './generation.ts';
+
+export interface TrainingSpeed {
+  readonly stage: string;
+  readonly batch: number;
+  readonly picturesPerSecond: number;
+  readonly gflops: number;
+}
+
+/** Steps of each run; the first ones, which also fill caches, are not counted. */
+const STEPS = 24;
+const WARMUP_STEPS = 6;
+
+/** Trains a little diffusion model and distils it, in a temporary folder. */
+export async function measureTraining(engine: Engine): Promise<TrainingSpeed[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'lcm-bench-'));
+  const shared = {
+    steps: STEPS,
+    latents: { pictures: 2048, file: join(folder, 'latents.safetensors') },
+    cadence: { checkpointEverySteps: STEPS, sampleEvery: 0 },
+  };
+  try {
+    const diffusion = diffusionRunConfig({ ...shared, vae: EMBEDDED_MODEL });
+    const first = await timed(engine, join(folder, 'diffusion'), (io) => trainDiffusion(diffusion, io));
+    const distillation = distillationRunConfig({ ...shared, teacher: first.result.modelDirectory });
+    const second = await timed(engine, join(folder, 'distillation'), (io) => distill(distillation, io));
+    return [speed('diffusion', first), speed('distillation', second)];
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface Timed {
+  readonly result: RunResult;
+  /** Seconds of the fastest counted step. */
+  readonly best: number;
+}
+
+async function timed(
+  engine: Engine,
+  directory: string,
+  run: (io: RunIO) => Promise<RunResult>,
+): Promise<Timed> {
+  let last = performance.now();
+  let best = Number.POSITIVE_INFINITY;
+  const onProgress = (event: TrainingEvent) => {
+    if (event.type !== 'step') return;
+    const now = performance.now();
+    if (event.step > WARMUP_STEPS) best = Math.min(best, (now - last) / 1000);
+    last = now;
+  };
+  const result = await run({ engine, directory, onProgress });
+  return { result, best };
+}
+
+function speed(stage: string, { result, best }: Timed): TrainingSpeed {
+  const { config, flopsPerStep } = result.plan;
+  return {
+    stage,
+    batch: config.batch,
+    picturesPerSecond: config.batch / best,
+    gflops: flopsPerStep / best / 1e9,
+  };
+}
