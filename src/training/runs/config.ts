@@ -1,5 +1,6 @@
 /** Settings that all training runs share, and how given settings are laid over the defaults. */
 import { UsageError } from '../../errors.ts';
+import { imageFolderSource } from '../image-folder.ts';
 import type { LearningRateSchedule } from '../learning-rate.ts';
 import type { AdamWOptions } from '../optimizer.ts';
 import { type PictureSource, postcardSource } from '../picture-source.ts';
@@ -19,7 +20,15 @@ export interface PostcardsConfig {
   readonly positionProbability: number;
 }
 
-export type DataConfig = PostcardsConfig;
+/** The user's own pictures with captions; see `imageFolderSource`. */
+export interface FolderConfig {
+  readonly kind: 'folder';
+  readonly path: string;
+  /** Pixels along each side. */
+  readonly resolution: number;
+}
+
+export type DataConfig = PostcardsConfig | FolderConfig;
 
 export interface RunConfig {
   readonly data: DataConfig;
@@ -35,7 +44,12 @@ export interface RunConfig {
   readonly cadence: Cadence;
 }
 
-export const defaultData: DataConfig = { kind: 'postcards', seed: 0, positionProbability: 0.5 };
+export const defaultData: PostcardsConfig = { kind: 'postcards', seed: 0, positionProbability: 0.5 };
+
+const dataDefaults: Readonly<Record<DataConfig['kind'], DataConfig>> = {
+  postcards: defaultData,
+  folder: { kind: 'folder', path: '', resolution: 64 },
+};
 
 export const defaultCadence: Cadence = {
   logEvery: 20,
@@ -72,14 +86,35 @@ export function withDefaults<T extends object>(defaults: T, given: Partially<T>,
   return result as T;
 }
 
+/** `withDefaults` for the settings of a run; those of the data depend on their kind. */
+export function runConfigWithDefaults<T extends RunConfig>(defaults: T, given: Partially<T>): T {
+  const kind = (given as { data?: { kind?: unknown } }).data?.kind ?? defaults.data.kind;
+  if (typeof kind !== 'string' || !Object.hasOwn(dataDefaults, kind)) {
+    const kinds = Object.keys(dataDefaults).join(' and ');
+    throw new UsageError(`there are no data of the kind ${JSON.stringify(kind)}; there are ${kinds}`);
+  }
+  const data = kind === defaults.data.kind ? defaults.data : dataDefaults[kind as DataConfig['kind']];
+  return withDefaults({ ...defaults, data }, given);
+}
+
 /** The pictures that a run trains on. */
 export function trainingPictures(data: DataConfig): PictureSource {
-  return postcardSource({ split: 'train', seed: data.seed, positionProbability: data.positionProbability });
+  return pictures(data, 'train');
 }
 
 /** Pictures of the same kind that no run trains on. */
 export function testPictures(data: DataConfig): PictureSource {
-  return postcardSource({ split: 'test', seed: data.seed, positionProbability: data.positionProbability });
+  return pictures(data, 'test');
+}
+
+function pictures(data: DataConfig, split: 'train' | 'test'): PictureSource {
+  if (data.kind === 'postcards') {
+    const { seed, positionProbability } = data;
+    return postcardSource({ split, seed, positionProbability });
+  }
+  if (data.path === '')
+    throw new UsageError('the setting "data.path" is missing: name a folder with pictures');
+  return imageFolderSource({ path: data.path, resolution: data.resolution, split });
 }
 
 function isPlainObject(value: unknown): value is object {

@@ -34,7 +34,13 @@ import { AdamW } from '../optimizer.ts';
 import { randomStream } from '../random-stream.ts';
 import { tokenizerFromFiles } from '../tokenizer.ts';
 import { type Batch, train } from '../trainer.ts';
-import { defaultCadence, defaultData, type Partially, type RunConfig, withDefaults } from './config.ts';
+import {
+  defaultCadence,
+  defaultData,
+  type Partially,
+  type RunConfig,
+  runConfigWithDefaults,
+} from './config.ts';
 import { captionIds, type LatentsConfig, openLatentData, readAutoencoder } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork, storedNetworkToWrite } from './model-files.ts';
 import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
@@ -97,7 +103,7 @@ export const distillationDefaults: DistillationRunConfig = {
 };
 
 export function distillationRunConfig(given: Partially<DistillationRunConfig> = {}): DistillationRunConfig {
-  const config = withDefaults<DistillationRunConfig>(distillationDefaults, given);
+  const config = runConfigWithDefaults<DistillationRunConfig>(distillationDefaults, given);
   const { min, max } = config.guidance;
   if (!(min <= max))
     throw new UsageError(`guidance: min is ${min}, max ${max}; min may not be the larger one`);

@@ -21,13 +21,14 @@ import { countFlops } from '../flops.ts';
 import { trainingProgram } from '../objective.ts';
 import { type AutoencoderLossWeights, autoencoderLoss, decoderLoss } from '../objectives/autoencoder.ts';
 import { AdamW } from '../optimizer.ts';
-import { randomStream } from '../random-stream.ts';
+import { randomStream, ShuffledIndices } from '../random-stream.ts';
 import { type Batch, train } from '../trainer.ts';
 import {
   defaultCadence,
   defaultData,
   type Partially,
   type RunConfig,
+  runConfigWithDefaults,
   testPictures,
   trainingPictures,
   withDefaults,
@@ -93,7 +94,7 @@ export function autoencoderRunConfig(given: Partially<AutoencoderRunConfig> = {}
     given.part === 'decoder'
       ? withDefaults<AutoencoderRunConfig>(autoencoderDefaults, decoderDefaults)
       : autoencoderDefaults;
-  const config = withDefaults<AutoencoderRunConfig>(base, given);
+  const config = runConfigWithDefaults<AutoencoderRunConfig>(base, given);
   if (config.part === 'decoder' && config.initial === null) {
     throw new UsageError(
       'training the decoder alone needs a trained autoencoder to start from: set "initial"',
@@ -120,14 +121,15 @@ export async function trainAutoencoder(config: AutoencoderRunConfig, io: RunIO):
     if (frozen) await loadParameters(frozen, weights, config.initial);
   }
   const average = new Ema(parameters, config.ema, { warmup: true });
-  const pictures = trainingPictures(config.data);
-  const shapes = latentShape(model, config.batch, pictures);
+  const source = trainingPictures(config.data);
+  const order = new ShuffledIndices(config.seed, source.size, source.shuffled);
+  const shapes = latentShape(model, config.batch, source);
   const batch = async (at: number): Promise<Batch> => {
-    const indices = Array.from({ length: config.batch }, (_, i) => (at * config.batch + i) % pictures.size);
+    const indices = Array.from({ length: config.batch }, (_, i) => order.at(at * config.batch + i));
     const noise = randomStream(config.seed, 1, at).normal(shapes.latents.reduce((a, b) => a * b));
     return {
       inputs: {
-        pixels: hostTensor(await pictures.pixels(indices), shapes.pixels),
+        pixels: hostTensor(await source.pixels(indices), shapes.pixels),
         noise: hostTensor(noise, shapes.latents),
       },
       images: config.batch,
@@ -230,8 +232,8 @@ async function evaluate(
   tensors: Readonly<Record<string, HostTensor>>,
   { engine, onProgress }: RunIO,
 ): Promise<{ psnr: number; scaling: number }> {
-  const pictures = testPictures(config.data);
-  const { pixels: shape } = latentShape(model, 32, pictures);
+  const source = testPictures(config.data);
+  const { pixels: shape } = latentShape(model, 32, source);
   const declared = new DeclaredParams();
   const pixels = input('pixels', shape);
   const { mean } = diagonalGaussian(encode(model, declared.params, pixels));
@@ -248,10 +250,10 @@ async function evaluate(
     let squares = 0;
     let psnr = 0;
     for (let k = 0; k < batches; k++) {
-      const indices = Array.from({ length: 32 }, (_, i) => (k * 32 + i) % pictures.size);
+      const indices = Array.from({ length: 32 }, (_, i) => (k * 32 + i) % source.size);
       const result = await executable.run({
         ...tensors,
-        pixels: hostTensor(await pictures.pixels(indices), shape),
+        pixels: hostTensor(await source.pixels(indices), shape),
       });
       sum += float32Data(result.sum!)[0]! / batches;
       squares += float32Data(result.squares!)[0]! / batches;

@@ -28,8 +28,8 @@ import {
   defaultData,
   type Partially,
   type RunConfig,
+  runConfigWithDefaults,
   trainingPictures,
-  withDefaults,
 } from './config.ts';
 import { captionIds, type LatentsConfig, openLatentData, readAutoencoder } from './latent-data.ts';
 import { networkToWrite, storedNetworkToWrite, withoutPrefix } from './model-files.ts';
@@ -80,7 +80,7 @@ export const diffusionDefaults: DiffusionRunConfig = {
 };
 
 export function diffusionRunConfig(given: Partially<DiffusionRunConfig> = {}): DiffusionRunConfig {
-  return withDefaults<DiffusionRunConfig>(diffusionDefaults, given);
+  return runConfigWithDefaults<DiffusionRunConfig>(diffusionDefaults, given);
 }
 
 /** What a run with these settings would compute. */

@@ -20,10 +20,18 @@ import { judgeObjective } from '../objectives/judge.ts';
 import { AdamW } from '../optimizer.ts';
 import { randomStream } from '../random-stream.ts';
 import { type Batch, train } from '../trainer.ts';
-import { defaultCadence, defaultData, type Partially, type RunConfig, withDefaults } from './config.ts';
+import {
+  defaultCadence,
+  defaultData,
+  type Partially,
+  type PostcardsConfig,
+  type RunConfig,
+  withDefaults,
+} from './config.ts';
 import { learningRateOf, openRunDirectory, type RunIO, type RunPlan, type RunResult, using } from './run.ts';
 
 export interface JudgeRunConfig extends RunConfig {
+  readonly data: PostcardsConfig;
   readonly model: JudgeConfig;
   readonly augmentation: Augmentation;
   /** Share of pictures drawn from the held-out combinations, so that the judge knows them all. */
