@@ -78,16 +78,14 @@ export async function runTraining<Config>(
       onProgress: (event) => show(event, reporter),
       onSample: async (step, model) => {
         const prompts = run.samplePrompts?.(config) ?? [];
-        if (prompts.length === 0) return;
+        if (prompts.length === 0 || signal.aborted) return;
         const folder = join(directory, 'samples');
-        const path = await writeSampleGrid({
-          model,
-          folder,
-          prompts,
-          step,
-          engine: engineOptions(options),
-          signal,
+        const sheet = { model, folder, prompts, step, engine: engineOptions(options), signal };
+        const path = await writeSampleGrid(sheet).catch((error: unknown) => {
+          // Cancelled while drawing: the training itself ends after its step, with a checkpoint.
+          if (!signal.aborted) throw error;
         });
+        if (path === undefined) return;
         reporter.event('sample-grid', { step, path });
         reporter.note(`samples after step ${step}: ${path}`);
       },
@@ -159,6 +157,9 @@ function describe(plan: RunPlan, reporter: Reporter): void {
   );
 }
 
+/** Parts of a record that the progress bar shows already. */
+const clockwork = new Set(['images', 'images_per_second', 'seconds', 'seconds_left']);
+
 function show(event: TrainingEvent, reporter: Reporter): void {
   const { type, ...fields } = event;
   reporter.event(type, fields);
@@ -188,7 +189,10 @@ function show(event: TrainingEvent, reporter: Reporter): void {
       break;
     case 'metrics': {
       const { step, ...values } = event.record;
-      const text = Object.entries(values).map(([name, value]) => `${name} ${value.toPrecision(4)}`);
+      const text = Object.entries(values)
+        .filter(([name]) => !clockwork.has(name))
+        .sort(([a], [b]) => a.localeCompare(b))
+        .map(([name, value]) => `${name} ${value.toPrecision(3)}`);
       reporter.note(`step ${step}: ${text.join(', ')}`);
       break;
     }

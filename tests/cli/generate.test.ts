@@ -153,9 +153,7 @@ it('stops at Ctrl-C with exit code 130 and no half-written file', async () => {
     ['generate', 'a red fox', '--model', tinyModel, '--num-images', '5000', '--json', '--out', 'many'],
     {
       cwd: folder.path,
-      onOutput: (said, child) => {
-        if (said.split('"image"').length === 4) child.kill('SIGINT');
-      },
+      once: { said: /("type":"image"[^]*){3}/, act: (child) => child.kill('SIGINT') },
     },
   );
   expect({ code, stderr }).toEqual({ code: 130, stderr: 'lcm: cancelled\n' });
@@ -170,9 +168,7 @@ it('ends quietly when nobody reads its output any more', async () => {
     ['generate', 'a red fox', '--model', tinyModel, '--num-images', '5000', '--json', '--out', 'many'],
     {
       cwd: folder.path,
-      onOutput: (said, child) => {
-        if (said !== '') child.stdout?.destroy();
-      },
+      once: { said: /./, act: (child) => child.stdout?.destroy() },
     },
   );
   expect({ code, stderr }).toEqual({ code: 141, stderr: '' });

@@ -20,29 +20,33 @@ export interface Result {
 
 export interface RunOptions {
   readonly cwd: string;
-  /** Called with everything the command has said so far; may send it signals. */
-  readonly onOutput?: (said: string, child: ReturnType<typeof spawn>) => void;
+  /** Done to the process once, as soon as what it has said on both streams matches. */
+  readonly once?: { readonly said: RegExp; readonly act: (child: ReturnType<typeof spawn>) => void };
   /** Shell words put before the command, e.g. limits. */
   readonly through?: readonly string[];
 }
 
-export function lcm(args: readonly string[], { cwd, onOutput, through = [] }: RunOptions): Promise<Result> {
+export function lcm(args: readonly string[], { cwd, once, through = [] }: RunOptions): Promise<Result> {
   const [command, ...rest] = [...through, process.execPath, launcher, ...args];
   const child = spawn(command!, rest, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-    onOutput?.(stdout + stderr, child);
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-    onOutput?.(stdout + stderr, child);
-  });
+  const said = { stdout: '', stderr: '' };
+  let waiting = once;
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream].setEncoding('utf8').on('data', (text: string) => {
+      said[stream] += text;
+      if (!waiting?.said.test(said.stdout + said.stderr)) return;
+      const { act } = waiting;
+      waiting = undefined;
+      act(child);
+    });
+  }
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     // The launcher says so when the sources are newer than the build.
-    child.on('close', (code) => resolve({ code, stdout, stderr: stderr.replace(/^lcm: building .*\n/, '') }));
+    child.on('close', (code) => {
+      const stderr = said.stderr.replace(/^lcm: building .*\n/, '');
+      resolve({ code, stdout: said.stdout, stderr });
+    });
   });
 }
 

@@ -1,0 +1,188 @@
+/** The whole way on the command line, with tiny networks: pictures, autoencoder, diffusion, distillation, picture. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { decodePng } from '../../src/images/png.ts';
+import { lcm, type RunOptions, temporaryFolder } from './lcm.ts';
+
+let folder: ReturnType<typeof temporaryFolder>;
+beforeAll(() => {
+  folder = temporaryFolder();
+  write('autoencoder.json', {
+    model: { block_out_channels: [8, 8, 8], norm_num_groups: 4 },
+    cadence: { ...cadence, sampleEvery: 0 },
+  });
+  write('diffusion.json', {
+    latents: { pictures: 64 },
+    unet: {
+      block_out_channels: [16, 16],
+      down_block_types: ['DownBlock2D', 'CrossAttnDownBlock2D'],
+      up_block_types: ['CrossAttnUpBlock2D', 'UpBlock2D'],
+      attention_head_dim: [2, 2],
+      transformer_layers_per_block: [1, 1],
+      norm_num_groups: 4,
+      cross_attention_dim: 16,
+    },
+    textEncoder: { hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1, num_attention_heads: 2 },
+    cadence: { ...cadence, sampleEvery: 0 },
+  });
+  write('distillation.json', { latents: { pictures: 64 }, cadence });
+});
+afterAll(() => folder.remove());
+
+const cadence = { logEvery: 2, sampleEvery: 4, checkpointEverySteps: 2 };
+
+it('writes postcards with captions, and completes a folder that was begun', async () => {
+  await run(['dataset', 'postcards', '--count', '3', '--out', 'pictures', '--split', 'test']);
+  const { stdout } = await run([
+    'dataset',
+    'postcards',
+    '--count',
+    '5',
+    '--out',
+    'pictures',
+    '--split',
+    'test',
+    '--json',
+  ]);
+  expect(stdout.trimEnd().split('\n').at(-1)).toBe(
+    '{"type":"done","directory":"pictures","written":2,"kept":3}',
+  );
+  const lines = readFileSync(join(folder.path, 'pictures/metadata.jsonl'), 'utf8').trimEnd().split('\n');
+  expect(lines).toHaveLength(5);
+  expect(JSON.parse(lines[4]!)).toMatchObject({
+    file_name: '00000004.png',
+    text: expect.stringMatching(/\w/),
+  });
+});
+
+it('shows settings and work without training anything', async () => {
+  const { stdout } = await run([
+    'train',
+    'autoencoder',
+    '--config',
+    'autoencoder.json',
+    '--steps',
+    '9',
+    '--dry-run',
+    '--json',
+  ]);
+  const plan = JSON.parse(stdout) as { config: { steps: number }; flopsPerStep: number; parameters: object };
+  expect(plan).toMatchObject({
+    type: 'plan',
+    config: { steps: 9, model: { block_out_channels: [8, 8, 8] } },
+  });
+  expect(plan.flopsPerStep).toBeGreaterThan(1e6);
+  expect(readdirSync(folder.path)).not.toContain('runs');
+});
+
+it('trains, distils and draws', async () => {
+  await run([
+    'train',
+    'autoencoder',
+    '--config',
+    'autoencoder.json',
+    '--steps',
+    '4',
+    '--batch',
+    '4',
+    '--out',
+    'runs/ae',
+  ]);
+  await run(
+    ['train', 'diffusion', '--vae', 'runs/ae/model', '--config', 'diffusion.json'].concat([
+      '--steps',
+      '4',
+      '--batch',
+      '4',
+      '--out',
+      'runs/ldm',
+    ]),
+  );
+  const { stdout, stderr } = await run(distillation('runs/lcm'));
+  expect(stdout).toBe('runs/lcm/model  (after 4 steps)\n');
+  expect(stderr).toMatch(/^step 2: gradient_norm .*, loss /m);
+  const sheet = await decodePng(readFileSync(join(folder.path, 'runs/lcm/samples/step-00000004.png')));
+  expect([sheet.width, sheet.height]).toEqual([4 * (128 + 4) + 4, 2 * (128 + 4) + 4]);
+
+  const drawn = await run(['generate', 'a red tent', '--model', 'runs/lcm/model', '--out', 'tent.png']);
+  expect(drawn.stdout).toMatch(/^tent\.png {2}\(64×64, seed \d+\)\n/);
+}, 180_000);
+
+it('goes on after kill -9, bit for bit as if nothing had happened', async () => {
+  const killed = await lcm([...distillation('runs/killed'), '--json'], {
+    cwd: folder.path,
+    once: { said: /"type":"checkpoint"/, act: (child) => child.kill('SIGKILL') },
+  });
+  expect(killed.code).toBeNull();
+  expect(existsSync(join(folder.path, 'runs/killed/model/unet'))).toBe(false);
+  const { stderr } = await run(distillation('runs/killed'));
+  expect(stderr).toMatch(/going on from step [2-4] of 4/);
+  const weights = (name: string) =>
+    readFileSync(join(folder.path, 'runs', name, 'model/unet/diffusion_pytorch_model.safetensors'));
+  expect(weights('killed').equals(weights('lcm'))).toBe(true);
+});
+
+it('stops at Ctrl-C with a checkpoint', async () => {
+  const { code, stderr } = await lcm([...distillation('runs/stopped'), '--steps', '4000'], {
+    cwd: folder.path,
+    once: { said: /^step 2:/m, act: (child) => child.kill('SIGINT') },
+  });
+  expect(code).toBe(130);
+  expect(stderr).toMatch(/lcm: cancelled\n/);
+  expect(stderr).toMatch(/stopped after step \d+; the same command goes on from there\n$/);
+  expect(
+    readdirSync(join(folder.path, 'runs/stopped')).filter((name) => /^checkpoint-\d+$/.test(name)),
+  ).toHaveLength(1);
+});
+
+it('says what is wrong with settings', async () => {
+  const cases: [args: string[], message: RegExp, code: number][] = [
+    [
+      ['train', 'diffusion', '--out', 'x'],
+      /--vae is missing: name the folder that "lcm train autoencoder" wrote/,
+      2,
+    ],
+    [['train', 'diffusion', '--vae', 'nowhere', '--out', 'x'], /nowhere/, 1],
+    [['distill', '--out', 'x'], /--teacher is missing: name the folder of a diffusion model/, 2],
+    [['distill', '--teacher', 'nowhere', '--out', 'x'], /nowhere/, 1],
+    [
+      ['distill', '--config', 'nowhere.json', '--out', 'x'],
+      /--config nowhere\.json: cannot be read \(ENOENT\); name a JSON file/,
+      1,
+    ],
+    [
+      ['train', 'autoencoder', '--config', 'wrong.json', '--out', 'x'],
+      /there is no training setting "stpes"; there are .*steps/,
+      2,
+    ],
+    [
+      [...distillation('runs/lcm'), '--seed', '1'],
+      /runs\/lcm holds a training with seed 0, asked for is 1; use the same settings/,
+      2,
+    ],
+  ];
+  write('wrong.json', { stpes: 3 });
+  for (const [args, message, code] of cases) {
+    const result = await lcm(args, { cwd: folder.path });
+    expect(result.stderr).toMatch(message);
+    expect(result.stderr).toMatch(/^lcm: [^\n]*\n$/);
+    expect(result.code).toBe(code);
+  }
+  expect(existsSync(join(folder.path, 'x'))).toBe(false);
+});
+
+function distillation(out: string): string[] {
+  const settings = ['--config', 'distillation.json', '--steps', '4', '--batch', '4', '--threads', '1'];
+  return ['distill', '--teacher', 'runs/ldm/model', ...settings, '--out', out];
+}
+
+async function run(args: readonly string[], options: Partial<RunOptions> = {}) {
+  const result = await lcm(args, { cwd: folder.path, ...options });
+  expect(result.code, result.stderr).toBe(0);
+  return result;
+}
+
+function write(name: string, value: unknown): void {
+  writeFileSync(join(folder.path, name), JSON.stringify(value));
+}
