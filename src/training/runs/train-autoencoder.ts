@@ -223,7 +223,7 @@ function latentShape(
 }
 
 /**
- * On 512 test pictures: the quality of reconstructions, and 1 / the standard deviation of the latents, which lets the
+ * On up to 512 test pictures: the quality of reconstructions, and 1 / the standard deviation of the latents, which lets the
  * diffusion model see unit variance (Rombach et al. 2022, section G).
  */
 async function evaluate(
@@ -245,7 +245,8 @@ async function evaluate(
   };
   const executable = await engine.compile(program(outputs), { name: 'autoencoder evaluation' });
   return using(executable, async () => {
-    const batches = 16;
+    const count = Math.min(512, Math.max(32, source.size));
+    const batches = Math.floor(count / 32);
     let sum = 0;
     let squares = 0;
     let psnr = 0;
@@ -262,7 +263,7 @@ async function evaluate(
     const scaling = 1 / Math.sqrt(squares - sum * sum);
     onProgress?.({
       type: 'phase',
-      message: `reconstructions of 512 test pictures: PSNR ${psnr.toFixed(2)} dB; latent scaling factor ${scaling.toFixed(4)}`,
+      message: `reconstructions of ${Math.min(32 * batches, source.size)} test pictures: PSNR ${psnr.toFixed(2)} dB; latent scaling factor ${scaling.toFixed(4)}`,
     });
     return { psnr, scaling };
   });
