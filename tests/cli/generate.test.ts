@@ -153,7 +153,7 @@ it('stops at Ctrl-C with exit code 130 and no half-written file', async () => {
     ['generate', 'a red fox', '--model', tinyModel, '--num-images', '5000', '--json', '--out', 'many'],
     {
       cwd: folder.path,
-      once: { said: /("type":"image"[^]*){3}/, act: (child) => child.kill('SIGINT') },
+      once: { said: /("type":"image"[\s\S]*){3}/, act: (child) => child.kill('SIGINT') },
     },
   );
   expect({ code, stderr }).toEqual({ code: 130, stderr: 'lcm: cancelled\n' });
