@@ -3,7 +3,7 @@
  * `metadata.jsonl` with `file_name` and `text`, or a text file beside each picture, `cat.jpg` and `cat.txt`.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { extname, join, normalize } from 'node:path';
+import { extname, join, normalize, resolve } from 'node:path';
 import { createCanvas, loadImage } from '@napi-rs/canvas';
 import { InputError } from '../errors.ts';
 import type { PictureSource } from './picture-source.ts';
@@ -36,6 +36,7 @@ export function imageFolderSource({ path, resolution, split }: ImageFolderOption
     );
   }
   return {
+    identity: `${entries.length} pictures of ${resolve(path)}, ${split}, ${resolution}×${resolution}`,
     size: entries.length,
     shuffled: false,
     height: resolution,

@@ -36,6 +36,7 @@ const options = (changes: Partial<LatentsCacheOptions> = {}): LatentsCacheOption
   path,
   count: 10,
   source: {
+    identity: 'numbers',
     size: 10,
     shuffled: false,
     height: 2,

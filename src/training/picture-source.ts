@@ -4,6 +4,8 @@ import { type PostcardOptions, postcard } from '../datasets/postcards/postcards.
 import { renderTensor } from '../datasets/postcards/render.ts';
 
 export interface PictureSource {
+  /** What decides the pixels, so that whatever is computed from them can be kept. */
+  readonly identity: string;
   /** Pictures there are; Infinity when any index can be drawn. */
   readonly size: number;
   /** Whether neighbours have nothing to do with each other, so that no shuffling is needed. */
@@ -21,6 +23,7 @@ export function postcardSource(options: PostcardOptions): PictureSource {
   const size = 64;
   const context = createContext(size, size);
   return {
+    identity: `postcards, ${options.split}, seed ${options.seed ?? 0}`,
     size: Number.POSITIVE_INFINITY,
     shuffled: true,
     height: size,

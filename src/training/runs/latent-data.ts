@@ -86,7 +86,7 @@ export async function openLatentData(options: LatentDataOptions): Promise<Latent
     encoder,
     encodeBatch: ENCODE_BATCH,
     shape: shape.slice(1),
-    description: { pictures: JSON.stringify(data), autoencoder: await fingerprint(stored) },
+    description: { pictures: source.identity, autoencoder: await fingerprint(stored) },
   });
   const order = new ShuffledIndices(seed, count, source.shuffled);
   return {

@@ -54,7 +54,8 @@ export async function openRunDirectory(directory: string, config: RunConfig): Pr
   });
   if (text !== undefined) {
     const stored = JSON.parse(text) as Record<string, unknown>;
-    for (const name of new Set([...Object.keys(stored), ...Object.keys(wanted)])) {
+    // A setting that the stored run does not know came later, and its default means what was done before.
+    for (const name of Object.keys(stored)) {
       if (CHANGEABLE.has(name) || isDeepStrictEqual(stored[name], wanted[name])) continue;
       throw new UsageError(
         `${directory} holds a training with ${name} ${JSON.stringify(stored[name])}, asked for is ${JSON.stringify(wanted[name])}; use the same settings to go on with it, or another folder`,

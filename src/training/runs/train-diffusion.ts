@@ -8,10 +8,11 @@ import {
 import { hostTensor } from '../../graph/host-tensor.ts';
 import { input } from '../../graph/tensor.ts';
 import { type Declaration, DeclaredParams } from '../../layers/params.ts';
-import { type CLIPTextConfig, clipText } from '../../models/clip-text.ts';
+import { type CLIPTextConfig, clipText, clipTextConfig } from '../../models/clip-text.ts';
 import { postcards } from '../../models/presets.ts';
 import { unet2DCondition } from '../../models/unet-2d-condition.ts';
-import type { UNet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
+import { type UNet2DConditionConfig, unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
+import { withPrefix } from '../../weights/source.ts';
 import { perSampleValues, perSampleVector } from '../consistency-batch.ts';
 import { Ema } from '../ema.ts';
 import { initialize } from '../flat-parameters.ts';
@@ -32,14 +33,22 @@ import {
   trainingPictures,
 } from './config.ts';
 import { captionIds, type LatentsConfig, openLatentData, readAutoencoder } from './latent-data.ts';
-import { networkToWrite, storedNetworkToWrite, withoutPrefix } from './model-files.ts';
-import { writePipeline } from './pipeline-files.ts';
+import {
+  loadParameters,
+  networkToWrite,
+  openNetwork,
+  storedNetworkToWrite,
+  withoutPrefix,
+} from './model-files.ts';
+import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
 import { learningRateOf, openRunDirectory, type RunIO, type RunPlan, type RunResult, using } from './run.ts';
 
 export interface DiffusionRunConfig extends RunConfig {
   /** A diffusers folder whose `vae` makes the latents. */
   readonly vae: string;
   readonly latents: LatentsConfig;
+  /** A diffusers folder whose UNet, text encoder and tokenizer the training goes on with; null starts afresh. */
+  readonly initial: string | null;
   readonly unet: UNet2DConditionConfig;
   /** `vocab_size` follows from the tokenizer. */
   readonly textEncoder: CLIPTextConfig;
@@ -70,6 +79,7 @@ export const diffusionDefaults: DiffusionRunConfig = {
   cadence: defaultCadence,
   vae: '',
   latents: { pictures: 100_000, file: null },
+  initial: null,
   unet: postcards.unet.config,
   textEncoder: postcards.textEncoder.config,
   vocabularySize: 1000,
@@ -91,11 +101,13 @@ export async function planDiffusion(config: DiffusionRunConfig): Promise<RunPlan
 /** Trains, or goes on training, and writes a diffusers folder with the averaged weights to `<directory>/model`. */
 export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Promise<RunResult> {
   const { directory, engine, onProgress } = io;
-  const { plan, trained, step, tokenizerFiles, textEncoder, vae } = await prepare(config);
+  const prepared = await prepare(config);
+  const { plan, trained, step, tokenizerFiles, initial } = prepared;
   await openRunDirectory(directory, config);
   const tokenizer = await tokenizerFromFiles(tokenizerFiles);
   const schedule = noiseSchedule(config.schedule);
   const parameters = initialize(trained, randomStream(config.seed, 0));
+  if (initial) await loadParameters(parameters, initial, config.initial ?? '');
   const average = new Ema(parameters, config.ema, { warmup: true });
 
   const modelDirectory = join(directory, 'model');
@@ -103,9 +115,9 @@ export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Pro
     const tensors = average.parameters.tensors();
     await writePipeline(modelDirectory, {
       kind: 'StableDiffusionPipeline',
-      vae: await storedNetworkToWrite('vae', vae),
-      unet: networkToWrite('unet', config.unet, withoutPrefix(tensors, UNET)),
-      textEncoder: networkToWrite('text_encoder', textEncoder, withoutPrefix(tensors, TEXT_ENCODER)),
+      vae: await storedNetworkToWrite('vae', prepared.vae),
+      unet: networkToWrite('unet', prepared.unetConfig, withoutPrefix(tensors, UNET)),
+      textEncoder: networkToWrite('text_encoder', prepared.textEncoder, withoutPrefix(tensors, TEXT_ENCODER)),
       tokenizer: tokenizerFiles,
       schedule: config.schedule,
       scheduler: { prediction_type: config.predictionType },
@@ -170,14 +182,8 @@ const TEXT_ENCODER = 'text_encoder/';
 
 async function prepare(config: DiffusionRunConfig) {
   const { stored: vae, shape } = await readAutoencoder(config.vae, config.data, config.batch);
-  const source = trainingPictures(config.data);
-  const captions = Array.from({ length: Math.min(20_000, source.size) }, (_, i) => source.caption(i));
-  const length = config.textEncoder.max_position_embeddings;
-  const tokenizerFiles = trainTokenizer(captions, config.vocabularySize, length);
-  const textEncoder = {
-    ...config.textEncoder,
-    vocab_size: (await tokenizerFromFiles(tokenizerFiles)).vocabularySize,
-  };
+  const { tokenizerFiles, unetConfig, textEncoder, initial } = await networks(config);
+  const length = textEncoder.max_position_embeddings;
 
   const unet = new DeclaredParams(UNET);
   const text = new DeclaredParams(TEXT_ENCODER);
@@ -185,7 +191,7 @@ async function prepare(config: DiffusionRunConfig) {
   const ids = input('ids', [batch, length], 'int64');
   const objective = diffusionLoss(
     (sample, timestep, encoderHiddenStates) =>
-      unet2DCondition(config.unet, unet.params, { sample, timestep, encoderHiddenStates }),
+      unet2DCondition(unetConfig, unet.params, { sample, timestep, encoderHiddenStates }),
     config.predictionType,
     {
       latents: input('latents', shape),
@@ -209,5 +215,26 @@ async function prepare(config: DiffusionRunConfig) {
     flopsPerStep,
     flopsPerPicture: flopsPerStep / batch,
   };
-  return { plan, trained, step, tokenizerFiles, textEncoder, vae };
+  return { plan, trained, step, tokenizerFiles, unetConfig, textEncoder, vae, initial };
+}
+
+/** What the networks are, and the weights that they start from: those of `initial`, or fresh ones. */
+async function networks(config: DiffusionRunConfig) {
+  if (config.initial !== null) {
+    const unet = await openNetwork(config.initial, 'unet', 'initial');
+    const text = await openNetwork(config.initial, 'text_encoder', 'initial');
+    return {
+      tokenizerFiles: await readTokenizerFiles(config.initial),
+      unetConfig: unet2DConditionConfig(unet.config),
+      textEncoder: clipTextConfig(text.config),
+      initial: new Map([...withPrefix(unet.weights, UNET), ...withPrefix(text.weights, TEXT_ENCODER)]),
+    };
+  }
+  const source = trainingPictures(config.data);
+  const captions = Array.from({ length: Math.min(20_000, source.size) }, (_, i) => source.caption(i));
+  const length = config.textEncoder.max_position_embeddings;
+  const tokenizerFiles = trainTokenizer(captions, config.vocabularySize, length);
+  const { vocabularySize } = await tokenizerFromFiles(tokenizerFiles);
+  const textEncoder = { ...config.textEncoder, vocab_size: vocabularySize };
+  return { tokenizerFiles, unetConfig: config.unet, textEncoder, initial: undefined };
 }
