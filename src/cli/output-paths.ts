@@ -48,7 +48,7 @@ async function folderOf(out: string | undefined): Promise<string | undefined> {
 }
 
 /** Throws InputError when the folder, or the one that it would be made in, takes no new files. */
-async function requireWritable(folder: string): Promise<void> {
+export async function requireWritable(folder: string): Promise<void> {
   let existing = resolve(folder);
   while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
   if (!(await stat(existing)).isDirectory()) {

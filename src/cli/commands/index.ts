@@ -38,4 +38,15 @@ export const commands: readonly CommandEntry[] = [
     summary: 'distil a diffusion model into a latent consistency model',
     load: async (signal) => (await import('./distill.ts')).distillCommand(signal),
   },
+  {
+    name: 'evaluate',
+    summary: 'measure how well a model follows its captions',
+    load: async (signal) => (await import('./evaluate.ts')).evaluateCommand(signal),
+  },
+  {
+    name: 'explain',
+    summary: 'show how a model works',
+    group: true,
+    load: async (signal) => (await import('./explain.ts')).explainCommand(signal),
+  },
 ];

@@ -14,6 +14,7 @@ import {
 } from '../../training/runs/train-diffusion.ts';
 import { oneOf } from '../option-values.ts';
 import { addTrainingOptions, runTraining, type TrainingOptions, testCaptions } from '../training.ts';
+import { judgeCommand } from './train-judge.ts';
 
 interface AutoencoderOptions extends TrainingOptions {
   readonly part?: 'all' | 'decoder';
@@ -64,7 +65,8 @@ export function trainCommand(signal: AbortSignal): Command {
   return new Command('train')
     .description('Trains the parts of a model, one after the other.')
     .addCommand(autoencoder)
-    .addCommand(diffusion);
+    .addCommand(diffusion)
+    .addCommand(judgeCommand(signal));
 }
 
 function diffusionConfig(given: Record<string, unknown>): DiffusionRunConfig {

@@ -32,7 +32,10 @@ export async function writeJudge(
 /** Opens the judge in `directory`. Throws InputError when there is none. */
 export async function openJudge(engine: Engine, directory: string): Promise<Judging> {
   const text = await readFile(join(directory, 'config.json'), 'utf8').catch((cause) => {
-    throw new InputError(`${directory} holds no judge: expected config.json and ${WEIGHTS}`, { cause });
+    throw new InputError(
+      `${directory} holds no judge: expected config.json and ${WEIGHTS}, as lcm train judge writes them`,
+      { cause },
+    );
   });
   const config = JSON.parse(text) as JudgeConfig & { readonly _class_name?: string };
   if (config._class_name !== CLASS) {

@@ -1,0 +1,137 @@
+/** `lcm evaluate`: how well a model of postcards follows its captions, and how near it comes to real pictures. */
+import { basename, join, resolve } from 'node:path';
+import { Command } from 'commander';
+import { createContext } from '../../datasets/node/canvas.ts';
+import { SIZE } from '../../datasets/postcards/scene.ts';
+import { createNodeEngine } from '../../engines/onnxruntime-node/engine.ts';
+import { UsageError } from '../../errors.ts';
+import { Autoencoding } from '../../evaluation/autoencoding.ts';
+import { contactSheet, type Evaluation, type EvaluationRow, evaluate } from '../../evaluation/evaluate.ts';
+import { openJudge } from '../../evaluation/node/judge-files.ts';
+import { PROTOCOL_COUNT } from '../../evaluation/protocol.ts';
+import { markdownReport, summaryLine } from '../../evaluation/report.ts';
+import type { Image } from '../../images/image.ts';
+import { encodePng } from '../../images/png.ts';
+import { diffusersFiles } from '../../pipelines/node/diffusers-files.ts';
+import { loadPipeline } from '../../pipelines/node/load.ts';
+import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
+import { EMBEDDED_JUDGE, EMBEDDED_MODEL } from '../embedded-models.ts';
+import { type EngineName, engineNames, engineOptions } from '../engine-options.ts';
+import { integer, number, oneOf } from '../option-values.ts';
+import { requireWritable } from '../output-paths.ts';
+import { createReporter, type Reporter } from '../progress.ts';
+
+interface Options {
+  readonly model: string;
+  readonly teacher?: string;
+  readonly judge: string;
+  readonly steps?: readonly number[];
+  readonly count: number;
+  readonly guidanceScale?: number;
+  readonly batchSize: number;
+  readonly engine: EngineName;
+  readonly threads?: number;
+  readonly json?: boolean;
+  readonly out?: string;
+}
+
+export function evaluateCommand(signal: AbortSignal): Command {
+  return new Command('evaluate')
+    .description(
+      'Measures a model of postcards: real pictures, reconstructions, teacher and model on the same captions and noise.',
+    )
+    .option('--model <dir>', 'a diffusers directory', EMBEDDED_MODEL)
+    .option('--teacher <dir>', 'the diffusion model that it was distilled from')
+    .option('--judge <dir>', 'the classifier, as lcm train judge writes it', EMBEDDED_JUDGE)
+    .option('--steps <list>', 'denoising steps, one row each (default: 1,2,4,8)', stepList)
+    .option('--count <n>', 'captions, half seen and half held out', evenCount, PROTOCOL_COUNT)
+    .option(
+      '--guidance-scale <g>',
+      "of model and teacher (default: the model's own, else 3)",
+      number('--guidance-scale', { min: 0 }),
+    )
+    .option('--batch-size <n>', 'pictures drawn at a time', integer('--batch-size', { min: 1 }), 32)
+    .option('--engine <name>', engineNames.join(', '), oneOf('--engine', engineNames), 'cpu')
+    .option('--threads <n>', 'processor threads', integer('--threads', { min: 1, max: 1024 }))
+    .option('--json', 'report as JSON lines on the standard output')
+    .option('--out <dir>', 'the folder for evaluation.json, evaluation.md and a contact sheet per row')
+    .action((options: Options) => run(options, signal));
+}
+
+async function run(options: Options, signal: AbortSignal): Promise<void> {
+  const { model, teacher, judge, steps, count, guidanceScale, batchSize, out } = options;
+  const reporter = createReporter({ json: options.json });
+  if (out !== undefined) await requireWritable(out);
+  const warned = new Set<string>();
+  const opened: { dispose(): Promise<void> }[] = [];
+  const keep = <T extends { dispose(): Promise<void> }>(thing: T): T => {
+    opened.unshift(thing);
+    return thing;
+  };
+  try {
+    const engine = keep(createNodeEngine(engineOptions(options)));
+    const evaluation = await evaluate({
+      judge: keep(await openJudge(engine, judge)),
+      pipeline: keep(await loadPipeline(model, engineOptions(options))),
+      teacher: teacher === undefined ? undefined : keep(await loadPipeline(teacher, engineOptions(options))),
+      autoencoder: keep(await Autoencoding.open(engine, await diffusersFiles(model))),
+      canvas: createContext(SIZE, SIZE),
+      ...{ steps, count, guidanceScale, batch: batchSize, signal },
+      onProgress: ({ row, done, total }) => reporter.progress({ label: row, done, total, unit: 'picture' }),
+      onRow: async (row, pictures) => {
+        reporter.event('row', { ...row });
+        reporter.note(summaryLine(row));
+        if (out !== undefined) await writeSheet(out, row, pictures);
+      },
+      onWarning: (message) => {
+        if (!warned.has(message)) reporter.warn(message);
+        warned.add(message);
+      },
+    });
+    await present(evaluation, options, reporter);
+  } finally {
+    for (const thing of opened) await thing.dispose();
+  }
+}
+
+async function present(
+  evaluation: Evaluation,
+  { model, teacher, out }: Options,
+  reporter: Reporter,
+): Promise<void> {
+  const name = (directory: string) => basename(resolve(directory));
+  const record = { model: name(model), ...(teacher && { teacher: name(teacher) }), ...evaluation };
+  const report = markdownReport(evaluation);
+  if (out !== undefined) {
+    await writeText(join(out, 'evaluation.json'), `${JSON.stringify(record, null, 2)}\n`);
+    await writeText(join(out, 'evaluation.md'), report);
+  }
+  reporter.event('evaluation', record);
+  reporter.print(report.trimEnd());
+  if (out !== undefined) reporter.print(`\n${out}: evaluation.json, evaluation.md and contact sheets`);
+}
+
+/** `real.png`, `teacher-ddim-50.png`, `lcm-4.png`. */
+async function writeSheet(
+  out: string,
+  { kind, sampling }: EvaluationRow,
+  pictures: readonly Image[],
+): Promise<void> {
+  const drawn = sampling && `${sampling.scheduler}-${sampling.steps}`;
+  const name = kind === 'model' ? drawn : [kind, drawn].filter(Boolean).join('-');
+  await writeFileAtomically(join(out, `${name}.png`), [await encodePng(contactSheet(pictures))]);
+}
+
+async function writeText(path: string, text: string): Promise<void> {
+  await writeFileAtomically(path, [new TextEncoder().encode(text)]);
+}
+
+function evenCount(text: string): number {
+  const count = integer('--count', { min: 2 })(text);
+  if (count % 2 === 0) return count;
+  throw new UsageError(`--count ${text}: expected an even number, half of it for held-out combinations`);
+}
+
+function stepList(text: string): number[] {
+  return text.split(',').map((word) => integer('--steps', { min: 1 })(word.trim()));
+}

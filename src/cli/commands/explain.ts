@@ -1,0 +1,149 @@
+/** `lcm explain consistency`: the figure of what a consistency model makes of one picture at every noise level. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { createContext } from '../../datasets/node/canvas.ts';
+import { postcard } from '../../datasets/postcards/postcards.ts';
+import { renderTensor } from '../../datasets/postcards/render.ts';
+import { SIZE } from '../../datasets/postcards/scene.ts';
+import type { Engine } from '../../engines/engine.ts';
+import { createNodeEngine } from '../../engines/onnxruntime-node/engine.ts';
+import { UsageError } from '../../errors.ts';
+import { Autoencoding } from '../../evaluation/autoencoding.ts';
+import { describeErrors, explainConsistency, type LoadedModel } from '../../evaluation/consistency.ts';
+import { consistencyFigure } from '../../evaluation/node/consistency-figure.ts';
+import { PROTOCOL_GUIDANCE_SCALE } from '../../evaluation/protocol.ts';
+import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
+import { encodePng } from '../../images/png.ts';
+import { loadComponents } from '../../pipelines/components.ts';
+import { Networks } from '../../pipelines/networks.ts';
+import { diffusersFiles } from '../../pipelines/node/diffusers-files.ts';
+import { textToImage } from '../../pipelines/text-to-image.ts';
+import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
+import { EMBEDDED_MODEL } from '../embedded-models.ts';
+import { type EngineName, engineNames, engineOptions } from '../engine-options.ts';
+import { integer, number, oneOf } from '../option-values.ts';
+import { outputPaths } from '../output-paths.ts';
+import { createReporter } from '../progress.ts';
+
+interface Options {
+  readonly model: string;
+  readonly teacher?: string;
+  readonly prompt?: string;
+  readonly index?: number;
+  readonly view?: 'trajectory' | 'noised';
+  readonly seed: number;
+  readonly guidanceScale?: number;
+  readonly columns: number;
+  readonly engine: EngineName;
+  readonly threads?: number;
+  readonly json?: boolean;
+  readonly out: string;
+}
+
+export function explainCommand(signal: AbortSignal): Command {
+  const consistency = new Command('consistency')
+    .summary('the same picture at every noise level')
+    .description(
+      'Draws, for one picture at many noise levels, what the model makes of each, before and after distillation.',
+    )
+    .option('--model <dir>', 'a latent consistency model', EMBEDDED_MODEL)
+    .option(
+      '--teacher <dir>',
+      'the diffusion model that it was distilled from (default: teacher/ in the model)',
+    )
+    .option('--prompt <text>', 'a picture that the model draws')
+    .option(
+      '--index <n>',
+      'a postcard of the test split (default: 0)',
+      integer('--index', { min: 0, max: 2 ** 32 - 1 }),
+    )
+    .option(
+      '--view <name>',
+      "trajectory, the teacher's way from noise, or noised, the picture with more and more noise (default: trajectory if there is a teacher)",
+      oneOf('--view', ['trajectory', 'noised']),
+    )
+    .option('--seed <s>', 'of the noise', integer('--seed'), 0)
+    .option(
+      '--guidance-scale <g>',
+      "default: the model's own, else 3",
+      number('--guidance-scale', { min: 0 }),
+    )
+    .option('--columns <n>', 'noise levels to show', integer('--columns', { min: 2 }), 8)
+    .option('--engine <name>', engineNames.join(', '), oneOf('--engine', engineNames), 'cpu')
+    .option('--threads <n>', 'processor threads', integer('--threads', { min: 1, max: 1024 }))
+    .option('--json', 'report as JSON lines on the standard output')
+    .option('--out <file>', 'the figure, a .png file', 'consistency.png')
+    .action((options: Options) => run(options, signal));
+  return new Command('explain').description('Shows how a model works.').addCommand(consistency);
+}
+
+async function run(options: Options, signal: AbortSignal): Promise<void> {
+  const { model: directory, prompt, index, seed, columns } = options;
+  if (prompt !== undefined && index !== undefined) {
+    throw new UsageError(
+      '--prompt and --index: expected one of them, the picture to draw or the postcard to take',
+    );
+  }
+  const reporter = createReporter({ json: options.json });
+  const pathOf = await outputPaths(options.out, 1);
+  const within = join(directory, 'teacher');
+  const teacherDirectory =
+    options.teacher ?? (existsSync(join(within, 'model_index.json')) ? within : undefined);
+  const engine = createNodeEngine(engineOptions(options));
+  try {
+    const student = await load(directory, engine);
+    const teacher = teacherDirectory === undefined ? undefined : await load(teacherDirectory, engine);
+    const guidanceScale =
+      options.guidanceScale ?? student.model.defaults.guidanceScale ?? PROTOCOL_GUIDANCE_SCALE;
+    const subject =
+      prompt === undefined
+        ? await postcardLatents(engine, directory, index ?? 0)
+        : { prompt, latents: await drawnLatents(student, prompt, seed, guidanceScale, signal) };
+    const explanation = await explainConsistency({
+      ...{ student, teacher, ...subject, seed, guidanceScale, columns, signal },
+      view: options.view ?? (teacher ? 'trajectory' : 'noised'),
+      onProgress: (done, total) => reporter.progress({ label: 'asking', done, total, unit: 'level' }),
+    });
+    const path = pathOf({ index: 0, prompt: 'consistency', seed });
+    await writeFileAtomically(path, [await encodePng(consistencyFigure(explanation))]);
+    const { columns: shown, ...facts } = explanation;
+    reporter.event('consistency', { path, ...facts, timesteps: shown.map(({ timestep }) => timestep) });
+    for (const line of describeErrors(explanation)) reporter.print(line);
+    reporter.print(path);
+  } finally {
+    await engine.dispose();
+  }
+}
+
+async function load(directory: string, engine: Engine): Promise<LoadedModel> {
+  const model = await loadComponents(await diffusersFiles(directory));
+  return { model, networks: new Networks(model, engine) };
+}
+
+/** A real picture, encoded. */
+async function postcardLatents(
+  engine: Engine,
+  directory: string,
+  index: number,
+): Promise<{ prompt: string; latents: HostTensor }> {
+  const card = postcard(index, { split: 'test' });
+  const pixels = hostTensor(renderTensor(createContext(SIZE, SIZE), [card]), [1, 3, SIZE, SIZE]);
+  const autoencoder = await Autoencoding.open(engine, await diffusersFiles(directory));
+  return { prompt: card.caption, latents: await autoencoder.encode(pixels) };
+}
+
+/** The latents of the picture that the model draws from the same noise. */
+async function drawnLatents(
+  { model, networks }: LoadedModel,
+  prompt: string,
+  seed: number,
+  guidanceScale: number,
+  signal: AbortSignal,
+): Promise<HostTensor> {
+  const steps = textToImage(model, networks, { prompt, seed, guidanceScale, signal });
+  for (;;) {
+    const next = await steps.next();
+    if (next.done) return next.value.latents;
+  }
+}
