@@ -10,6 +10,7 @@ import { skippingGrid } from '../../diffusion/skipping-grid.ts';
 import { UsageError } from '../../errors.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
 import { slice } from '../../graph/operators/index.ts';
+import { elementCount } from '../../graph/shape.ts';
 import { input } from '../../graph/tensor.ts';
 import { normalInitializer } from '../../layers/initializers.ts';
 import { DeclaredParams, type Params } from '../../layers/params.ts';
@@ -143,7 +144,7 @@ export async function distill(config: DistillationRunConfig, io: RunIO): Promise
   const data = await openLatentData({ ...config, vae: config.teacher, engine, directory });
   const batch = async (at: number): Promise<Batch> => {
     const random = randomStream(config.seed, 1, at);
-    const noise = random.normal(data.shape.reduce((product, size) => product * size, 1));
+    const noise = random.normal(elementCount(data.shape));
     const drawn = random.randint(grid.size, config.batch);
     const pureNoise = Array.from(random.uniform(config.batch), (u) => u < config.pureNoise);
     const indices = Array.from(drawn, (index, i) => (pureNoise[i] ? grid.size - 1 : index));

@@ -19,6 +19,7 @@ import { loadTensors } from '../../weights/node/safetensors-file.ts';
 import { bytesOf } from '../../weights/safetensors.ts';
 import { paramsFromWeights } from '../../weights/source.ts';
 import { LatentsCache } from '../latents-cache.ts';
+import type { PictureSource } from '../picture-source.ts';
 import { ShuffledIndices } from '../random-stream.ts';
 import { type DataConfig, trainingPictures } from './config.ts';
 import { openNetwork } from './model-files.ts';
@@ -32,7 +33,7 @@ export interface LatentsConfig {
 
 export interface LatentData {
   /** Of one batch: [B, C, h, w]. */
-  readonly shape: readonly [number, number, number, number];
+  readonly shape: Shape4;
   /** Scaled posterior means and the captions of batch `step`. */
   batch(step: number): Promise<{ readonly latents: HostTensor; readonly captions: readonly string[] }>;
   close(): Promise<void>;
@@ -40,19 +41,26 @@ export interface LatentData {
 
 const ENCODE_BATCH = 32;
 
-/** The autoencoder of a diffusers folder, and the shape of what it makes of the training pictures. */
+type Shape4 = readonly [number, number, number, number];
+
+/** Shapes of a batch of pictures and of their latents. */
+export function batchShapes(
+  model: AutoencoderKLConfig,
+  batch: number,
+  { height, width }: PictureSource,
+): { pixels: Shape4; latents: Shape4 } {
+  const factor = downsamplingFactor(model);
+  return {
+    pixels: [batch, 3, height, width],
+    latents: [batch, model.latent_channels, Math.floor(height / factor), Math.floor(width / factor)],
+  };
+}
+
+/** The autoencoder of a diffusers folder, and the shape of what it makes of a batch of training pictures. */
 export async function readAutoencoder(directory: string, data: DataConfig, batch: number) {
   const stored = await openNetwork(directory, 'vae', 'vae');
   const config = autoencoderKLConfig(stored.config);
-  const { height, width } = trainingPictures(data);
-  const factor = downsamplingFactor(config);
-  const shape = [
-    batch,
-    config.latent_channels,
-    Math.floor(height / factor),
-    Math.floor(width / factor),
-  ] as const;
-  return { stored, config, shape };
+  return { stored, config, shape: batchShapes(config, batch, trainingPictures(data)).latents };
 }
 
 export interface LatentDataOptions {
@@ -71,13 +79,8 @@ export async function openLatentData(options: LatentDataOptions): Promise<Latent
   const { engine, vae, data, latents, batch, seed, directory } = options;
   const { stored, config, shape } = await readAutoencoder(vae, data, batch);
   const source = trainingPictures(data);
-  const encoder = await compileEncoder(
-    engine,
-    stored,
-    config,
-    [ENCODE_BATCH, 3, source.height, source.width],
-    vae,
-  );
+  const { pixels } = batchShapes(config, ENCODE_BATCH, source);
+  const encoder = await compileEncoder(engine, stored, config, pixels);
   const count = Math.min(latents.pictures, source.size);
   const cache = await LatentsCache.open({
     path: latents.file ?? join(directory, 'latents.safetensors'),
@@ -117,14 +120,13 @@ export function captionIds(
 /** pixels [N, 3, H, W] → scaled posterior means [N, C, h, w]. */
 async function compileEncoder(
   engine: Engine,
-  { weights }: ModelFolder,
+  { weights, path }: ModelFolder,
   config: AutoencoderKLConfig,
-  shape: readonly number[],
-  from: string,
+  shape: Shape4,
 ) {
   const stored = paramsFromWeights(weights);
   const { mean } = diagonalGaussian(encode(config, stored.params, input('pixels', shape)));
-  stored.requireAll(from);
+  stored.requireAll(path);
   const latents = multiply(subtract(mean, config.shift_factor ?? 0), config.scaling_factor);
   return engine.compile(program({ latents }), { weights, name: 'autoencoder encoder' });
 }

@@ -4,13 +4,13 @@ import { UsageError } from '../../errors.ts';
 import { float32Data, type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { reduceMean, square, subtract } from '../../graph/operators/index.ts';
 import { program } from '../../graph/program.ts';
+import { elementCount } from '../../graph/shape.ts';
 import { input, type Tensor } from '../../graph/tensor.ts';
 import { DeclaredParams } from '../../layers/params.ts';
 import {
   type AutoencoderKLConfig,
   autoencoderKLConfig,
   decode,
-  downsamplingFactor,
   encode,
 } from '../../models/autoencoder-kl.ts';
 import { diagonalGaussian } from '../../models/diagonal-gaussian.ts';
@@ -33,6 +33,7 @@ import {
   trainingPictures,
   withDefaults,
 } from './config.ts';
+import { batchShapes } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork } from './model-files.ts';
 import { learningRateOf, openRunDirectory, type RunIO, type RunPlan, type RunResult, using } from './run.ts';
 
@@ -123,10 +124,10 @@ export async function trainAutoencoder(config: AutoencoderRunConfig, io: RunIO):
   const average = new Ema(parameters, config.ema, { warmup: true });
   const source = trainingPictures(config.data);
   const order = new ShuffledIndices(config.seed, source.size, source.shuffled);
-  const shapes = latentShape(model, config.batch, source);
+  const shapes = batchShapes(model, config.batch, source);
   const batch = async (at: number): Promise<Batch> => {
     const indices = Array.from({ length: config.batch }, (_, i) => order.at(at * config.batch + i));
-    const noise = randomStream(config.seed, 1, at).normal(shapes.latents.reduce((a, b) => a * b));
+    const noise = randomStream(config.seed, 1, at).normal(elementCount(shapes.latents));
     return {
       inputs: {
         pixels: hostTensor(await source.pixels(indices), shapes.pixels),
@@ -183,7 +184,7 @@ async function prepare(config: AutoencoderRunConfig) {
     encode: (pixels: Tensor) => encode(model, all.params, pixels),
     decode: (latents: Tensor) => decode(model, all.params, latents),
   };
-  const shapes = latentShape(model, config.batch, trainingPictures(config.data));
+  const shapes = batchShapes(model, config.batch, trainingPictures(config.data));
   const pixels = input('pixels', shapes.pixels);
   const noise = input('noise', shapes.latents);
   const decoderOnly = config.part === 'decoder';
@@ -199,8 +200,7 @@ async function prepare(config: AutoencoderRunConfig) {
     : undefined;
   const step = trainingProgram(objective, declared);
   const flopsPerStep = countFlops(step);
-  let count = 0;
-  for (const { shape } of declared.values()) count += shape.reduce((a, b) => a * b, 1);
+  const count = [...declared.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const plan: RunPlan = {
     config,
     parameters: { vae: count },
@@ -208,18 +208,6 @@ async function prepare(config: AutoencoderRunConfig) {
     flopsPerPicture: flopsPerStep / config.batch,
   };
   return { plan, model, declared, frozen, step };
-}
-
-function latentShape(
-  model: AutoencoderKLConfig,
-  batch: number,
-  { height, width }: { height: number; width: number },
-) {
-  const factor = downsamplingFactor(model);
-  return {
-    pixels: [batch, 3, height, width],
-    latents: [batch, model.latent_channels, Math.floor(height / factor), Math.floor(width / factor)],
-  };
 }
 
 /**
@@ -233,7 +221,7 @@ async function evaluate(
   { engine, onProgress }: RunIO,
 ): Promise<{ psnr: number; scaling: number }> {
   const source = testPictures(config.data);
-  const { pixels: shape } = latentShape(model, 32, source);
+  const { pixels: shape } = batchShapes(model, 32, source);
   const declared = new DeclaredParams();
   const pixels = input('pixels', shape);
   const { mean } = diagonalGaussian(encode(model, declared.params, pixels));

@@ -6,6 +6,7 @@ import {
   stableDiffusionSchedule,
 } from '../../diffusion/noise-schedule.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
+import { elementCount } from '../../graph/shape.ts';
 import { input } from '../../graph/tensor.ts';
 import { type Declaration, DeclaredParams } from '../../layers/params.ts';
 import { type CLIPTextConfig, clipText, clipTextConfig } from '../../models/clip-text.ts';
@@ -129,7 +130,7 @@ export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Pro
   const data = await openLatentData({ ...config, engine, directory });
   const batch = async (at: number): Promise<Batch> => {
     const random = randomStream(config.seed, 1, at);
-    const noise = random.normal(data.shape.reduce((product, size) => product * size, 1));
+    const noise = random.normal(elementCount(data.shape));
     const samples = sampleTimesteps(random, config.batch, schedule.length, config.timesteps);
     const dropped = Array.from(random.uniform(config.batch), (u) => u < config.captionDropout);
     const { latents, captions } = await data.batch(at);
