@@ -53,7 +53,6 @@ it('says what is missing', async () => {
   expect(odd).toMatchObject({ code: 2, stdout: '' });
   expect(odd.stderr).toMatch(/^lcm: --count 5: expected an even number/);
 });
-});
 
 it('draws the figure of consistency, before and after distillation', async () => {
   const { code, stdout } = await run(
