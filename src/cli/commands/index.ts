@@ -39,6 +39,11 @@ export const commands: readonly CommandEntry[] = [
     load: async (signal) => (await import('./distill.ts')).distillCommand(signal),
   },
   {
+    name: 'convert',
+    summary: 'write a model with its weights in another type',
+    load: async () => (await import('./convert.ts')).convertCommand(),
+  },
+  {
     name: 'evaluate',
     summary: 'measure how well a model follows its captions',
     load: async (signal) => (await import('./evaluate.ts')).evaluateCommand(signal),
