@@ -26,10 +26,10 @@ function currentAutoencoderName(name: string): string {
   );
 }
 
-/** Checkpoints converted from the original code keep these projections as 1×1 convolutions, [O, I, 1, 1]. */
+/** The original code, and what was converted from it, has these projections as convolutions, [O, I, 1, 1]. */
 function asLinear(name: string, weight: Weight): Weight {
   const [outputs, inputs, ...kernel] = weight.shape;
-  const pointwise = kernel.length === 2 && kernel[0] === 1 && kernel[1] === 1;
+  const pointwise = kernel.length > 0 && kernel.every((size) => size === 1);
   if (!pointwise || !/\.attentions\.\d+\.(to_q|to_k|to_v|to_out\.0)\.weight$/.test(name)) return weight;
   return { ...weight, shape: [outputs!, inputs!] };
 }

@@ -1,13 +1,17 @@
 import { describe, expect, it } from 'vitest';
+import { createReferenceEngine } from '../engines/reference/engine.ts';
 import { InputError } from '../errors.ts';
 import type { DType } from '../graph/dtype.ts';
+import { hostTensor } from '../graph/host-tensor.ts';
 import { add } from '../graph/operators/index.ts';
 import { program } from '../graph/program.ts';
 import type { Shape } from '../graph/shape.ts';
 import { zerosInitializer } from '../layers/initializers.ts';
 import type { Params } from '../layers/params.ts';
+import { loadTensors } from './node/safetensors-file.ts';
+import { rowsOf } from './rows.ts';
 import { paramsFromWeights, withPrefix } from './source.ts';
-import type { Weight } from './weights.ts';
+import type { Storage, Weight } from './weights.ts';
 
 const stored = (dtype: DType, shape: Shape): Weight => ({
   dtype,
@@ -17,6 +21,25 @@ const stored = (dtype: DType, shape: Shape): Weight => ({
 
 const layer = (p: Params) =>
   add(p.weight('weight', [2, 3], zerosInitializer), p.weight('bias', [3], zerosInitializer));
+
+describe('a part of the rows', () => {
+  it.each<[string, Storage, Storage]>([
+    [
+      'of a file',
+      { kind: 'file', path: 'a', offset: 100, length: 48 },
+      { kind: 'file', path: 'a', offset: 116, length: 16 },
+    ],
+    [
+      'in memory',
+      { kind: 'bytes', bytes: Uint8Array.from({ length: 48 }, (_, i) => i) },
+      { kind: 'bytes', bytes: Uint8Array.from({ length: 16 }, (_, i) => 16 + i) },
+    ],
+  ])('%s stays where it is', (_, storage, part) => {
+    const weight = { dtype: 'float32', shape: [6, 2], storage } as const;
+    expect(rowsOf(weight, 1, 3)).toEqual({ dtype: 'float32', shape: [2, 2], storage: part });
+    expect(() => rowsOf(weight, 0, 4)).toThrow(RangeError);
+  });
+});
 
 describe('paramsFromWeights', () => {
   it('makes leaves of the stored type under the stored name, and float32 of them', () => {
@@ -74,6 +97,22 @@ describe('paramsFromWeights', () => {
     const ask = () => params.weight('w', [2, 3], zerosInitializer);
     expect(ask).toThrow(InputError);
     expect(ask).toThrow(/w is stored with the shape \[3, 2\].*\[2, 3\]/);
+  });
+
+  it('turns a matrix that is stored the other way round, in the graph and on the host', async () => {
+    const matrix = hostTensor(Float32Array.of(1, 2, 3, 4, 5, 6), [3, 2]);
+    const bytes = new Uint8Array(matrix.data.buffer);
+    const weights = new Map([
+      ['w', { ...matrix, storage: { kind: 'bytes', bytes }, transposed: true } as const],
+    ]);
+    const { params } = paramsFromWeights(weights);
+    const graph = program({ w: params.weight('w', [2, 3], zerosInitializer) });
+    const engine = createReferenceEngine();
+    const executable = await engine.compile(graph, { weights });
+    const turned = { dtype: 'float32', shape: [2, 3], data: Float32Array.of(1, 3, 5, 2, 4, 6) };
+    expect((await executable.run({})).w).toEqual(turned);
+    expect((await loadTensors(weights)).get('w')).toEqual(turned);
+    expect(() => params.weight('w', [3, 2], zerosInitializer)).toThrow(/\[3, 2\].*asks for \[2, 3\]/);
   });
 
   it('refuses quantised weights', () => {

@@ -3,7 +3,7 @@
  * an engine can bind the bytes in place (ONNX Runtime folds the cast once, when it loads the model).
  */
 import { InputError } from '../errors.ts';
-import { cast } from '../graph/operators/index.ts';
+import { cast, transpose } from '../graph/operators/index.ts';
 import { formatShape, type Shape, sameShape } from '../graph/shape.ts';
 import { parameter, type Tensor } from '../graph/tensor.ts';
 import { Params } from '../layers/params.ts';
@@ -65,9 +65,11 @@ export class StoredParams {
       this.#missing.push(name);
       return parameter(name, shape);
     }
-    if (!sameShape(weight.shape, shape)) {
+    const { transposed = false } = weight;
+    const stored = transposed ? shape.toReversed() : shape;
+    if (!sameShape(weight.shape, stored)) {
       throw new InputError(
-        `the weight ${name} is stored with the shape ${formatShape(weight.shape)}, the model's config asks for ${formatShape(shape)}; weights and config do not belong together`,
+        `the weight ${name} is stored with the shape ${formatShape(weight.shape)}, the model's config asks for ${formatShape(stored)}; weights and config do not belong together`,
       );
     }
     if (!isFloat(weight.dtype)) {
@@ -75,7 +77,8 @@ export class StoredParams {
         `the weight ${name} is stored as ${weight.dtype}; quantised weights are not supported, use float32, float16 or bfloat16`,
       );
     }
-    return cast(parameter(name, shape, weight.dtype), 'float32');
+    const values = cast(parameter(name, stored, weight.dtype), 'float32');
+    return transposed ? transpose(values, [1, 0]) : values;
   }
 }
 

@@ -4,8 +4,11 @@ import type { Shape } from '../graph/shape.ts';
 
 export interface Weight {
   readonly dtype: DType;
+  /** As stored. */
   readonly shape: Shape;
   readonly storage: Storage;
+  /** The parameter is the stored matrix with its two axes exchanged. */
+  readonly transposed?: boolean;
 }
 
 /** Little-endian, row-major bytes: in memory, or a range of a file that is read in place. */
@@ -15,3 +18,8 @@ export type Storage =
 
 /** By parameter name, e.g. `down_blocks.0.resnets.0.conv1.weight`. */
 export type Weights = ReadonlyMap<string, Weight>;
+
+/** The shape of the parameter that the weight is the value of. */
+export function parameterShape({ shape, transposed = false }: Weight): Shape {
+  return transposed ? shape.toReversed() : shape;
+}

@@ -1,7 +1,7 @@
 /** Safetensors files on disk: headers by ranged reads, tensors when they are wanted, writing tensor by tensor. */
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { InputError } from '../../errors.ts';
-import { viewAs } from '../../graph/dtype.ts';
+import { allocate, viewAs } from '../../graph/dtype.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import { bytesOf, LENGTH_BYTES, parseHeader, planSafetensors, readHeaderLength } from '../safetensors.ts';
 import type { Weight, Weights } from '../weights.ts';
@@ -33,7 +33,7 @@ export async function openSafetensors(path: string): Promise<OpenedSafetensors> 
   });
 }
 
-/** Reads the weights called `names` (all by default) into memory, in their stored types. */
+/** Reads the weights called `names` (all by default) into memory, in their stored types, as parameters have them. */
 export async function loadTensors(
   weights: Weights,
   names: Iterable<string> = weights.keys(),
@@ -43,9 +43,9 @@ export async function loadTensors(
   for (const name of names) {
     const weight = weights.get(name);
     if (!weight) throw new InputError(`there is no weight called "${name}"`);
-    const { dtype, shape, storage } = weight;
+    const { storage } = weight;
     if (storage.kind === 'bytes') {
-      tensors.set(name, { dtype, shape, data: viewAs(dtype, storage.bytes) });
+      tensors.set(name, tensorOf(weight, storage.bytes));
     } else {
       const known = byFile.get(storage.path);
       if (known) known.push(name);
@@ -55,10 +55,10 @@ export async function loadTensors(
   for (const [path, wanted] of byFile) {
     await withFile(path, async (file) => {
       for (const name of wanted) {
-        const { dtype, shape, storage } = weights.get(name)!;
+        const weight = weights.get(name)!;
+        const { storage } = weight;
         if (storage.kind !== 'file') continue;
-        const bytes = await readRange(file, storage.offset, storage.length, path);
-        tensors.set(name, { dtype, shape, data: viewAs(dtype, bytes) });
+        tensors.set(name, tensorOf(weight, await readRange(file, storage.offset, storage.length, path)));
       }
     });
   }
@@ -73,6 +73,18 @@ export async function writeSafetensors(
 ): Promise<void> {
   const { head, names } = planSafetensors(tensors, metadata);
   await writeFileAtomically(path, [head, ...names.map((name) => bytesOf(tensors.get(name)!))]);
+}
+
+function tensorOf({ dtype, shape, transposed }: Weight, bytes: Uint8Array): HostTensor {
+  const data = viewAs(dtype, bytes);
+  if (!transposed) return { dtype, shape, data };
+  const [rows, columns] = shape as [number, number];
+  const turned = allocate(dtype, data.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++)
+      turned[column * rows + row] = data[row * columns + column]!;
+  }
+  return { dtype, shape: [columns, rows], data: turned };
 }
 
 async function withFile<T>(path: string, use: (file: FileHandle, size: number) => Promise<T>): Promise<T> {

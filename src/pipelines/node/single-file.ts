@@ -1,0 +1,191 @@
+/**
+ * A single-file checkpoint as the files of a model. What such a file does not hold, the tokenizer and the
+ * configurations, comes from a folder beside it where there is one; else configurations are told from the weights.
+ */
+import { readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { InputError } from '../../errors.ts';
+import { findCachedModel } from '../../hub/node/cache.ts';
+import { loadTensors, openSafetensors } from '../../weights/node/safetensors-file.ts';
+import {
+  type Checkpoint,
+  type PredictionType,
+  readCheckpoint,
+} from '../../weights/single-file/checkpoint.ts';
+import type { Weights } from '../../weights/weights.ts';
+import type { ModelFiles } from '../model-files.ts';
+import { diffusersFiles } from './diffusers-files.ts';
+
+export interface SingleFileOptions {
+  /** A folder with CLIP's vocab.json and merges.txt, or a diffusers directory that has one. */
+  readonly tokenizer?: string | undefined;
+  /** A diffusers directory of the same kind of model, for its configurations, tokenizer and scheduler. */
+  readonly config?: string | undefined;
+  /** What the UNet predicts, where the file does not say it. */
+  readonly predictionType?: PredictionType | undefined;
+}
+
+/** CLIP's own tokenizer on the hub. */
+const CLIP = 'openai/clip-vit-large-patch14';
+
+/**
+ * Opens the checkpoint `path`, of which only the header is read. Throws InputError when it is damaged, when it is no
+ * checkpoint of Stable Diffusion, and, as soon as it is asked for, when there is no tokenizer to be found.
+ */
+export async function singleFile(path: string, options: SingleFileOptions = {}): Promise<ModelFiles> {
+  const checkpoint = await openCheckpoint(path, options.predictionType);
+  const config = await configFolder(path, checkpoint, options.config);
+  const classes = new Map([...checkpoint.networks].map(([name, { className }]) => [name, className]));
+  classes.set('scheduler', checkpoint.scheduler.className);
+  checkpoint.textEncoders.forEach((_, i) => {
+    classes.set(i === 0 ? 'tokenizer' : `tokenizer_${i + 1}`, 'CLIPTokenizer');
+  });
+  for (const [name, className] of config?.classes ?? []) classes.set(name, className);
+
+  return {
+    location: path,
+    pipelineClass: config?.pipelineClass ?? checkpoint.pipelineClass,
+    classes,
+    async network(component) {
+      const network = checkpoint.networks.get(component);
+      if (!network && config?.classes.has(component)) return config.network(component);
+      if (!network) {
+        throw new InputError(
+          `${path} has no ${component}; it holds ${[...checkpoint.networks.keys()].join(', ')}${component === 'vae' ? '. Pass one with --vae' : ''}`,
+        );
+      }
+      const stored = config && (await readJson(config, `${component}/config.json`));
+      return {
+        location: `${path}, ${component}`,
+        config: stored ?? network.config(),
+        weights: network.weights,
+      };
+    },
+    async text(name) {
+      const slash = name.indexOf('/');
+      const [folder, file] = [name.slice(0, slash), name.slice(slash + 1)];
+      if (/^tokenizer(_\d+)?$/.test(folder)) {
+        return tokenizerText(path, checkpoint, config, options.tokenizer, folder, file);
+      }
+      if (config !== undefined) return config.text(name);
+      return name === 'scheduler/scheduler_config.json'
+        ? JSON.stringify(checkpoint.scheduler.config)
+        : undefined;
+    },
+  };
+}
+
+async function openCheckpoint(path: string, predictionType: PredictionType | undefined): Promise<Checkpoint> {
+  if (/\.(ckpt|pt|pth|bin)$/.test(path)) {
+    throw new InputError(
+      `${path} is a Python pickle, which can run any code when it is opened; only safetensors are read. Most models are offered as .safetensors too; or convert it once where you trust it`,
+    );
+  }
+  const { weights, metadata } = await openSafetensors(path);
+  return readCheckpoint(weights, path, { predictionType, metadata, globalStep: await globalStepOf(weights) });
+}
+
+async function globalStepOf(weights: Weights): Promise<number | undefined> {
+  if (weights.get('global_step')?.shape.length !== 0) return undefined;
+  const tensor = (await loadTensors(weights, ['global_step'])).get('global_step');
+  return Number(tensor?.data[0]);
+}
+
+/** The named folder, or the one that the file lies in, or `config` beside it, if it describes this model. */
+async function configFolder(
+  path: string,
+  checkpoint: Checkpoint,
+  named: string | undefined,
+): Promise<ModelFiles | undefined> {
+  if (named !== undefined) return diffusersFiles(named);
+  for (const folder of [dirname(path), join(dirname(path), 'config')]) {
+    if (!(await isFile(join(folder, 'model_index.json')))) continue;
+    const files = await diffusersFiles(folder);
+    if (await describes(files, checkpoint)) return files;
+  }
+  return undefined;
+}
+
+/** Whether the widths in the folder's configuration of the UNet are those of the file. */
+async function describes(files: ModelFiles, { networks }: Checkpoint): Promise<boolean> {
+  const config = await readJson(files, 'unet/config.json');
+  const { weights } = networks.get('unet')!;
+  const stored = (name: string) => weights.get(`${name}.weight`)?.shape ?? [];
+  return (
+    config !== undefined &&
+    stored('conv_in')[1] === config.in_channels &&
+    stored('mid_block.attentions.0.transformer_blocks.0.attn2.to_k')[1] === config.cross_attention_dim &&
+    Array.isArray(config.block_out_channels) &&
+    stored('conv_in')[0] === config.block_out_channels[0]
+  );
+}
+
+async function readJson(files: ModelFiles, name: string): Promise<Record<string, unknown> | undefined> {
+  const text = await files.text(name);
+  if (text === undefined) return undefined;
+  try {
+    const json: unknown = JSON.parse(text);
+    if (typeof json === 'object' && json !== null && !Array.isArray(json))
+      return json as Record<string, unknown>;
+  } catch (cause) {
+    throw new InputError(`${files.location}/${name} is not valid JSON: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  throw new InputError(`${files.location}/${name} must hold a JSON object`);
+}
+
+/** `file` of the tokenizer that the pipeline calls `name`. */
+async function tokenizerText(
+  path: string,
+  checkpoint: Checkpoint,
+  config: ModelFiles | undefined,
+  named: string | undefined,
+  name: string,
+  file: string,
+): Promise<string | undefined> {
+  if (named === undefined && config !== undefined) return config.text(`${name}/${file}`);
+  const folder = await tokenizerFolder(path, named, name);
+  const text = await readIfThere(join(folder, file));
+  if (file !== 'special_tokens_map.json' || basename(folder) === 'tokenizer_2') return text;
+  const encoder = name === 'tokenizer' ? 0 : Number(name.slice('tokenizer_'.length)) - 1;
+  if (checkpoint.textEncoders[encoder] !== 'open-clip') return text;
+  // The vocabulary is CLIP's own, but OpenCLIP was trained on prompts padded with id 0.
+  return JSON.stringify({ pad_token: '!' });
+}
+
+async function tokenizerFolder(path: string, named: string | undefined, name: string): Promise<string> {
+  const beside = named ?? dirname(path);
+  const cached = named === undefined ? await findCachedModel(CLIP) : undefined;
+  const candidates = [join(beside, name), join(beside, 'tokenizer'), beside, ...(cached ? [cached] : [])];
+  for (const folder of candidates) {
+    const pair = (await isFile(join(folder, 'vocab.json'))) && (await isFile(join(folder, 'merges.txt')));
+    if (pair || (await isFile(join(folder, 'tokenizer.json')))) return folder;
+  }
+  if (named !== undefined) {
+    throw new InputError(
+      `${named} holds no tokenizer: expected vocab.json and merges.txt, or tokenizer.json`,
+    );
+  }
+  throw new InputError(
+    `${path} carries no tokenizer, as single files do not. Pass the folder of one with --tokenizer: that of any Stable Diffusion model in the diffusers layout will do. Or download CLIP's, 1.5 MB, once: ` +
+      `lcm pull ${CLIP} --file vocab.json --file merges.txt`,
+  );
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new InputError(`cannot read ${path}: ${message}`, { cause: error });
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * A single-file checkpoint: a whole Stable Diffusion model in one safetensors file, under the names of the code it
+ * was trained with. It is recognised by its keys, as by diffusers' `from_single_file`, and taken apart into the
+ * networks of a diffusers directory. Nothing is copied: every weight stays a range of the file.
+ */
+import { InputError } from '../../errors.ts';
+import { formatShape } from '../../graph/shape.ts';
+import type { Weights } from '../weights.ts';
+import { autoencoderConfig, autoencoderWeights } from './autoencoder.ts';
+import { sizesOf, withoutPrefix } from './names.ts';
+import { type Family, families, schedulerDefaults } from './published.ts';
+import { type TextEncoderKind, textEncoderConfig, textEncoderWeights } from './text-encoder.ts';
+import { unetConfig, unetWeights } from './unet.ts';
+
+export type PredictionType = 'epsilon' | 'v_prediction' | 'sample';
+
+/** What the weights' names and shapes leave open. */
+export interface CheckpointHints {
+  /** What the UNet predicts. By default what the file says, else velocity for SD 2 and noise for the others. */
+  readonly predictionType?: PredictionType | undefined;
+  /** The training step of the tensor `global_step`, where the file has one. */
+  readonly globalStep?: number | undefined;
+  /** The file's free-form texts. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+}
+
+/** One network. The configuration is worked out when asked for: a folder may hold a better one. */
+export interface CheckpointNetwork {
+  readonly className: string;
+  readonly weights: Weights;
+  /** As config.json. Throws InputError when shapes do not tell it. */
+  config(): Record<string, unknown>;
+}
+
+export interface Checkpoint {
+  readonly family: Family;
+  /** diffusers' class, e.g. `StableDiffusionXLPipeline`. */
+  readonly pipelineClass: string;
+  /** By diffusers' folder names: `unet`, `vae`, `text_encoder`, `text_encoder_2`; what the file lacks is left out. */
+  readonly networks: ReadonlyMap<string, CheckpointNetwork>;
+  readonly scheduler: { readonly className: string; readonly config: Readonly<Record<string, unknown>> };
+  /** Of each text encoder, in order: OpenCLIP's tokenizer pads with "!", CLIP's with the end of text. */
+  readonly textEncoders: readonly TextEncoderKind[];
+}
+
+const UNET = 'model.diffusion_model.';
+const FIRST_CONVOLUTION = `${UNET}input_blocks.0.0.weight`;
+
+/** Where the text encoders of each family lie. */
+const TEXT_ENCODERS: Readonly<Record<Family, readonly { prefix: string; kind: TextEncoderKind }[]>> = {
+  'stable-diffusion-1': [{ prefix: 'cond_stage_model.transformer.', kind: 'clip' }],
+  'stable-diffusion-2': [{ prefix: 'cond_stage_model.model.', kind: 'open-clip' }],
+  'stable-diffusion-xl': [
+    { prefix: 'conditioner.embedders.0.transformer.', kind: 'clip' },
+    { prefix: 'conditioner.embedders.1.model.', kind: 'open-clip' },
+  ],
+};
+
+/**
+ * Takes a checkpoint apart. stored: all tensors of the file; `file` names it in errors. Throws InputError for files
+ * that are something else, saying what they seem to be and what to do with them.
+ */
+export function readCheckpoint(stored: Weights, file: string, hints: CheckpointHints = {}): Checkpoint {
+  const family = recognise(stored, file);
+  const { pixels, scalingFactor } = families[family];
+  const prediction = predictionOf(family, stored, hints);
+  // SD 2 at 512 pixels predicts noise, at 768 velocity; their shapes are the same.
+  const side = family === 'stable-diffusion-2' && prediction !== 'v_prediction' ? 512 : pixels;
+  const networks = new Map<string, CheckpointNetwork>();
+
+  const text = TEXT_ENCODERS[family].map(({ prefix, kind }, i) => {
+    const from = `${file}: its text encoder ${i + 1}`;
+    return { kind, from, weights: textEncoderWeights(kind, withoutPrefix(stored, prefix), from) };
+  });
+  text.forEach(({ kind, from, weights }, i) => {
+    if (weights.size === 0) return;
+    const projects = i > 0;
+    networks.set(i === 0 ? 'text_encoder' : `text_encoder_${i + 1}`, {
+      className: projects ? 'CLIPTextModelWithProjection' : 'CLIPTextModel',
+      weights,
+      config: () =>
+        textEncoderConfig(weights, from, { kind, unusedLayers: kind === 'open-clip' && !projects ? 1 : 0 }),
+    });
+  });
+
+  const original = withoutPrefix(stored, UNET);
+  const from = `${file}: its UNet`;
+  networks.set('unet', {
+    className: 'UNet2DConditionModel',
+    weights: unetWeights(original),
+    config: () =>
+      unetConfig(original, from, {
+        sampleSize: side / 8,
+        pooledWidth: text[1]?.weights.get('text_projection.weight')?.shape[1],
+      }),
+  });
+
+  const prefix = ['first_stage_model.', 'vae.'].find((p) => stored.has(`${p}decoder.conv_in.weight`));
+  if (prefix !== undefined) {
+    const weights = autoencoderWeights(withoutPrefix(stored, prefix));
+    networks.set('vae', {
+      className: 'AutoencoderKL',
+      weights,
+      config: () => autoencoderConfig(weights, `${file}: its VAE`, { sampleSize: side, scalingFactor }),
+    });
+  }
+
+  const channels = sizesOf(stored, file).size(FIRST_CONVOLUTION, 1);
+  const guided = networks.get('unet')!.weights.has('time_embedding.cond_proj.weight');
+  return {
+    family,
+    pipelineClass: pipelineClassOf(family, channels, guided, file),
+    networks,
+    scheduler: schedulerDefaults(family, { guided, prediction, zeroTerminalSnr: stored.has('ztsnr') }),
+    textEncoders: text.map(({ kind }) => kind),
+  };
+}
+
+function recognise(stored: Weights, file: string): Family {
+  const starts = (prefix: string) => [...stored.keys()].some((name) => name.startsWith(prefix));
+  const refuse = (what: string): never => {
+    throw new InputError(`${file} ${what}`);
+  };
+  if (!stored.has(FIRST_CONVOLUTION)) {
+    if (
+      starts('lora_') ||
+      [...stored.keys()].some((name) => /\.lora(_A|_B|\.down|\.up|_down|_up)\b/.test(name))
+    ) {
+      refuse('holds a LoRA, no model; pass it with --lora, beside the model that it was made for');
+    }
+    if (starts('down_blocks.')) {
+      refuse(
+        "holds a UNet alone, under diffusers' names; put it into a diffusers directory as unet/diffusion_pytorch_model.safetensors",
+      );
+    }
+    if (stored.has('decoder.conv_in.weight') || starts('first_stage_model.') || starts('decoder.layers.')) {
+      refuse('holds an autoencoder, no whole model; pass it with --vae, beside a model');
+    }
+    if (stored.has('control_model.time_embed.0.weight')) refuse('holds a ControlNet, which is not supported');
+    const [first] = stored.keys();
+    refuse(
+      `is not a checkpoint of Stable Diffusion 1, 2 or XL, which has a tensor ${FIRST_CONVOLUTION}${first === undefined ? '; it is empty' : `; its first one is ${first}`}`,
+    );
+  }
+  if (starts('conditioner.embedders.1.')) {
+    if (stored.has('edm_mean'))
+      refuse('is a Playground 2.5 model, whose latents are scaled in a way that is not supported');
+    return 'stable-diffusion-xl';
+  }
+  if (starts('conditioner.embedders.0.model.'))
+    refuse("is SDXL's refiner, which is not supported; use the base model");
+  if (starts('cond_stage_model.model.')) return 'stable-diffusion-2';
+  if (starts('cond_stage_model.transformer.')) return 'stable-diffusion-1';
+  // Without text encoders, the width of the states that the UNet attends to tells the family.
+  const query = `${UNET}middle_block.1.transformer_blocks.0.attn2.to_k.weight`;
+  const shape = stored.get(query)?.shape;
+  const family = Object.entries(families).find(([, { promptWidth }]) => promptWidth === shape?.[1]);
+  return (
+    (family?.[0] as Family | undefined) ??
+    refuse(
+      `has no text encoder and attends to prompts in a way that is not known (${query} is ${shape ? formatShape(shape) : 'absent'})`,
+    )
+  );
+}
+
+function predictionOf(family: Family, stored: Weights, hints: CheckpointHints): PredictionType {
+  const { predictionType, globalStep, metadata = {} } = hints;
+  if (predictionType !== undefined) return predictionType;
+  // Stability AI's metadata, then a mark that some SDXL models carry, then what diffusers goes by.
+  const stated = metadata['modelspec.prediction_type'];
+  if (stated === 'v') return 'v_prediction';
+  if (stated === 'epsilon') return 'epsilon';
+  if (stored.has('v_pred')) return 'v_prediction';
+  return family === 'stable-diffusion-2' && globalStep !== SD2_BASE_STEPS ? 'v_prediction' : 'epsilon';
+}
+
+/** How long stabilityai/stable-diffusion-2-base, which predicts noise, was trained. */
+const SD2_BASE_STEPS = 875_000;
+
+function pipelineClassOf(family: Family, channels: number, guided: boolean, file: string): string {
+  const name = family === 'stable-diffusion-xl' ? 'StableDiffusionXL' : 'StableDiffusion';
+  if (channels === 9) return `${name}InpaintPipeline`;
+  if (channels !== 4) {
+    throw new InputError(
+      `${file}: its UNet takes ${channels} channels; supported are 4, and 9 for inpainting`,
+    );
+  }
+  return guided && name === 'StableDiffusion' ? 'LatentConsistencyModelPipeline' : `${name}Pipeline`;
+}
