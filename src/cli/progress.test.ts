@@ -1,0 +1,82 @@
+import { expect, it } from 'vitest';
+import { createReporter, duration } from './progress.ts';
+
+/** A reporter whose streams and clock the test holds. */
+function recorded(options: { json?: boolean; terminal?: boolean; columns?: number } = {}) {
+  const said = { stdout: '', stderr: '' };
+  const clock = { milliseconds: 0 };
+  const reporter = createReporter({
+    json: options.json,
+    stdout: { write: (text) => (said.stdout += text) },
+    stderr: {
+      write: (text) => (said.stderr += text),
+      isTTY: options.terminal ?? false,
+      columns: options.columns ?? 80,
+    },
+    now: () => clock.milliseconds,
+  });
+  return { reporter, said, clock };
+}
+
+const state = (done: number) => ({ label: 'drawing', done, total: 40, unit: 'step' });
+
+it('draws a bar with rate and remaining time on a terminal, and clears it for a line', () => {
+  const { reporter, said, clock } = recorded({ terminal: true });
+  reporter.progress(state(0));
+  clock.milliseconds = 2000;
+  reporter.progress(state(10));
+  expect(said.stderr.split('\r\x1b[K').at(-1)).toBe(
+    `drawing ${'█'.repeat(8)}${'░'.repeat(22)} 10/40  5.0 steps/s  6.0 s left`,
+  );
+  reporter.print('picture.png');
+  expect(said.stderr.endsWith('\r\x1b[K')).toBe(true);
+  expect(said.stdout).toBe('picture.png\n');
+});
+
+it('keeps the bar within the width of the terminal', () => {
+  const { reporter, said, clock } = recorded({ terminal: true, columns: 30 });
+  reporter.progress(state(0));
+  clock.milliseconds = 1000;
+  reporter.progress({ ...state(10), detail: 'loss 0.1234567890 and more' });
+  for (const drawn of said.stderr.split('\r\x1b[K')) expect([...drawn].length).toBeLessThan(30);
+});
+
+it('draws no more often than a person can see', () => {
+  const { reporter, said, clock } = recorded({ terminal: true });
+  for (; clock.milliseconds < 1000; clock.milliseconds += 1) reporter.progress(state(1));
+  expect(said.stderr.split('\r').length - 1).toBeLessThanOrEqual(13);
+});
+
+it('writes a plain line every few seconds where there is no terminal', () => {
+  const { reporter, said, clock } = recorded();
+  for (let done = 0; done <= 40; done++) {
+    reporter.progress(state(done));
+    clock.milliseconds += 400;
+  }
+  expect(said.stderr).toBe(
+    'drawing 13/40  2.5 steps/s  11 s left\ndrawing 26/40  2.5 steps/s  5.6 s left\ndrawing 39/40  2.5 steps/s  0.40 s left\n',
+  );
+});
+
+it('writes nothing but JSON lines on stdout with json', () => {
+  const { reporter, said } = recorded({ json: true });
+  reporter.progress(state(3));
+  reporter.print('for people');
+  reporter.note('for people');
+  reporter.warn('careful');
+  reporter.event('done', { images: 1 });
+  expect(said.stderr).toBe('');
+  expect(said.stdout).toBe('{"type":"warning","message":"careful"}\n{"type":"done","images":1}\n');
+});
+
+it('writes times as people say them', () => {
+  expect([0.004, 0.5, 9.99, 12.4, 61, 200, 7500].map(duration)).toEqual([
+    '0.00 s',
+    '0.50 s',
+    '10.0 s',
+    '12 s',
+    '1 min 1 s',
+    '3 min 20 s',
+    '2 h 5 min',
+  ]);
+});
