@@ -24,7 +24,7 @@ export interface GenerationStep {
   readonly latents: HostTensor;
   /** The clean latents as the network sees them at this step, [B, C, h, w]. */
   readonly denoised: HostTensor;
-  /** Pictures of `denoised`, by the quickest way there is. */
+  /** A quick look at `denoised`, which may be coarser than what `decode` gives. */
   preview(): Promise<Image[]>;
   /** Pictures of `denoised`, by the autoencoder. */
   decode(): Promise<Image[]>;

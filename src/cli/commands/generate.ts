@@ -1,6 +1,5 @@
 /** `lcm generate`: pictures from a sentence. */
-import { fileURLToPath } from 'node:url';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { UsageError } from '../../errors.ts';
 import { grid } from '../../images/grid.ts';
 import type { Image } from '../../images/image.ts';
@@ -13,14 +12,12 @@ import type { TextToImageRequest } from '../../pipelines/settings.ts';
 import type { GenerationStep } from '../../pipelines/text-to-image.ts';
 import { type Stage, Stopwatch } from '../../pipelines/timings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
+import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from '../embedded-models.ts';
 import { type EngineName, engineNames, engineOptions } from '../engine-options.ts';
 import { integer, number, oneOf } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
 import { createReporter, duration, type Reporter } from '../progress.ts';
 import { version } from '../version.ts';
-
-/** The model that comes with the package. */
-const EMBEDDED_MODEL = fileURLToPath(new URL('../../../models/postcards', import.meta.url));
 
 interface Options {
   readonly model: string;
@@ -46,7 +43,12 @@ export function generateCommand(signal: AbortSignal): Command {
   return new Command('generate')
     .description('Draws pictures from a sentence. What is not given is as the model was made for.')
     .argument('<prompt>', 'what the picture should show')
-    .option('--model <dir>', 'a diffusers directory', EMBEDDED_MODEL)
+    .addOption(
+      new Option('--model <dir>', 'a diffusers directory').default(
+        EMBEDDED_MODEL,
+        'the one that comes with the package, of little landscapes',
+      ),
+    )
     .option('--steps <n>', 'denoising steps', integer('--steps', { min: 1 }))
     .option(
       '--guidance-scale <g>',
@@ -88,7 +90,9 @@ async function generate(prompt: string, options: Options, signal: AbortSignal): 
   const stopwatch = new Stopwatch<Stage | 'save'>();
   const pipeline = await stopwatch.time('load', () => loadPipeline(options.model, engineOptions(options)));
   try {
-    const made = { model: options.model, engine: pipeline.engine, version: await version() };
+    // Pictures get around: they carry no path of this machine that nobody typed.
+    const model = options.model === EMBEDDED_MODEL ? EMBEDDED_MODEL_NAME : options.model;
+    const made = { model, engine: pipeline.engine, version: await version() };
     for (let first = 0; first < pictures.length; first += options.batchSize) {
       const batch = pictures.slice(first, first + options.batchSize);
       const request = requestOf(
