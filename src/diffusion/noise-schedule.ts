@@ -31,6 +31,16 @@ export const stableDiffusionSchedule: NoiseScheduleConfig = {
 };
 
 /** Tables over the training timesteps t = 0, 1, …; each [T]. */
+/** The schedule of Ho et al. 2020, section 4: what diffusers' other schedulers take when a config says nothing. */
+export const ddpmSchedule: NoiseScheduleConfig = {
+  num_train_timesteps: 1000,
+  beta_start: 0.0001,
+  beta_end: 0.02,
+  beta_schedule: 'linear',
+  trained_betas: null,
+  rescale_betas_zero_snr: false,
+};
+
 export interface NoiseSchedule {
   readonly length: number;
   readonly betas: Float32Array;

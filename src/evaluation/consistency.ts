@@ -4,6 +4,7 @@
  * looked at and measured, for a model and for the diffusion model that it was distilled from.
  */
 import { addNoise, noiseSchedule } from '../diffusion/noise-schedule.ts';
+import { readLcmConfig } from '../diffusion/samplers/index.ts';
 import { skippingGrid } from '../diffusion/skipping-grid.ts';
 import { InputError, UsageError } from '../errors.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
@@ -11,7 +12,7 @@ import { type Image, tensorToImage } from '../images/image.ts';
 import type { Components } from '../pipelines/components.ts';
 import { denoise } from '../pipelines/denoise.ts';
 import type { Networks } from '../pipelines/networks.ts';
-import { createSampler, type SamplerOptions } from '../pipelines/scheduler.ts';
+import { createSampler, type SamplerRequest } from '../pipelines/scheduler.ts';
 import { settingsOf } from '../pipelines/settings.ts';
 import { encodePrompts, tokenizePrompts } from '../pipelines/text-encoding.ts';
 import { Generator } from '../random/generator.ts';
@@ -93,7 +94,7 @@ export function consistencyErrors(outputs: readonly Float32Array[]): Consistency
 export async function explainConsistency(options: ConsistencyOptions): Promise<ConsistencyExplanation> {
   const { student, teacher, latents, seed, view, prompt, guidanceScale, columns, signal } = options;
   requireFitting(student.model, teacher?.model, view);
-  const { config } = student.model.scheduler;
+  const config = readLcmConfig(student.model.scheduler.config);
   const grid = skippingGrid(config.original_inference_steps, config.num_train_timesteps);
   const timesteps = [...grid.timesteps].reverse();
   if (!Number.isInteger(columns) || columns < 2 || columns > timesteps.length) {
@@ -232,7 +233,7 @@ async function* probabilityFlow(
   }
 }
 
-function samplerOf({ model }: Conditioned, name: 'lcm' | 'ddim', options: Omit<SamplerOptions, 'batchSize'>) {
+function samplerOf({ model }: Conditioned, name: 'lcm' | 'ddim', options: Omit<SamplerRequest, 'batchSize'>) {
   // From the last timestep on, whatever grid the model's own scheduler is set to.
   const config = { ...model.scheduler.config, timestep_spacing: 'trailing' as const };
   return createSampler(name, config, { ...options, batchSize: 1 });

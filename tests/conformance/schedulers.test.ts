@@ -167,7 +167,7 @@ describeGolden('schedulers', (folder) => {
     const tensors = readTensors(folder, 'teacher_chains.safetensors');
     it('has cases', () => expect(Object.keys(cases).length).toBeGreaterThan(0));
     it.each(Object.entries(cases))('%s', (name, expected) => {
-      const kind = samplerKind(expected.class);
+      const kind = samplerKind(expected.class)!;
       const options: SamplerOptions = { steps: expected.num_inference_steps };
       const gamma = kind === 'tcd' ? { gamma: expected.eta_is_gamma } : {};
       const sampler = samplerFromConfig(kind, expected.config, { ...options, ...gamma });

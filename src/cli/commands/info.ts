@@ -36,7 +36,7 @@ async function describeModel(path: string, reporter: Reporter): Promise<void> {
   const facts = {
     pipeline: model.pipelineClass,
     scheduler: model.scheduler.className,
-    prediction: model.scheduler.config.prediction_type ?? 'epsilon',
+    prediction: model.scheduler.predictionType,
     guidance: unet.time_cond_proj_dim === null ? 'classifier-free (two passes)' : 'built in (one pass)',
     size: side,
     tokens: model.textEncoder.config.max_position_embeddings,

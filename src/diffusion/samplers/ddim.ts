@@ -4,12 +4,7 @@
  */
 import { UsageError } from '../../errors.ts';
 import { weightedSum } from '../elementwise.ts';
-import {
-  addNoise,
-  type NoiseScheduleConfig,
-  noiseSchedule,
-  stableDiffusionSchedule,
-} from '../noise-schedule.ts';
+import { addNoise, ddpmSchedule, type NoiseScheduleConfig, noiseSchedule } from '../noise-schedule.ts';
 import { type PredictionType, predictedNoise, predictedOriginal } from '../prediction.ts';
 import { type ClippingConfig, clip, noClipping } from './clipping.ts';
 import type { Sampler } from './sampler.ts';
@@ -32,10 +27,7 @@ export interface DdimConfig extends NoiseScheduleConfig, ClippingConfig {
 }
 
 export const ddimDefaults: DdimConfig = {
-  ...stableDiffusionSchedule,
-  beta_start: 0.0001,
-  beta_end: 0.02,
-  beta_schedule: 'linear',
+  ...ddpmSchedule,
   ...noClipping,
   clip_sample: true,
   prediction_type: 'epsilon',

@@ -5,10 +5,10 @@
 import { InputError } from '../../errors.ts';
 import { weightedSum } from '../elementwise.ts';
 import {
+  ddpmSchedule,
   type NoiseSchedule,
   type NoiseScheduleConfig,
   noiseSchedule,
-  stableDiffusionSchedule,
 } from '../noise-schedule.ts';
 import { type PredictionType, predictedOriginal } from '../prediction.ts';
 import { type ClippingConfig, clip } from './clipping.ts';
@@ -50,10 +50,7 @@ export interface DpmSolverConfig
 }
 
 export const dpmSolverDefaults: DpmSolverConfig = {
-  ...stableDiffusionSchedule,
-  beta_start: 0.0001,
-  beta_end: 0.02,
-  beta_schedule: 'linear',
+  ...ddpmSchedule,
   prediction_type: 'epsilon',
   timestep_spacing: 'linspace',
   steps_offset: 0,

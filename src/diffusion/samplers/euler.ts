@@ -3,7 +3,7 @@
  * correction), as diffusers' EulerDiscreteScheduler without churn. The sample is x / α; the network is given x.
  */
 import { weightedSum } from '../elementwise.ts';
-import { type NoiseScheduleConfig, noiseSchedule, stableDiffusionSchedule } from '../noise-schedule.ts';
+import { ddpmSchedule, type NoiseScheduleConfig, noiseSchedule } from '../noise-schedule.ts';
 import { type PredictionType, predictedOriginal } from '../prediction.ts';
 import type { SigmaSampler } from './sampler.ts';
 import {
@@ -35,10 +35,7 @@ export interface EulerConfig extends NoiseScheduleConfig {
 }
 
 export const eulerDefaults: EulerConfig = {
-  ...stableDiffusionSchedule,
-  beta_start: 0.0001,
-  beta_end: 0.02,
-  beta_schedule: 'linear',
+  ...ddpmSchedule,
   prediction_type: 'epsilon',
   timestep_spacing: 'linspace',
   steps_offset: 0,

@@ -1,5 +1,5 @@
 /** Every sampler, and the way from a diffusers scheduler_config.json to one. */
-import { InputError, UsageError } from '../../errors.ts';
+import { UsageError } from '../../errors.ts';
 import { readConfig, type SchedulerConfig, type SupportedValues } from './config.ts';
 import { type DdimOptions, ddimDefaults, ddimSampler } from './ddim.ts';
 import { type DpmSolverOptions, dpmSolverDefaults, dpmSolverSampler } from './dpm-solver.ts';
@@ -52,6 +52,24 @@ const dpmSolverSupported: SupportedValues = {
   variance_type: [null],
 };
 
+/** How each kind reads a scheduler_config.json. */
+const read = {
+  lcm: (config: SchedulerConfig) => readConfig('lcm', config, lcmDefaults),
+  tcd: (config: SchedulerConfig) => readConfig('tcd', config, tcdDefaults),
+  ddim: (config: SchedulerConfig) => readConfig('ddim', config, ddimDefaults),
+  euler: (config: SchedulerConfig) => readConfig('euler', config, eulerDefaults, eulerSupported),
+  'dpm-solver': (config: SchedulerConfig) =>
+    readConfig('dpm-solver', config, dpmSolverDefaults, dpmSolverSupported),
+} as const satisfies Record<SamplerKind, (config: SchedulerConfig) => object>;
+
+/** The 50-point grid and more of a consistency model's scheduler_config.json. Throws InputError as above. */
+export const readLcmConfig = read.lcm;
+
+/** Throws InputError for the first field of a scheduler_config.json that this kind of sampler cannot honour. */
+export function checkSamplerConfig(kind: SamplerKind, config: SchedulerConfig): void {
+  read[kind](config);
+}
+
 /**
  * A sampler of the given kind for a model with the given scheduler_config.json. The file may be another
  * sampler's: fields that this one does not have are left alone, as in diffusers' from_config.
@@ -68,22 +86,14 @@ export function samplerFromConfig(
   if (foreign !== undefined) {
     throw new UsageError(`${foreign}: the ${kind} sampler takes ${accepted[kind].join(', ')}`);
   }
-  if (kind === 'lcm') return lcmSampler(readConfig(kind, config, lcmDefaults), options);
-  if (kind === 'tcd') return tcdSampler(readConfig(kind, config, tcdDefaults), options);
+  if (kind === 'lcm') return lcmSampler(read.lcm(config), options);
+  if (kind === 'tcd') return tcdSampler(read.tcd(config), options);
 
   const { steps } = options;
   if (steps === undefined) throw new UsageError(`the ${kind} sampler needs a number of steps`);
-  switch (kind) {
-    case 'ddim':
-      return ddimSampler(readConfig(kind, config, ddimDefaults), { ...options, steps });
-    case 'euler':
-      return eulerSampler(readConfig(kind, config, eulerDefaults, eulerSupported), { steps });
-    case 'dpm-solver':
-      return dpmSolverSampler(readConfig(kind, config, dpmSolverDefaults, dpmSolverSupported), {
-        ...options,
-        steps,
-      });
-  }
+  if (kind === 'ddim') return ddimSampler(read.ddim(config), { ...options, steps });
+  if (kind === 'euler') return eulerSampler(read.euler(config), { steps });
+  return dpmSolverSampler(read['dpm-solver'](config), { ...options, steps });
 }
 
 const classes: Readonly<Record<string, SamplerKind>> = {
@@ -94,12 +104,7 @@ const classes: Readonly<Record<string, SamplerKind>> = {
   DPMSolverMultistepScheduler: 'dpm-solver',
 };
 
-/** The sampler for a scheduler_config.json's `_class_name`. Throws InputError for a class that has none here. */
-export function samplerKind(className: string): SamplerKind {
-  const kind = classes[className];
-  if (kind !== undefined) return kind;
-  throw new InputError(
-    `scheduler class ${className} is not supported (${Object.keys(classes).join(', ')} are); ` +
-      `name a sampler instead: ${samplerKinds.join(', ')}`,
-  );
+/** The kind of sampler that a scheduler_config.json's `_class_name` stands for; undefined when there is none here. */
+export function samplerKind(className: string): SamplerKind | undefined {
+  return classes[className];
 }

@@ -5,7 +5,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { guidanceScaleEmbedding } from '../../diffusion/guidance-embedding.ts';
-import { type NoiseScheduleConfig, noiseSchedule } from '../../diffusion/noise-schedule.ts';
+import { ddpmSchedule, noiseSchedule } from '../../diffusion/noise-schedule.ts';
+import { readConfig } from '../../diffusion/samplers/config.ts';
 import { skippingGrid } from '../../diffusion/skipping-grid.ts';
 import { UsageError } from '../../errors.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
@@ -30,7 +31,7 @@ import { countFlops } from '../flops.ts';
 import { loraParams } from '../lora-parameters.ts';
 import { trainingProgram } from '../objective.ts';
 import { type ConsistencyDistance, consistencyLoss } from '../objectives/consistency-distillation.ts';
-import type { Denoiser, PredictionType } from '../objectives/diffusion.ts';
+import type { Denoiser } from '../objectives/diffusion.ts';
 import { AdamW } from '../optimizer.ts';
 import { randomStream } from '../random-stream.ts';
 import { tokenizerFromFiles } from '../tokenizer.ts';
@@ -282,11 +283,10 @@ async function prepare(config: DistillationRunConfig) {
 async function openTeacher(directory: string) {
   const unet = await openNetwork(directory, 'unet', 'teacher');
   const index = await openDiffusersDirectory(directory);
-  const { config } = scheduler(
+  const { config, predictionType } = scheduler(
     index.components.get('scheduler')?.className ?? '',
     await readSchedulerConfig(index),
   );
-  const predictionType = config.prediction_type ?? 'epsilon';
   if (predictionType === 'sample') {
     throw new UsageError(`${directory} predicts samples; distillation takes epsilon and v_prediction`);
   }
@@ -295,19 +295,8 @@ async function openTeacher(directory: string) {
     textEncoder: await openNetwork(directory, 'text_encoder', 'teacher'),
     vae: await openNetwork(directory, 'vae', 'teacher'),
     tokenizer: await readTokenizerFiles(directory),
-    schedule: scheduleConfig(config),
-    predictionType: predictionType as PredictionType,
-  };
-}
-
-function scheduleConfig(config: Partial<NoiseScheduleConfig>): NoiseScheduleConfig {
-  return {
-    num_train_timesteps: config.num_train_timesteps ?? 1000,
-    beta_start: config.beta_start ?? 0.0001,
-    beta_end: config.beta_end ?? 0.02,
-    beta_schedule: config.beta_schedule ?? 'linear',
-    trained_betas: config.trained_betas ?? null,
-    rescale_betas_zero_snr: config.rescale_betas_zero_snr ?? false,
+    schedule: readConfig('distillation', config, ddpmSchedule),
+    predictionType,
   };
 }
 
