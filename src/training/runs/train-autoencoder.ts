@@ -1,6 +1,7 @@
 /** Training an AutoencoderKL from pictures: encoder and decoder together, or the decoder alone. */
 import { join } from 'node:path';
 import { UsageError } from '../../errors.ts';
+import { countFlops } from '../../graph/flops.ts';
 import { float32Data, type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { reduceMean, square, subtract } from '../../graph/operators/index.ts';
 import { program } from '../../graph/program.ts';
@@ -17,7 +18,6 @@ import { diagonalGaussian } from '../../models/diagonal-gaussian.ts';
 import { writeModelFolder } from '../../weights/node/write-diffusers.ts';
 import { Ema } from '../ema.ts';
 import { FlatParameters, initialize } from '../flat-parameters.ts';
-import { countFlops } from '../flops.ts';
 import { trainingProgram } from '../objective.ts';
 import { type AutoencoderLossWeights, autoencoderLoss, decoderLoss } from '../objectives/autoencoder.ts';
 import { AdamW } from '../optimizer.ts';

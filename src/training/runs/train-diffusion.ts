@@ -5,6 +5,7 @@ import {
   noiseSchedule,
   stableDiffusionSchedule,
 } from '../../diffusion/noise-schedule.ts';
+import { countFlops } from '../../graph/flops.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
 import { elementCount } from '../../graph/shape.ts';
 import { input } from '../../graph/tensor.ts';
@@ -17,7 +18,6 @@ import { withPrefix } from '../../weights/source.ts';
 import { perSampleValues, perSampleVector } from '../consistency-batch.ts';
 import { Ema } from '../ema.ts';
 import { initialize } from '../flat-parameters.ts';
-import { countFlops } from '../flops.ts';
 import { trainingProgram } from '../objective.ts';
 import { diffusionLoss, type PredictionType } from '../objectives/diffusion.ts';
 import { AdamW } from '../optimizer.ts';
