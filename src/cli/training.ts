@@ -1,11 +1,13 @@
 /** What the training commands share: settings from a file, a dry run, progress, and the way to resume. */
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { Engine } from '../engines/engine.ts';
 import { createNodeEngine } from '../engines/onnxruntime-node/engine.ts';
 import { InputError, UsageError } from '../errors.ts';
 import type { TrainingEvent } from '../training/events.ts';
-import { type DataConfig, testPictures } from '../training/runs/config.ts';
+import { type DataConfig, type RunConfig, testPictures } from '../training/runs/config.ts';
 import type { RunIO, RunPlan, RunResult } from '../training/runs/run.ts';
 import { type EngineName, engineNames, engineOptions } from './engine-options.ts';
 import { integer, number, oneOf } from './option-values.ts';
@@ -22,6 +24,7 @@ export interface TrainingOptions {
   readonly dryRun?: boolean;
   readonly engine: EngineName;
   readonly threads?: number;
+  readonly replicas?: number;
   readonly json?: boolean;
 }
 
@@ -37,11 +40,16 @@ export function addTrainingOptions(command: Command): Command {
     .option('--dry-run', 'print settings, sizes and work, and train nothing')
     .option('--engine <name>', engineNames.join(', '), oneOf('--engine', engineNames), 'cpu')
     .option('--threads <n>', 'processor threads', integer('--threads', { min: 1, max: 1024 }))
+    .option(
+      '--replicas <n>',
+      'engines that share each batch; by default one per core, for at least 8 pictures each',
+      integer('--replicas', { min: 1, max: 1024 }),
+    )
     .option('--json', 'report as JSON lines on the standard output');
 }
 
 /** One kind of training, as src/training/runs offers it. */
-export interface TrainingRun<Config> {
+export interface TrainingRun<Config extends RunConfig> {
   /** Fills the gaps in given settings; throws UsageError for unknown ones. */
   readonly configure: (given: Record<string, unknown>) => Config;
   readonly plan: (config: Config) => Promise<RunPlan>;
@@ -51,7 +59,7 @@ export interface TrainingRun<Config> {
 }
 
 /** Runs, or with --dry-run plans, a training. `extra` are settings from options of the command's own. */
-export async function runTraining<Config>(
+export async function runTraining<Config extends RunConfig>(
   run: TrainingRun<Config>,
   options: TrainingOptions,
   extra: Record<string, unknown>,
@@ -70,9 +78,11 @@ export async function runTraining<Config>(
     throw new UsageError('--out is missing: name the folder in which the run is kept');
   }
   const engine = createNodeEngine(engineOptions(options));
+  const replicas = createReplicas(config.batch, options);
   try {
     const result = await run.train(config, {
       engine,
+      replicas,
       directory,
       signal,
       onProgress: (event) => show(event, reporter),
@@ -101,8 +111,22 @@ export async function runTraining<Config>(
     }
     reporter.print(`${result.modelDirectory}  (after ${result.step} steps)`);
   } finally {
-    await engine.dispose();
+    await Promise.all([engine, ...replicas].map((each) => each.dispose()));
   }
+}
+
+/** Pictures below which a share of the batch is too little work for an engine of its own. */
+const SMALLEST_SHARE = 8;
+
+/** Engines that share each batch: on a processor one per core, where single threads need not wait for each other. */
+function createReplicas(batch: number, options: TrainingOptions): Engine[] {
+  const threads = options.threads ?? availableParallelism();
+  const most = Math.min(threads, Math.floor(batch / SMALLEST_SHARE));
+  const fitting = Array.from({ length: most }, (_, i) => most - i).find((count) => batch % count === 0);
+  const count = options.replicas ?? (options.engine === 'cpu' ? (fitting ?? 1) : 1);
+  if (count === 1) return [];
+  const each = { ...options, threads: Math.max(1, Math.floor(threads / count)) };
+  return Array.from({ length: count }, () => createNodeEngine(engineOptions(each)));
 }
 
 async function readSettings(path: string | undefined): Promise<Record<string, unknown>> {

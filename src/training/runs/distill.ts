@@ -11,7 +11,7 @@ import { skippingGrid } from '../../diffusion/skipping-grid.ts';
 import { UsageError } from '../../errors.ts';
 import { countFlops } from '../../graph/flops.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
-import { slice } from '../../graph/operators/index.ts';
+import { concat, slice } from '../../graph/operators/index.ts';
 import { elementCount } from '../../graph/shape.ts';
 import { input } from '../../graph/tensor.ts';
 import { normalInitializer } from '../../layers/initializers.ts';
@@ -26,6 +26,7 @@ import { writeSafetensors } from '../../weights/node/safetensors-file.ts';
 import { paramsFromWeights, withPrefix } from '../../weights/source.ts';
 import type { Weights } from '../../weights/weights.ts';
 import { consistencyInputs, gridCoefficients, perSampleValues } from '../consistency-batch.ts';
+import { compileShares, shareOf } from '../data-parallel.ts';
 import { Ema } from '../ema.ts';
 import { initialize } from '../flat-parameters.ts';
 import { loraParams } from '../lora-parameters.ts';
@@ -46,7 +47,15 @@ import {
 import { captionIds, type LatentsConfig, openLatentData, readAutoencoder } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork, storedNetworkToWrite } from './model-files.ts';
 import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
-import { learningRateOf, openRunDirectory, type RunIO, type RunPlan, type RunResult, using } from './run.ts';
+import {
+  learningRateOf,
+  openRunDirectory,
+  type RunIO,
+  type RunPlan,
+  type RunResult,
+  replicasOf,
+  using,
+} from './run.ts';
 
 export interface DistillationRunConfig extends RunConfig {
   /** A diffusers folder: the teacher, the start of the student, and all that is not trained. */
@@ -123,7 +132,8 @@ export async function planDistillation(config: DistillationRunConfig): Promise<R
 /** Distils, or goes on, and writes a pipeline (or a LoRA file) with the averaged weights to `<directory>/model`. */
 export async function distill(config: DistillationRunConfig, io: RunIO): Promise<RunResult> {
   const { directory, engine, onProgress } = io;
-  const prepared = await prepare(config);
+  const replicas = replicasOf(io);
+  const prepared = await prepare(config, replicas.length);
   const { plan, teacher, trained, embeddingWidth, schedule } = prepared;
   await openRunDirectory(directory, config);
   const tokenizer = await tokenizerFromFiles(teacher.tokenizer);
@@ -157,9 +167,11 @@ export async function distill(config: DistillationRunConfig, io: RunIO): Promise
         ...gridCoefficients(schedule, grid, indices, config, pureNoise),
         latents,
         noise: hostTensor(noise, data.shape),
-        // The last row is the empty caption, for the unconditional half of the guidance.
-        ids: captionIds(tokenizer, config.stepBack === 'teacher' ? [...captions, ''] : captions),
-        ...(config.stepBack === 'teacher' && { guidance: perSampleValues(w) }),
+        ids: captionIds(tokenizer, captions),
+        ...(config.stepBack === 'teacher' && {
+          empty_ids: captionIds(tokenizer, ['']),
+          guidance: perSampleValues(w),
+        }),
         ...(embeddingWidth !== undefined && {
           guidance_embedding: hostTensor(guidanceScaleEmbedding(w, embeddingWidth), [
             w.length,
@@ -175,7 +187,7 @@ export async function distill(config: DistillationRunConfig, io: RunIO): Promise
   const modelDirectory = join(directory, 'model');
   const writeModel = () => writeStudent(modelDirectory, config, prepared, average);
   try {
-    const executable = await engine.compile(prepared.step, {
+    const executable = await compileShares(replicas, prepared.step, {
       weights: prepared.bound,
       name: 'consistency training step',
     });
@@ -214,10 +226,12 @@ const TARGET = 'target/';
 
 const isGuidanceInput = (name: string) => name === 'time_embedding.cond_proj.weight';
 
-async function prepare(config: DistillationRunConfig) {
+/** The step is written for the share of the batch that each of the replicas takes. */
+async function prepare(config: DistillationRunConfig, replicas = 1) {
   const teacher = await openTeacher(config.teacher);
-  const { shape } = await readAutoencoder(config.teacher, config.data, config.batch);
-  const { batch, lora } = config;
+  const { lora } = config;
+  const batch = shareOf(config.batch, replicas);
+  const { shape } = await readAutoencoder(config.teacher, config.data, batch);
   const guided = config.stepBack === 'teacher';
   const textConfig = clipTextConfig(teacher.textEncoder.config);
   const teacherConfig = unet2DConditionConfig(teacher.unet.config);
@@ -247,8 +261,10 @@ async function prepare(config: DistillationRunConfig) {
   );
   const inputs = consistencyInputs(shape, embeddingWidth);
   const length = textConfig.max_position_embeddings;
-  const ids = input('ids', [guided ? batch + 1 : batch, length], 'int64');
-  const states = clipText(textConfig, text.params, ids).lastHiddenState;
+  const ids = input('ids', [batch, length], 'int64');
+  // With a teacher the empty caption comes last, for the unconditional half of the guidance.
+  const rows = guided ? concat([ids, input('empty_ids', [1, length], 'int64')], 0) : ids;
+  const states = clipText(textConfig, text.params, rows).lastHiddenState;
   const objective = consistencyLoss(
     {
       student,
@@ -268,12 +284,12 @@ async function prepare(config: DistillationRunConfig) {
   frozen.requireAll(config.teacher);
   text.requireAll(config.teacher);
   const step = trainingProgram(objective, trained.declarations);
-  const flopsPerStep = countFlops(step);
+  const flopsPerStep = replicas * countFlops(step);
   const plan: RunPlan = {
     config,
     parameters: { [lora ? 'lora' : 'unet']: trained.count },
     flopsPerStep,
-    flopsPerPicture: flopsPerStep / batch,
+    flopsPerPicture: flopsPerStep / config.batch,
   };
   const schedule = noiseSchedule(teacher.schedule);
   return { plan, step, bound, teacher, trained, studentConfig, embeddingWidth, schedule };

@@ -12,12 +12,19 @@ import type { RunConfig } from './config.ts';
 /** What a run needs from outside. */
 export interface RunIO {
   readonly engine: Engine;
+  /** Engines that share every training step's batch; `engine` alone if there are none. */
+  readonly replicas?: readonly Engine[];
   /** The run's folder; a run that stopped here goes on. */
   readonly directory: string;
   readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
   /** Called every `cadence.sampleEvery` steps with the folder to which the averaged model was just written. */
   readonly onSample?: (step: number, modelDirectory: string) => Promise<void>;
+}
+
+/** The engines that compute training steps. */
+export function replicasOf({ engine, replicas }: RunIO): readonly Engine[] {
+  return replicas && replicas.length > 0 ? replicas : [engine];
 }
 
 /** What a run would do: what `--dry-run` shows. */

@@ -16,6 +16,7 @@ import {
 } from '../../models/autoencoder-kl.ts';
 import { diagonalGaussian } from '../../models/diagonal-gaussian.ts';
 import { writeModelFolder } from '../../weights/node/write-diffusers.ts';
+import { compileShares, shareOf } from '../data-parallel.ts';
 import { Ema } from '../ema.ts';
 import { FlatParameters, initialize } from '../flat-parameters.ts';
 import { trainingProgram } from '../objective.ts';
@@ -35,7 +36,15 @@ import {
 } from './config.ts';
 import { batchShapes } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork } from './model-files.ts';
-import { learningRateOf, openRunDirectory, type RunIO, type RunPlan, type RunResult, using } from './run.ts';
+import {
+  learningRateOf,
+  openRunDirectory,
+  type RunIO,
+  type RunPlan,
+  type RunResult,
+  replicasOf,
+  using,
+} from './run.ts';
 
 export interface AutoencoderRunConfig extends RunConfig {
   /** `decoder` leaves the encoder, and so the latents, as they are in `initial`. */
@@ -111,8 +120,9 @@ export async function planAutoencoder(config: AutoencoderRunConfig): Promise<Run
 
 /** Trains, or goes on training, and writes the averaged weights to `<directory>/model/vae`. */
 export async function trainAutoencoder(config: AutoencoderRunConfig, io: RunIO): Promise<RunResult> {
-  const { directory, engine, onProgress } = io;
-  const { plan, model, declared, frozen, step } = await prepare(config);
+  const { directory, onProgress } = io;
+  const replicas = replicasOf(io);
+  const { plan, model, declared, frozen, step } = await prepare(config, replicas.length);
   await openRunDirectory(directory, config);
 
   const parameters = initialize(declared, randomStream(config.seed, 0));
@@ -150,7 +160,7 @@ export async function trainAutoencoder(config: AutoencoderRunConfig, io: RunIO):
     await writeModelFolder(join(modelDirectory, 'vae'), network, { replace: true });
   };
   onProgress?.({ type: 'phase', message: 'compiling the training step' });
-  const executable = await engine.compile(step, { name: 'autoencoder training step' });
+  const executable = await compileShares(replicas, step, { name: 'autoencoder training step' });
   const result = await using(executable, () =>
     train({
       directory,
@@ -176,7 +186,8 @@ export async function trainAutoencoder(config: AutoencoderRunConfig, io: RunIO):
   return { ...result, plan, modelDirectory };
 }
 
-async function prepare(config: AutoencoderRunConfig) {
+/** The step is written for the share of the batch that each of the replicas takes. */
+async function prepare(config: AutoencoderRunConfig, replicas = 1) {
   const stored = config.initial === null ? undefined : await openNetwork(config.initial, 'vae', 'initial');
   const model = stored ? autoencoderKLConfig(stored.config) : config.model;
   const all = new DeclaredParams();
@@ -184,7 +195,7 @@ async function prepare(config: AutoencoderRunConfig) {
     encode: (pixels: Tensor) => encode(model, all.params, pixels),
     decode: (latents: Tensor) => decode(model, all.params, latents),
   };
-  const shapes = batchShapes(model, config.batch, trainingPictures(config.data));
+  const shapes = batchShapes(model, shareOf(config.batch, replicas), trainingPictures(config.data));
   const pixels = input('pixels', shapes.pixels);
   const noise = input('noise', shapes.latents);
   const decoderOnly = config.part === 'decoder';
@@ -199,7 +210,7 @@ async function prepare(config: AutoencoderRunConfig) {
     ? new FlatParameters(new Map(rest.map(([name, { shape }]) => [name, shape])))
     : undefined;
   const step = trainingProgram(objective, declared);
-  const flopsPerStep = countFlops(step);
+  const flopsPerStep = replicas * countFlops(step);
   const count = [...declared.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const plan: RunPlan = {
     config,

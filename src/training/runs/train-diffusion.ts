@@ -16,6 +16,7 @@ import { unet2DCondition } from '../../models/unet-2d-condition.ts';
 import { type UNet2DConditionConfig, unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import { withPrefix } from '../../weights/source.ts';
 import { perSampleValues, perSampleVector } from '../consistency-batch.ts';
+import { compileShares, shareOf } from '../data-parallel.ts';
 import { Ema } from '../ema.ts';
 import { initialize } from '../flat-parameters.ts';
 import { trainingProgram } from '../objective.ts';
@@ -42,7 +43,15 @@ import {
   withoutPrefix,
 } from './model-files.ts';
 import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
-import { learningRateOf, openRunDirectory, type RunIO, type RunPlan, type RunResult, using } from './run.ts';
+import {
+  learningRateOf,
+  openRunDirectory,
+  type RunIO,
+  type RunPlan,
+  type RunResult,
+  replicasOf,
+  using,
+} from './run.ts';
 
 export interface DiffusionRunConfig extends RunConfig {
   /** A diffusers folder whose `vae` makes the latents. */
@@ -102,7 +111,8 @@ export async function planDiffusion(config: DiffusionRunConfig): Promise<RunPlan
 /** Trains, or goes on training, and writes a diffusers folder with the averaged weights to `<directory>/model`. */
 export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Promise<RunResult> {
   const { directory, engine, onProgress } = io;
-  const prepared = await prepare(config);
+  const replicas = replicasOf(io);
+  const prepared = await prepare(config, replicas.length);
   const { plan, trained, step, tokenizerFiles, initial } = prepared;
   await openRunDirectory(directory, config);
   const tokenizer = await tokenizerFromFiles(tokenizerFiles);
@@ -149,7 +159,7 @@ export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Pro
     };
   };
   try {
-    const executable = await engine.compile(step, { name: 'diffusion training step' });
+    const executable = await compileShares(replicas, step, { name: 'diffusion training step' });
     const result = await using(executable, () =>
       train({
         directory,
@@ -181,14 +191,15 @@ export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Pro
 const UNET = 'unet/';
 const TEXT_ENCODER = 'text_encoder/';
 
-async function prepare(config: DiffusionRunConfig) {
-  const { stored: vae, shape } = await readAutoencoder(config.vae, config.data, config.batch);
+/** The step is written for the share of the batch that each of the replicas takes. */
+async function prepare(config: DiffusionRunConfig, replicas = 1) {
+  const batch = shareOf(config.batch, replicas);
+  const { stored: vae, shape } = await readAutoencoder(config.vae, config.data, batch);
   const { tokenizerFiles, unetConfig, textEncoder, initial } = await networks(config);
   const length = textEncoder.max_position_embeddings;
 
   const unet = new DeclaredParams(UNET);
   const text = new DeclaredParams(TEXT_ENCODER);
-  const { batch } = config;
   const ids = input('ids', [batch, length], 'int64');
   const objective = diffusionLoss(
     (sample, timestep, encoderHiddenStates) =>
@@ -209,12 +220,12 @@ async function prepare(config: DiffusionRunConfig) {
     ...[...text.declarations].map(([name, declaration]) => [`${TEXT_ENCODER}${name}`, declaration] as const),
   ]);
   const step = trainingProgram(objective, trained);
-  const flopsPerStep = countFlops(step);
+  const flopsPerStep = replicas * countFlops(step);
   const plan: RunPlan = {
     config,
     parameters: { unet: unet.count, text_encoder: text.count },
     flopsPerStep,
-    flopsPerPicture: flopsPerStep / batch,
+    flopsPerPicture: flopsPerStep / config.batch,
   };
   return { plan, trained, step, tokenizerFiles, unetConfig, textEncoder, vae, initial };
 }

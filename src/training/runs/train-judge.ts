@@ -13,6 +13,7 @@ import { hostTensor } from '../../graph/host-tensor.ts';
 import { input } from '../../graph/tensor.ts';
 import { DeclaredParams } from '../../layers/params.ts';
 import { type Augmentation, augment } from '../augmentation.ts';
+import { compileShares, shareOf } from '../data-parallel.ts';
 import { Ema } from '../ema.ts';
 import { initialize } from '../flat-parameters.ts';
 import { trainingProgram } from '../objective.ts';
@@ -28,7 +29,15 @@ import {
   type RunConfig,
   withDefaults,
 } from './config.ts';
-import { learningRateOf, openRunDirectory, type RunIO, type RunPlan, type RunResult, using } from './run.ts';
+import {
+  learningRateOf,
+  openRunDirectory,
+  type RunIO,
+  type RunPlan,
+  type RunResult,
+  replicasOf,
+  using,
+} from './run.ts';
 
 export interface JudgeRunConfig extends RunConfig {
   readonly data: PostcardsConfig;
@@ -69,8 +78,9 @@ export function planJudge(config: JudgeRunConfig): RunPlan {
 
 /** Trains, or goes on training, and writes the averaged weights to `<directory>/model`. */
 export async function trainJudge(config: JudgeRunConfig, io: RunIO): Promise<RunResult> {
-  const { directory, engine, onProgress } = io;
-  const { plan, declared, step } = prepare(config);
+  const { directory, onProgress } = io;
+  const replicas = replicasOf(io);
+  const { plan, declared, step } = prepare(config, replicas.length);
   await openRunDirectory(directory, config);
   const parameters = initialize(declared, randomStream(config.seed, 0));
   const average = new Ema(parameters, config.ema, { warmup: true });
@@ -97,7 +107,7 @@ export async function trainJudge(config: JudgeRunConfig, io: RunIO): Promise<Run
 
   const modelDirectory = join(directory, 'model');
   onProgress?.({ type: 'phase', message: 'compiling the training step' });
-  const executable = await engine.compile(step, { name: 'judge training step' });
+  const executable = await compileShares(replicas, step, { name: 'judge training step' });
   const result = await using(executable, () =>
     train({
       directory,
@@ -139,15 +149,17 @@ async function reportAccuracy(
 /** The judge learns from postcards from this index on. */
 const JUDGE_FIRST_INDEX = 1_000_000_000;
 
-function prepare(config: JudgeRunConfig) {
+/** The step is written for the share of the batch that each of the replicas takes. */
+function prepare(config: JudgeRunConfig, replicas = 1) {
+  const batch = shareOf(config.batch, replicas);
   const declared = new DeclaredParams();
   const size = config.model.sample_size;
   const objective = judgeObjective(config.model, declared.params, {
-    pictures: input('pictures', [config.batch, 3, size, size]),
-    targets: input('targets', [config.batch, JUDGE_CLASSES]),
+    pictures: input('pictures', [batch, 3, size, size]),
+    targets: input('targets', [batch, JUDGE_CLASSES]),
   });
   const step = trainingProgram(objective, declared.declarations);
-  const flopsPerStep = countFlops(step);
+  const flopsPerStep = replicas * countFlops(step);
   const plan: RunPlan = {
     config,
     parameters: { judge: declared.count },

@@ -1,0 +1,111 @@
+/**
+ * One training step on several engines at once: each takes a share of the batch, and the gradients are averaged.
+ * On a processor, engines of one thread each beat one engine of many threads, whose threads wait for each other after
+ * every operator (by a third on two cores; see benchmarks/training).
+ */
+import type { CompileOptions, Engine, Executable, RunOptions } from '../engines/engine.ts';
+import { UsageError } from '../errors.ts';
+import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
+import type { Program } from '../graph/program.ts';
+import { formatShape, sameShape } from '../graph/shape.ts';
+import { GRADIENT_PREFIX } from './objective.ts';
+
+/** The pictures that each of `replicas` engines takes of a batch. Throws UsageError when it does not divide. */
+export function shareOf(batch: number, replicas: number): number {
+  if (batch % replicas === 0) return batch / replicas;
+  throw new UsageError(
+    `a batch of ${batch} cannot be shared equally among ${replicas} replicas; choose a multiple, or other replicas`,
+  );
+}
+
+/**
+ * Compiles a training step that is written for a share of the batch, once for each engine. The result takes whole
+ * batches: inputs are cut along their first axis, unless they have the share's shape already, as what all samples
+ * have in common does; losses and gradients are averaged, losses by sample joined.
+ */
+export async function compileShares(
+  engines: readonly Engine[],
+  share: Program,
+  options: CompileOptions,
+): Promise<Executable> {
+  const executables = await Promise.all(engines.map((engine) => engine.compile(share, options)));
+  return executables.length === 1 ? executables[0]! : new SharedStep(share, executables);
+}
+
+class SharedStep implements Executable {
+  readonly #share: Program;
+  readonly #executables: readonly Executable[];
+
+  constructor(share: Program, executables: readonly Executable[]) {
+    this.#share = share;
+    this.#executables = executables;
+  }
+
+  async run(
+    inputs: Readonly<Record<string, HostTensor>>,
+    options?: RunOptions,
+  ): Promise<Record<string, HostTensor>> {
+    const parts = this.#executables.map((_, part) => this.#partOf(inputs, part));
+    const results = await Promise.all(
+      this.#executables.map((executable, part) => executable.run(parts[part]!, options)),
+    );
+    const joined: Record<string, HostTensor> = {};
+    for (const [name, { shape }] of this.#share.outputs) {
+      const tensors = results.map((result) => result[name]!);
+      const averaged = shape.length === 0 || name.startsWith(GRADIENT_PREFIX);
+      joined[name] = averaged ? average(tensors) : join(tensors);
+    }
+    return joined;
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all(this.#executables.map((executable) => executable.dispose()));
+  }
+
+  #partOf(inputs: Readonly<Record<string, HostTensor>>, part: number): Record<string, HostTensor> {
+    const parts = Object.entries(inputs).map(([name, tensor]) => {
+      const declared = this.#share.inputs.get(name);
+      return [name, declared ? cut(name, tensor, declared.shape, part, this.#executables.length) : tensor];
+    });
+    return Object.fromEntries(parts) as Record<string, HostTensor>;
+  }
+}
+
+/** Part `part` of `parts` of a tensor along its first axis. */
+function cut(
+  name: string,
+  tensor: HostTensor,
+  shape: readonly number[],
+  part: number,
+  parts: number,
+): HostTensor {
+  if (sameShape(tensor.shape, shape)) return tensor;
+  if (!sameShape(tensor.shape, [shape[0]! * parts, ...shape.slice(1)])) {
+    throw new Error(
+      `the input ${name} of shape ${formatShape(tensor.shape)} is not ${parts} times ${formatShape(shape)}`,
+    );
+  }
+  const length = tensor.data.length / parts;
+  return hostTensor(tensor.data.subarray(part * length, (part + 1) * length), shape, tensor.dtype);
+}
+
+/** The mean of tensors of one shape, in the first one's memory. */
+function average(tensors: readonly HostTensor[]): HostTensor {
+  const [first, ...rest] = tensors.map(float32Data) as [Float32Array, ...Float32Array[]];
+  for (const other of rest) for (let i = 0; i < first.length; i++) first[i] = first[i]! + other[i]!;
+  for (let i = 0; i < first.length; i++) first[i] = first[i]! / tensors.length;
+  return tensors[0]!;
+}
+
+/** The tensors one after the other along their first axis. */
+function join(tensors: readonly HostTensor[]): HostTensor {
+  const { shape } = tensors[0]!;
+  const parts = tensors.map(float32Data);
+  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return hostTensor(whole, [shape[0]! * tensors.length, ...shape.slice(1)]);
+}
