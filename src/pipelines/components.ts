@@ -77,7 +77,9 @@ export async function loadComponents(files: ModelFiles): Promise<Components> {
     textEncoder,
     unet,
     vae,
-    scheduler: scheduler(files.classes.get('scheduler') ?? '', schedulerJson),
+    scheduler: located(`${files.location}/scheduler`, () =>
+      scheduler(files.classes.get('scheduler') ?? '', schedulerJson),
+    ),
     defaults,
   };
 }
@@ -88,8 +90,13 @@ async function component<Description>(
   describe: (json: unknown) => Description,
 ): Promise<Component<Description>> {
   const { location, config, weights } = await files.network(name);
+  return { location, config: located(location, () => describe(config)), weights };
+}
+
+/** What is wrong with a configuration, with the folder in which it lies. */
+function located<T>(location: string, read: () => T): T {
   try {
-    return { location, config: describe(config), weights };
+    return read();
   } catch (error) {
     if (error instanceof InputError) throw new InputError(`${location}: ${error.message}`, { cause: error });
     throw error;

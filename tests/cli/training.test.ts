@@ -1,9 +1,12 @@
 /** The whole way on the command line, with tiny networks: pictures, autoencoder, diffusion, distillation, picture. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { decodePng } from '../../src/images/png.ts';
 import { lcm, type RunOptions, temporaryFolder } from './lcm.ts';
+
+// Every case starts processes, which take their time on a busy machine.
+vi.setConfig({ testTimeout: 300_000 });
 
 let folder: ReturnType<typeof temporaryFolder>;
 beforeAll(() => {
@@ -107,7 +110,7 @@ it('trains, distils and draws', async () => {
 
   const drawn = await run(['generate', 'a red tent', '--model', 'runs/lcm/model', '--out', 'tent.png']);
   expect(drawn.stdout).toMatch(/^tent\.png {2}\(64×64, seed \d+\)\n/);
-}, 180_000);
+});
 
 it('goes on after kill -9, bit for bit as if nothing had happened', async () => {
   const killed = await lcm([...distillation('runs/killed'), '--json'], {
