@@ -1,7 +1,7 @@
 /** `lcm evaluate` and `lcm explain` from end to end, on tiny models of random weights. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { JUDGE_CONFIG, judge } from '../../src/evaluation/judge.ts';
 import { writeJudge } from '../../src/evaluation/node/judge-files.ts';
 import { input } from '../../src/graph/tensor.ts';
@@ -10,6 +10,9 @@ import { DeclaredParams } from '../../src/layers/params.ts';
 import { Generator } from '../../src/random/generator.ts';
 import { initialize } from '../../src/training/flat-parameters.ts';
 import { lcm, temporaryFolder, tinyModel, tinyTeacher } from './lcm.ts';
+
+// Seconds of work, but a busy machine may take minutes over it.
+vi.setConfig({ testTimeout: 300_000 });
 
 const folder = temporaryFolder();
 const run = (...args: string[]) => lcm(args, { cwd: folder.path });
