@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Engine } from '../../engines/engine.ts';
 import { InputError } from '../../errors.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
+import { convertTensor } from '../../weights/convert.ts';
 import { writeDirectoryAtomically, writeDurably } from '../../weights/node/atomic-write.ts';
 import { openSafetensors, writeSafetensors } from '../../weights/node/safetensors-file.ts';
 import type { JudgeConfig } from '../judge.ts';
@@ -12,7 +13,7 @@ import { Judging } from '../judging.ts';
 const CLASS = 'PostcardJudge';
 const WEIGHTS = 'diffusion_pytorch_model.safetensors';
 
-/** Writes a judge, replacing what was there only when everything is written. */
+/** Writes a judge with float16 weights, replacing what was there only when everything is written. */
 export async function writeJudge(
   directory: string,
   config: JudgeConfig,
@@ -23,7 +24,8 @@ export async function writeJudge(
     async (partial) => {
       const json = `${JSON.stringify({ _class_name: CLASS, ...config }, null, 2)}\n`;
       await writeDurably(join(partial, 'config.json'), [new TextEncoder().encode(json)]);
-      await writeSafetensors(join(partial, WEIGHTS), tensors, { format: 'pt' });
+      const stored = [...tensors].map(([name, tensor]) => [name, convertTensor(tensor, 'float16')] as const);
+      await writeSafetensors(join(partial, WEIGHTS), new Map(stored), { format: 'pt' });
     },
     { replace: true },
   );
