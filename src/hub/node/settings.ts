@@ -21,7 +21,7 @@ export function hubSettings(environment: Environment = process.env): HubSettings
   const home = get('HF_HOME') ?? join(get('XDG_CACHE_HOME') ?? join(homedir(), '.cache'), 'huggingface');
   const cache = get('HF_HUB_CACHE') ?? get('HUGGINGFACE_HUB_CACHE') ?? join(home, 'hub');
   const endpoint = (get('HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, '');
-  if (!/^https?:\/\/[^/]/.test(endpoint)) {
+  if (!/^https?:$/.test(URL.canParse(endpoint) ? new URL(endpoint).protocol : '')) {
     throw new InputError(`HF_ENDPOINT is ${endpoint}; expected an address such as https://huggingface.co`);
   }
   return {

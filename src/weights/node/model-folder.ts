@@ -36,7 +36,7 @@ const PICKLE = /\.(bin|ckpt|pt|pth)$/;
 export async function openModelFolder(path: string, options: ModelFolderOptions = {}): Promise<ModelFolder> {
   const config = await readJsonObject(join(path, 'config.json'));
   const className = options.className ?? classNameOf(config, path);
-  const file = join(path, chooseFile(path, await readdir(path), options.variant));
+  const file = join(path, chooseWeightsFile(path, await readdir(path), options.variant));
   const weights = file.endsWith('.json') ? await openShards(file) : (await openSafetensors(file)).weights;
   return { path, className, config, weights: withCurrentNames(className, weights), file };
 }
@@ -51,7 +51,15 @@ function classNameOf(config: JsonObject, path: string): string {
   );
 }
 
-function chooseFile(path: string, names: readonly string[], variant: string | undefined): string {
+/**
+ * Of the files `names` in the folder `path`, the one with the weights: safetensors, or the index of their shards.
+ * Throws InputError when there is none, or several and none of them is what was asked for.
+ */
+export function chooseWeightsFile(
+  path: string,
+  names: readonly string[],
+  variant: string | undefined,
+): string {
   // A folder may hold a model both whole and in shards; the whole one is looked for first.
   const candidates = [WHOLE, INDEX].flatMap((pattern) =>
     names.flatMap((name) => {

@@ -1,0 +1,151 @@
+/** Downloads a model from the Hugging Face hub into the cache, as much of it as is needed. */
+import { readFile, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { listFiles, modelInfo } from '@huggingface/hub';
+import { InputError } from '../../errors.ts';
+import { type BlobRequest, downloadBlob, hasBlob } from './blob.ts';
+import { cachedModel, cacheFolder } from './cache.ts';
+import { type HubRequests, hubFetch } from './requests.ts';
+import { type SelectionOptions, selectFiles } from './select-files.ts';
+import { type HubSettings, hubSettings, requireModelId } from './settings.ts';
+
+export interface PullProgress {
+  /** The file that is being received. */
+  readonly path: string;
+  /** Bytes of all needed files: those that are in the cache, and how many there will be. */
+  readonly received: number;
+  readonly size: number;
+}
+
+export interface PullOptions extends SelectionOptions {
+  /** A branch, a tag or a commit; `main` by default. */
+  readonly revision?: string | undefined;
+  readonly onProgress?: (progress: PullProgress) => void;
+  readonly signal?: AbortSignal | undefined;
+  /** By default from the environment. */
+  readonly settings?: HubSettings;
+  /** How long to wait before each further attempt after a failure that may pass, in milliseconds. */
+  readonly retryDelays?: readonly number[];
+}
+
+const RETRY_DELAYS = [1000, 2000, 4000, 8000];
+
+const COMMIT = /^[0-9a-f]{40}$/;
+/** Git's SHA-1, or the SHA-256 of a large file. */
+const ETAG = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
+
+/**
+ * Downloads the model `id` (`owner/name`) and returns its folder, which `loadPipeline` takes. Files that are in the
+ * cache are not downloaded again; an interrupted download goes on where it stopped. With HF_HUB_OFFLINE nothing is
+ * asked, and the model has to be in the cache. Throws UsageError for what is no model's name, InputError for what
+ * the hub refuses and for content that is not what it should be.
+ */
+export async function pullModel(id: string, options: PullOptions = {}): Promise<string> {
+  const { revision = 'main', signal, settings = hubSettings(), retryDelays = RETRY_DELAYS } = options;
+  requireModelId(id, revision);
+  signal?.throwIfAborted();
+  if (settings.offline) return cachedModel(id, { revision, settings });
+  const hub: HubRequests = { settings, id, revision, signal, retryDelays };
+  const { commit, files: repository } = await describeRepository(hub);
+  const folder = cacheFolder(settings.cache, id);
+  const requestOf = (path: string): BlobRequest => {
+    const address = path.split('/').map(encodeURIComponent).join('/');
+    const { size, etag } = repository.get(path)!;
+    const url = `${settings.endpoint}/${id}/resolve/${commit}/${address}`;
+    return { path, url, size, etag, target: folder.blob(etag), onBytes: () => {} };
+  };
+  const read = async (path: string) => {
+    const request = requestOf(path);
+    if (!(await hasBlob(request))) await downloadBlob(hub, request);
+    return readFile(request.target, 'utf8');
+  };
+
+  const wanted = (await selectFiles(id, [...repository.keys()], read, options)).map(requestOf);
+  const size = wanted.reduce((sum, request) => sum + request.size, 0);
+  let received = 0;
+  const missing: BlobRequest[] = [];
+  for (const request of wanted) {
+    if (await hasBlob(request)) received += request.size;
+    else missing.push(request);
+  }
+  await requireSpace(missing, settings);
+  for (const request of missing) {
+    const onBytes = (count: number) => {
+      received += count;
+      options.onProgress?.({ path: request.path, received, size });
+    };
+    await downloadBlob(hub, { ...request, onBytes });
+  }
+  // Only now, so that a folder in the cache is complete, and an older one stays the current one until then.
+  for (const { path, etag } of wanted) await folder.place(commit, path, etag);
+  await folder.remember(revision, commit);
+  return folder.snapshot(commit);
+}
+
+async function requireSpace(missing: readonly BlobRequest[], { cache }: HubSettings): Promise<void> {
+  const [first] = missing;
+  if (first === undefined) return;
+  const needed = missing.reduce((sum, { size }) => sum + size, 0);
+  const { bavail, bsize } = await statfs(await existing(dirname(first.target)));
+  if (bavail * bsize > needed) return;
+  throw new InputError(
+    `the download needs ${gigabytes(needed)}, but the disk of ${cache} has ${gigabytes(bavail * bsize)} left; free some space, or set HF_HUB_CACHE to another disk`,
+  );
+}
+
+/** The nearest folder above that is there. */
+async function existing(path: string): Promise<string> {
+  const found = await statfs(path).then(
+    () => true,
+    () => false,
+  );
+  return found || dirname(path) === path ? path : existing(dirname(path));
+}
+
+interface Repository {
+  readonly commit: string;
+  /** By path. */
+  readonly files: ReadonlyMap<string, { readonly size: number; readonly etag: string }>;
+}
+
+/** What the hub says about the revision. Nothing of it is believed that could lead out of the cache. */
+async function describeRepository(hub: HubRequests): Promise<Repository> {
+  const { id, revision, settings } = hub;
+  const where = { hubUrl: settings.endpoint, fetch: hubFetch(hub) };
+  const unexpected = (what: string, cause?: unknown) =>
+    new InputError(`${settings.endpoint} answers in a way that is not understood (${what}). Is it a hub?`, {
+      cause,
+    });
+  const files = new Map<string, { size: number; etag: string }>();
+  try {
+    const { sha: commit } = await modelInfo({ ...where, name: id, revision, additionalFields: ['sha'] });
+    if (!COMMIT.test(commit)) throw unexpected(`the commit ${commit}`);
+    for await (const entry of listFiles({
+      ...where,
+      repo: { type: 'model', name: id },
+      revision: commit,
+      recursive: true,
+    })) {
+      if (entry.type !== 'file') continue;
+      const file = { size: entry.lfs?.size ?? entry.size, etag: entry.lfs?.oid ?? entry.oid ?? '' };
+      const known = ETAG.test(file.etag) && Number.isSafeInteger(file.size) && file.size >= 0;
+      if (!known || !staysInside(entry.path)) throw unexpected(`a file ${JSON.stringify(entry)}`);
+      files.set(entry.path, file);
+    }
+    return { commit, files };
+  } catch (error) {
+    // The client takes the shape of answers for granted.
+    if (error instanceof SyntaxError || error instanceof TypeError) throw unexpected(error.message, error);
+    throw error;
+  }
+}
+
+function staysInside(path: string): boolean {
+  return (
+    !/[\\\0]/.test(path) && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
+  );
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(2)} GB`;
+}

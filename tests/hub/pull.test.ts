@@ -1,0 +1,364 @@
+/** Downloads from a hub on this machine: what arrives, what is asked for, and what happens when things go wrong. */
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { pullCommand } from '../../src/cli/commands/pull.ts';
+import { InputError, UsageError } from '../../src/errors.ts';
+import { cachedModel, findCachedModel } from '../../src/hub/node/cache.ts';
+import { type PullOptions, type PullProgress, pullModel } from '../../src/hub/node/pull.ts';
+import type { HubSettings } from '../../src/hub/node/settings.ts';
+import { loadComponents } from '../../src/pipelines/components.ts';
+import { diffusersFiles } from '../../src/pipelines/node/diffusers-files.ts';
+import { COMMIT, gitHash, type HubServer, sha256, startHub } from './hub-server.ts';
+
+const ID = 'someone/tiny-lcm';
+const model = fileURLToPath(new URL('../fixtures/golden/pipelines/lcm/model', import.meta.url));
+const UNET = 'unet/diffusion_pytorch_model.safetensors';
+
+let cache: string;
+let hub: HubServer;
+beforeEach(async () => {
+  cache = mkdtempSync(join(tmpdir(), 'hub-'));
+  const files = new Map(
+    readdirSync(model, { recursive: true, encoding: 'utf8' })
+      .filter((path) => statSync(join(model, path)).isFile())
+      .map((path): [string, Buffer] => [path.replaceAll('\\', '/'), readFileSync(join(model, path))]),
+  );
+  for (const path of [
+    'README.md',
+    'model.ckpt',
+    'unet/diffusion_pytorch_model.bin',
+    'unet/diffusion_flax_model.msgpack',
+    'unet/diffusion_pytorch_model.fp16.safetensors',
+    'unet/model.onnx',
+    'safety_checker/model.safetensors',
+  ]) {
+    files.set(path, Buffer.from('not needed'));
+  }
+  hub = await startHub(ID, files);
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await hub.close();
+  rmSync(cache, { recursive: true, force: true });
+});
+
+const settings = (changes: Partial<HubSettings> = {}): HubSettings => ({
+  endpoint: hub.endpoint,
+  token: undefined,
+  cache,
+  offline: false,
+  ...changes,
+});
+const pull = (options: PullOptions = {}) =>
+  pullModel(ID, { settings: settings(), retryDelays: [], ...options });
+const failure = (options?: PullOptions) =>
+  pull(options).then(
+    () => Promise.reject(new Error('it should have failed')),
+    (error: unknown) => error as Error,
+  );
+const root = () => join(cache, 'models--someone--tiny-lcm');
+const blobs = () => readdirSync(join(root(), 'blobs')).sort();
+const bytes = (path: string) => hub.files.get(path)!;
+/** Cuts the connection each time another `after` bytes of the UNet have arrived, `times` times. */
+function cutting(after: number, times: number): Pick<PullOptions, 'onProgress'> {
+  hub.misbehaviour = { ...hub.misbehaviour, cut: { after, times } };
+  let begin: number | undefined;
+  let cuts = 0;
+  return {
+    onProgress({ path, received }) {
+      if (path !== UNET) return;
+      begin ??= received;
+      const arrived = hub.misbehaviour.ignoreRanges ? after : (cuts + 1) * after;
+      if (cuts === times || received - begin < arrived) return;
+      cuts++;
+      hub.cutNow();
+    },
+  };
+}
+/** Paths of files that were fetched, without the interface's. */
+const fetched = () => hub.requests.filter(({ path }) => path.includes('/resolve/'));
+
+describe('a model from the hub', () => {
+  it('arrives in the layout of the shared cache, without what is not needed', async () => {
+    const folder = await pull();
+    expect(folder).toBe(join(root(), 'snapshots', COMMIT));
+    const inModel = readdirSync(model, { recursive: true, encoding: 'utf8' }).filter((path) =>
+      statSync(join(model, path)).isFile(),
+    );
+    const arrived = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) =>
+      statSync(join(folder, path)).isFile(),
+    );
+    expect(arrived.sort()).toEqual(inModel.sort());
+    expect(fetched()).toHaveLength(inModel.length);
+    for (const path of arrived) expect(readFileSync(join(folder, path))).toEqual(bytes(path));
+    expect(readFileSync(join(root(), 'refs', 'main'), 'utf8')).toBe(COMMIT);
+    expect(readlinkSync(join(folder, UNET))).toBe(join('..', '..', '..', 'blobs', sha256(bytes(UNET))));
+    const index = readlinkSync(join(folder, 'model_index.json'));
+    expect(index).toBe(join('..', '..', 'blobs', gitHash(bytes('model_index.json'))));
+    const { unet } = await loadComponents(await diffusersFiles(folder));
+    expect(unet.weights.size).toBeGreaterThan(0);
+  });
+
+  it('is asked for once', async () => {
+    const folder = await pull();
+    const before = fetched().length;
+    expect(await pull({ revision: COMMIT })).toBe(folder);
+    expect(await pull()).toBe(folder);
+    expect(fetched()).toHaveLength(before);
+    expect(await cachedModel(ID, { settings: settings() })).toBe(folder);
+  });
+
+  it('tells how far it has got', async () => {
+    const seen: PullProgress[] = [];
+    await pull({ onProgress: (progress) => seen.push(progress) });
+    const last = seen.at(-1)!;
+    expect(last.received).toBe(last.size);
+    expect(seen.some(({ path }) => path === UNET)).toBe(true);
+    expect(seen.map(({ received }) => received)).toEqual(
+      seen.map(({ received }) => received).sort((a, b) => a - b),
+    );
+  });
+
+  it('may be another variant, or single files', async () => {
+    hub.files.set('vae/diffusion_pytorch_model.fp16.safetensors', Buffer.from('half'));
+    hub.files.set('text_encoder/model.fp16.safetensors', Buffer.from('half a text encoder'));
+    const folder = await pull({ variant: 'fp16' });
+    expect(readdirSync(join(folder, 'vae')).sort()).toEqual([
+      'config.json',
+      'diffusion_pytorch_model.fp16.safetensors',
+    ]);
+    expect(readdirSync(await pull({ files: ['README.md'] }))).toContain('README.md');
+    expect((await failure({ variant: 'bf16' })).message).toMatch(
+      /someone\/tiny-lcm\/unet has no weights of variant "bf16"/,
+    );
+    expect((await failure({ files: ['other.safetensors'] })).message).toMatch(
+      /no file other\.safetensors; it has model_index\.json.* and 9 more/,
+    );
+  });
+
+  it('can be downloaded twice at once', async () => {
+    const [a, b] = await Promise.all([pull(), pull()]);
+    expect(a).toBe(b);
+    expect(readFileSync(join(a, UNET))).toEqual(bytes(UNET));
+    expect(blobs().filter((name) => name.endsWith('.incomplete'))).toEqual([]);
+  });
+
+  it('is what the command downloads, as the environment says', async () => {
+    vi.stubEnv('HF_ENDPOINT', `${hub.endpoint}/`);
+    vi.stubEnv('HF_HUB_CACHE', cache);
+    vi.stubEnv('HF_HUB_OFFLINE', '0');
+    vi.stubEnv('HF_TOKEN', 'a-token');
+    const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+    await pullCommand(new AbortController().signal).parseAsync([ID], { from: 'user' });
+    expect(written.mock.calls.flat()).toContain(`${join(root(), 'snapshots', COMMIT)}\n`);
+    written.mockRestore();
+    expect(hub.requests[0]!.authorization).toBe('Bearer a-token');
+  });
+});
+
+describe('a token', () => {
+  it('goes to the hub and to nobody else', async () => {
+    hub.misbehaviour = { token: 'secret' };
+    await pull({ settings: settings({ token: 'secret' }) });
+    const cdn = hub.requests.filter(({ host }) => host === 'cdn');
+    expect(cdn.length).toBeGreaterThan(0);
+    for (const { authorization } of cdn) expect(authorization).toBeUndefined();
+  });
+});
+
+describe('a connection that is cut', () => {
+  const AFTER = 100_000;
+
+  it('is taken up again where it was cut', async () => {
+    const folder = await pull({ retryDelays: [1], ...cutting(AFTER, 2) });
+    expect(readFileSync(join(folder, UNET))).toEqual(bytes(UNET));
+    const ranges = hub.requests
+      .filter(({ host, path }) => host === 'cdn' && path.includes('unet'))
+      .map(({ range }) => range);
+    expect(ranges).toEqual(['bytes=0-', `bytes=${AFTER}-`, `bytes=${2 * AFTER}-`]);
+  });
+
+  it('leaves what has arrived, and a later attempt goes on from there', async () => {
+    const error = await failure(cutting(AFTER, 1));
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(/connection was cut.*kept.*goes on from there/);
+    const partial = join(root(), 'blobs', `${sha256(bytes(UNET))}.incomplete`);
+    expect(statSync(partial).size).toBe(AFTER);
+    expect(await findCachedModel(ID, { settings: settings() })).toBeUndefined();
+
+    hub.requests.length = 0;
+    const folder = await pull();
+    expect(
+      hub.requests.find(({ path }) => path.includes('unet') && path.endsWith('safetensors'))?.range,
+    ).toBe(`bytes=${AFTER}-`);
+    expect(readFileSync(join(folder, UNET))).toEqual(bytes(UNET));
+    expect(blobs().filter((name) => name.endsWith('.incomplete'))).toEqual([]);
+  });
+
+  it('is begun anew by a server that knows no ranges', async () => {
+    hub.misbehaviour = { ignoreRanges: true };
+    const { onProgress } = cutting(AFTER, 1);
+    let last: PullProgress | undefined;
+    const folder = await pull({
+      retryDelays: [1],
+      onProgress(progress) {
+        last = progress;
+        onProgress?.(progress);
+      },
+    });
+    expect(readFileSync(join(folder, UNET))).toEqual(bytes(UNET));
+    expect(hub.requests.filter(({ range }) => range === `bytes=${AFTER}-`)).toHaveLength(2);
+    expect(last?.received).toBe(last?.size);
+  });
+
+  it('is given up when it does not get on', async () => {
+    hub.misbehaviour = { cut: { after: 0, times: Number.POSITIVE_INFINITY } };
+    const { message } = await failure({ retryDelays: [1, 1] });
+    expect(message).toMatch(/(connection was cut|cannot be reached).*same command goes on/);
+    expect(hub.requests.filter(({ host }) => host === 'cdn')).toHaveLength(3);
+  });
+});
+
+describe('what is not as it should be', () => {
+  it.each(['corrupt', 'a damaged beginning'] as const)('is refused: %s', async (what) => {
+    const target = join(root(), 'blobs', sha256(bytes(UNET)));
+    if (what === 'corrupt') {
+      hub.misbehaviour = { corrupt: true };
+    } else {
+      await failure(cutting(1000, 1));
+      writeFileSync(`${target}.incomplete`, Buffer.alloc(1000));
+      hub.misbehaviour = {};
+    }
+    const error = await failure();
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(/unet\/diffusion_pytorch_model\.safetensors arrived damaged.*removed/);
+    expect(blobs().filter((name) => name.startsWith(sha256(bytes(UNET))))).toEqual([]);
+    expect(await findCachedModel(ID, { settings: settings() })).toBeUndefined();
+
+    hub.misbehaviour = {};
+    expect(readFileSync(join(await pull(), UNET))).toEqual(bytes(UNET));
+  });
+
+  it.each(['../../../escaped', '/etc/escaped', 'unet/../../escaped', 'a\\..\\b', ''])(
+    'is refused: a file called %j',
+    async (path) => {
+      hub.misbehaviour = { extraFiles: [{ type: 'file', path, size: 1, oid: COMMIT }] };
+      expect(await failure()).toBeInstanceOf(InputError);
+      expect(fetched()).toEqual([]);
+    },
+  );
+
+  it.each<[string, object]>([
+    ['a checksum that is a path', { type: 'file', path: 'a', size: 1, oid: '../../x' }],
+    ['a size that is none', { type: 'file', path: 'a', size: -1, oid: COMMIT }],
+    ['a file without a name', { type: 'file', size: 1, oid: COMMIT }],
+  ])('is refused: %s', async (_, entry) => {
+    hub.misbehaviour = { extraFiles: [entry] };
+    const error = await failure();
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(/Is it a hub\?/);
+  });
+
+  it('is refused: a server that is no hub', async () => {
+    hub.misbehaviour = { html: true };
+    expect(await failure()).toMatchObject({
+      name: 'InputError',
+      message: expect.stringMatching(/Is it a hub/),
+    });
+  });
+
+  it.each<[string, { status: number; code?: string }, RegExp]>([
+    [
+      'an unknown model',
+      { status: 401, code: 'RepoNotFound' },
+      /no model someone\/tiny-lcm \(401\).*HF_TOKEN/,
+    ],
+    [
+      'an unknown model',
+      { status: 404, code: 'RepoNotFound' },
+      /no model someone\/tiny-lcm \(404\): check the name/,
+    ],
+    [
+      'a gated model',
+      { status: 403, code: 'GatedRepo' },
+      /is gated: accept its terms at http.*someone\/tiny-lcm/,
+    ],
+    ['a token that may not', { status: 403 }, /token in HF_TOKEN may not read/],
+    ['too many requests', { status: 429 }, /too many requests.*same command/],
+    ['a broken server', { status: 503 }, /error \(503\)/],
+    ['anything else', { status: 418 }, /refuses.*\(418\)/],
+  ])('is reported: %s', async (_, refusal, message) => {
+    hub.misbehaviour = { refusal };
+    const error = await failure();
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(message);
+  });
+
+  it('is reported: an unknown revision, and a hub that is not there', async () => {
+    expect((await failure({ revision: 'v9' })).message).toMatch(/has no revision v9/);
+    const nowhere = settings({ endpoint: 'http://127.0.0.1:9' });
+    expect((await failure({ settings: nowhere })).message).toMatch(/127\.0\.0\.1:9: cannot be reached/);
+  });
+
+  it.each(['tiny-lcm', 'a/b/c', '../x', 'a/..', '-/b', 'a/b--c', 'datasets/a/b', ''])(
+    'is no name of a model: %j',
+    async (id) => {
+      await expect(pullModel(id, { settings: settings() })).rejects.toThrow(UsageError);
+      expect(hub.requests).toEqual([]);
+    },
+  );
+
+  it.each(['../x', '', 'a b', '-x', 'refs/../..'])('is no revision: %j', async (revision) => {
+    await expect(pull({ revision })).rejects.toThrow(UsageError);
+    expect(hub.requests).toEqual([]);
+  });
+});
+
+describe('without the hub', () => {
+  const offline = () => settings({ offline: true });
+
+  it('the model is what was downloaded before', async () => {
+    const folder = await pull();
+    hub.requests.length = 0;
+    expect(await pull({ settings: offline() })).toBe(folder);
+    expect(hub.requests).toEqual([]);
+  });
+
+  it('a model that was not is refused, with the way to get it', async () => {
+    const error = await failure({ settings: offline(), revision: 'v2' });
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(
+      /not in the cache.*"lcm pull someone\/tiny-lcm --revision v2", without HF_HUB_OFFLINE/,
+    );
+    expect(hub.requests).toEqual([]);
+    await expect(cachedModel(ID, { settings: settings() })).rejects.toThrow(/"lcm pull someone\/tiny-lcm"/);
+  });
+});
+
+describe('cancelling', () => {
+  it('stops at once and keeps what has arrived', async () => {
+    const controller = new AbortController();
+    const AFTER = 50_000;
+    hub.misbehaviour = { cut: { after: AFTER, times: 1 } };
+    const onProgress = ({ path, received }: PullProgress) => {
+      if (path === UNET && received > 0) controller.abort(new Error('enough'));
+    };
+    const error = await failure({ signal: controller.signal, onProgress });
+    expect(error.message).toBe('enough');
+    expect(blobs()).toContain(`${sha256(bytes(UNET))}.incomplete`);
+    const asked = hub.requests.length;
+    await expect(pull({ signal: controller.signal })).rejects.toThrow('enough');
+    expect(hub.requests).toHaveLength(asked);
+  });
+});
