@@ -26,17 +26,16 @@ import { writeSafetensors } from '../../weights/node/safetensors-file.ts';
 import { paramsFromWeights, withPrefix } from '../../weights/source.ts';
 import type { Weights } from '../../weights/weights.ts';
 import { consistencyInputs, gridCoefficients, perSampleValues } from '../consistency-batch.ts';
-import { compileShares, shareOf } from '../data-parallel.ts';
+import { shareOf } from '../data-parallel.ts';
 import { Ema } from '../ema.ts';
 import { initialize } from '../flat-parameters.ts';
 import { loraParams } from '../lora-parameters.ts';
 import { trainingProgram } from '../objective.ts';
 import { type ConsistencyDistance, consistencyLoss } from '../objectives/consistency-distillation.ts';
 import type { Denoiser } from '../objectives/diffusion.ts';
-import { AdamW } from '../optimizer.ts';
 import { randomStream } from '../random-stream.ts';
 import { tokenizerFromFiles } from '../tokenizer.ts';
-import { type Batch, train } from '../trainer.ts';
+import type { Batch } from '../trainer.ts';
 import {
   defaultCadence,
   defaultData,
@@ -47,15 +46,7 @@ import {
 import { captionIds, type LatentsConfig, openLatentData, readAutoencoder } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork, storedNetworkToWrite } from './model-files.ts';
 import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
-import {
-  learningRateOf,
-  openRunDirectory,
-  type RunIO,
-  type RunPlan,
-  type RunResult,
-  replicasOf,
-  using,
-} from './run.ts';
+import { openRunDirectory, type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
 
 export interface DistillationRunConfig extends RunConfig {
   /** A diffusers folder: the teacher, the start of the student, and all that is not trained. */
@@ -131,9 +122,8 @@ export async function planDistillation(config: DistillationRunConfig): Promise<R
 
 /** Distils, or goes on, and writes a pipeline (or a LoRA file) with the averaged weights to `<directory>/model`. */
 export async function distill(config: DistillationRunConfig, io: RunIO): Promise<RunResult> {
-  const { directory, engine, onProgress } = io;
-  const replicas = replicasOf(io);
-  const prepared = await prepare(config, replicas.length);
+  const { directory, engine } = io;
+  const prepared = await prepare(config, replicasOf(io).length);
   const { plan, teacher, trained, embeddingWidth, schedule } = prepared;
   await openRunDirectory(directory, config);
   const tokenizer = await tokenizerFromFiles(teacher.tokenizer);
@@ -151,7 +141,6 @@ export async function distill(config: DistillationRunConfig, io: RunIO): Promise
   const average = new Ema(parameters, config.ema, { warmup: true });
   const target = config.lora ? undefined : new Ema(parameters, config.targetEma);
 
-  onProgress?.({ type: 'phase', message: 'compiling the training step' });
   const data = await openLatentData({ ...config, vae: config.teacher, engine, directory });
   const batch = async (at: number): Promise<Batch> => {
     const random = randomStream(config.seed, 1, at);
@@ -184,36 +173,18 @@ export async function distill(config: DistillationRunConfig, io: RunIO): Promise
     };
   };
 
-  const modelDirectory = join(directory, 'model');
-  const writeModel = () => writeStudent(modelDirectory, config, prepared, average);
   try {
-    const executable = await compileShares(replicas, prepared.step, {
+    return await runSteps(config, io, {
+      name: 'consistency',
+      plan,
+      step: prepared.step,
       weights: prepared.bound,
-      name: 'consistency training step',
+      parameters,
+      averages: { ema: average, ...(target && { target }) },
+      feeds: target?.parameters.tensors(TARGET),
+      batch,
+      writeModel: (modelDirectory) => writeStudent(modelDirectory, config, prepared, average),
     });
-    const result = await using(executable, () =>
-      train({
-        directory,
-        steps: config.steps,
-        executable,
-        parameters,
-        optimizer: new AdamW(parameters, config.optimizer),
-        averages: { ema: average, ...(target && { target }) },
-        feeds: target?.parameters.tensors(TARGET),
-        batch,
-        learningRate: learningRateOf(config),
-        maxGradientNorm: config.optimizer.maxGradientNorm,
-        cadence: config.cadence,
-        onSample: async (at) => {
-          await writeModel();
-          await io.onSample?.(at, modelDirectory);
-        },
-        onProgress,
-        signal: io.signal,
-      }),
-    );
-    if (result.completed) await writeModel();
-    return { ...result, plan, modelDirectory };
   } finally {
     await data.close();
   }

@@ -4,9 +4,15 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Engine, Executable } from '../../engines/engine.ts';
 import { UsageError } from '../../errors.ts';
+import type { Program } from '../../graph/program.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
+import type { Weights } from '../../weights/weights.ts';
+import { compileShares } from '../data-parallel.ts';
 import type { OnProgress } from '../events.ts';
+import type { FlatParameters } from '../flat-parameters.ts';
 import { learningRateFactor } from '../learning-rate.ts';
+import { AdamW } from '../optimizer.ts';
+import { type Training, train } from '../trainer.ts';
 import type { RunConfig } from './config.ts';
 
 /** What a run needs from outside. */
@@ -72,8 +78,54 @@ export async function openRunDirectory(directory: string, config: RunConfig): Pr
   await writeFileAtomically(path, [new TextEncoder().encode(`${JSON.stringify(config, null, 2)}\n`)]);
 }
 
-export function learningRateOf({ optimizer, steps }: RunConfig): (step: number) => number {
-  return (step) => optimizer.learningRate * learningRateFactor(optimizer.schedule, step, steps);
+/** What a kind of training brings to the loop. */
+export interface RunParts {
+  /** For messages: `diffusion`. */
+  readonly name: string;
+  readonly plan: RunPlan;
+  /** The training step, for the share of the batch that each replica takes. */
+  readonly step: Program;
+  /** Frozen weights, bound when the step is compiled. */
+  readonly weights?: Weights;
+  readonly parameters: FlatParameters;
+  readonly averages: Training['averages'];
+  readonly feeds?: Training['feeds'];
+  readonly batch: Training['batch'];
+  /** Writes what was learned so far to the folder. */
+  readonly writeModel: (modelDirectory: string) => Promise<void>;
+}
+
+/** Compiles the step, trains, and writes the model, to `<directory>/model`, when samples are due and at the end. */
+export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): Promise<RunResult> {
+  const { directory, onProgress, signal } = io;
+  const { name, plan, step, weights, parameters, averages, feeds, batch, writeModel } = parts;
+  const { steps, optimizer, cadence } = config;
+  const modelDirectory = join(directory, 'model');
+  onProgress?.({ type: 'phase', message: 'compiling the training step' });
+  const executable = await compileShares(replicasOf(io), step, { weights, name: `${name} training step` });
+  const result = await using(executable, () =>
+    train({
+      directory,
+      steps,
+      executable,
+      parameters,
+      optimizer: new AdamW(parameters, optimizer),
+      averages,
+      feeds,
+      batch,
+      learningRate: (at) => optimizer.learningRate * learningRateFactor(optimizer.schedule, at, steps),
+      maxGradientNorm: optimizer.maxGradientNorm,
+      cadence,
+      onSample: async (at) => {
+        await writeModel(modelDirectory);
+        await io.onSample?.(at, modelDirectory);
+      },
+      onProgress,
+      signal,
+    }),
+  );
+  if (result.completed) await writeModel(modelDirectory);
+  return { ...result, plan, modelDirectory };
 }
 
 /** Runs `use` with an executable and frees it afterwards. */

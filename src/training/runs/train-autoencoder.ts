@@ -16,14 +16,13 @@ import {
 } from '../../models/autoencoder-kl.ts';
 import { diagonalGaussian } from '../../models/diagonal-gaussian.ts';
 import { writeModelFolder } from '../../weights/node/write-diffusers.ts';
-import { compileShares, shareOf } from '../data-parallel.ts';
+import { shareOf } from '../data-parallel.ts';
 import { Ema } from '../ema.ts';
 import { FlatParameters, initialize } from '../flat-parameters.ts';
 import { trainingProgram } from '../objective.ts';
 import { type AutoencoderLossWeights, autoencoderLoss, decoderLoss } from '../objectives/autoencoder.ts';
-import { AdamW } from '../optimizer.ts';
 import { randomStream, ShuffledIndices } from '../random-stream.ts';
-import { type Batch, train } from '../trainer.ts';
+import type { Batch } from '../trainer.ts';
 import {
   defaultCadence,
   defaultData,
@@ -37,12 +36,12 @@ import {
 import { batchShapes } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork } from './model-files.ts';
 import {
-  learningRateOf,
   openRunDirectory,
   type RunIO,
   type RunPlan,
   type RunResult,
   replicasOf,
+  runSteps,
   using,
 } from './run.ts';
 
@@ -120,10 +119,8 @@ export async function planAutoencoder(config: AutoencoderRunConfig): Promise<Run
 
 /** Trains, or goes on training, and writes the averaged weights to `<directory>/model/vae`. */
 export async function trainAutoencoder(config: AutoencoderRunConfig, io: RunIO): Promise<RunResult> {
-  const { directory, onProgress } = io;
-  const replicas = replicasOf(io);
-  const { plan, model, declared, frozen, step } = await prepare(config, replicas.length);
-  await openRunDirectory(directory, config);
+  const { plan, model, declared, frozen, step } = await prepare(config, replicasOf(io).length);
+  await openRunDirectory(io.directory, config);
 
   const parameters = initialize(declared, randomStream(config.seed, 0));
   if (config.initial !== null) {
@@ -147,8 +144,7 @@ export async function trainAutoencoder(config: AutoencoderRunConfig, io: RunIO):
     };
   };
 
-  const modelDirectory = join(directory, 'model');
-  const writeModel = async () => {
+  const writeModel = async (modelDirectory: string) => {
     const tensors = { ...frozen?.tensors(), ...average.parameters.tensors() };
     const measured = await evaluate(config, model, tensors, io);
     const scaling = config.part === 'decoder' ? model.scaling_factor : measured.scaling;
@@ -159,31 +155,10 @@ export async function trainAutoencoder(config: AutoencoderRunConfig, io: RunIO):
     );
     await writeModelFolder(join(modelDirectory, 'vae'), network, { replace: true });
   };
-  onProgress?.({ type: 'phase', message: 'compiling the training step' });
-  const executable = await compileShares(replicas, step, { name: 'autoencoder training step' });
-  const result = await using(executable, () =>
-    train({
-      directory,
-      steps: config.steps,
-      executable,
-      parameters,
-      optimizer: new AdamW(parameters, config.optimizer),
-      averages: { ema: average },
-      feeds: frozen?.tensors(),
-      batch,
-      learningRate: learningRateOf(config),
-      maxGradientNorm: config.optimizer.maxGradientNorm,
-      cadence: config.cadence,
-      onSample: async (at) => {
-        await writeModel();
-        await io.onSample?.(at, modelDirectory);
-      },
-      onProgress,
-      signal: io.signal,
-    }),
-  );
-  if (result.completed) await writeModel();
-  return { ...result, plan, modelDirectory };
+  const averages = { ema: average };
+  const feeds = frozen?.tensors();
+  const name = 'autoencoder';
+  return runSteps(config, io, { name, plan, step, parameters, averages, feeds, batch, writeModel });
 }
 
 /** The step is written for the share of the batch that each of the replicas takes. */

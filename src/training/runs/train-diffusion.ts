@@ -1,5 +1,4 @@
 /** Training a latent diffusion model from captioned pictures: UNet and text encoder together. */
-import { join } from 'node:path';
 import {
   type NoiseScheduleConfig,
   noiseSchedule,
@@ -16,16 +15,15 @@ import { unet2DCondition } from '../../models/unet-2d-condition.ts';
 import { type UNet2DConditionConfig, unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import { withPrefix } from '../../weights/source.ts';
 import { perSampleValues, perSampleVector } from '../consistency-batch.ts';
-import { compileShares, shareOf } from '../data-parallel.ts';
+import { shareOf } from '../data-parallel.ts';
 import { Ema } from '../ema.ts';
 import { initialize } from '../flat-parameters.ts';
 import { trainingProgram } from '../objective.ts';
 import { diffusionLoss, type PredictionType } from '../objectives/diffusion.ts';
-import { AdamW } from '../optimizer.ts';
 import { randomStream } from '../random-stream.ts';
 import { sampleTimesteps, type TimestepSampling } from '../timestep-sampling.ts';
 import { tokenizerFromFiles, trainTokenizer } from '../tokenizer.ts';
-import { type Batch, train } from '../trainer.ts';
+import type { Batch } from '../trainer.ts';
 import {
   defaultCadence,
   defaultData,
@@ -43,15 +41,7 @@ import {
   withoutPrefix,
 } from './model-files.ts';
 import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
-import {
-  learningRateOf,
-  openRunDirectory,
-  type RunIO,
-  type RunPlan,
-  type RunResult,
-  replicasOf,
-  using,
-} from './run.ts';
+import { openRunDirectory, type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
 
 export interface DiffusionRunConfig extends RunConfig {
   /** A diffusers folder whose `vae` makes the latents. */
@@ -110,9 +100,8 @@ export async function planDiffusion(config: DiffusionRunConfig): Promise<RunPlan
 
 /** Trains, or goes on training, and writes a diffusers folder with the averaged weights to `<directory>/model`. */
 export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Promise<RunResult> {
-  const { directory, engine, onProgress } = io;
-  const replicas = replicasOf(io);
-  const prepared = await prepare(config, replicas.length);
+  const { directory, engine } = io;
+  const prepared = await prepare(config, replicasOf(io).length);
   const { plan, trained, step, tokenizerFiles, initial } = prepared;
   await openRunDirectory(directory, config);
   const tokenizer = await tokenizerFromFiles(tokenizerFiles);
@@ -121,8 +110,7 @@ export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Pro
   if (initial) await loadParameters(parameters, initial, config.initial ?? '');
   const average = new Ema(parameters, config.ema, { warmup: true });
 
-  const modelDirectory = join(directory, 'model');
-  const writeModel = async () => {
+  const writeModel = async (modelDirectory: string) => {
     const tensors = average.parameters.tensors();
     await writePipeline(modelDirectory, {
       kind: 'StableDiffusionPipeline',
@@ -136,7 +124,6 @@ export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Pro
     });
   };
 
-  onProgress?.({ type: 'phase', message: 'compiling the training step' });
   const data = await openLatentData({ ...config, engine, directory });
   const batch = async (at: number): Promise<Batch> => {
     const random = randomStream(config.seed, 1, at);
@@ -159,29 +146,16 @@ export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Pro
     };
   };
   try {
-    const executable = await compileShares(replicas, step, { name: 'diffusion training step' });
-    const result = await using(executable, () =>
-      train({
-        directory,
-        steps: config.steps,
-        executable,
-        parameters,
-        optimizer: new AdamW(parameters, config.optimizer),
-        averages: { ema: average },
-        batch,
-        learningRate: learningRateOf(config),
-        maxGradientNorm: config.optimizer.maxGradientNorm,
-        cadence: config.cadence,
-        onSample: async (at) => {
-          await writeModel();
-          await io.onSample?.(at, modelDirectory);
-        },
-        onProgress,
-        signal: io.signal,
-      }),
-    );
-    if (result.completed) await writeModel();
-    return { ...result, plan, modelDirectory };
+    const averages = { ema: average };
+    return await runSteps(config, io, {
+      name: 'diffusion',
+      plan,
+      step,
+      parameters,
+      averages,
+      batch,
+      writeModel,
+    });
   } finally {
     await data.close();
   }

@@ -1,5 +1,4 @@
 /** Training the judge that evaluation relies on: a classifier of real postcards. */
-import { join } from 'node:path';
 import { createContext } from '../../datasets/node/canvas.ts';
 import type { Canvas2D } from '../../datasets/postcards/canvas2d.ts';
 import { labelsOf } from '../../datasets/postcards/labels.ts';
@@ -13,14 +12,13 @@ import { hostTensor } from '../../graph/host-tensor.ts';
 import { input } from '../../graph/tensor.ts';
 import { DeclaredParams } from '../../layers/params.ts';
 import { type Augmentation, augment } from '../augmentation.ts';
-import { compileShares, shareOf } from '../data-parallel.ts';
+import { shareOf } from '../data-parallel.ts';
 import { Ema } from '../ema.ts';
 import { initialize } from '../flat-parameters.ts';
 import { trainingProgram } from '../objective.ts';
 import { judgeObjective } from '../objectives/judge.ts';
-import { AdamW } from '../optimizer.ts';
 import { randomStream } from '../random-stream.ts';
-import { type Batch, train } from '../trainer.ts';
+import type { Batch } from '../trainer.ts';
 import {
   defaultCadence,
   defaultData,
@@ -29,15 +27,7 @@ import {
   type RunConfig,
   withDefaults,
 } from './config.ts';
-import {
-  learningRateOf,
-  openRunDirectory,
-  type RunIO,
-  type RunPlan,
-  type RunResult,
-  replicasOf,
-  using,
-} from './run.ts';
+import { openRunDirectory, type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
 
 export interface JudgeRunConfig extends RunConfig {
   readonly data: PostcardsConfig;
@@ -78,10 +68,8 @@ export function planJudge(config: JudgeRunConfig): RunPlan {
 
 /** Trains, or goes on training, and writes the averaged weights to `<directory>/model`. */
 export async function trainJudge(config: JudgeRunConfig, io: RunIO): Promise<RunResult> {
-  const { directory, onProgress } = io;
-  const replicas = replicasOf(io);
-  const { plan, declared, step } = prepare(config, replicas.length);
-  await openRunDirectory(directory, config);
+  const { plan, declared, step } = prepare(config, replicasOf(io).length);
+  await openRunDirectory(io.directory, config);
   const parameters = initialize(declared, randomStream(config.seed, 0));
   const average = new Ema(parameters, config.ema, { warmup: true });
   const size = config.model.sample_size;
@@ -105,28 +93,20 @@ export async function trainJudge(config: JudgeRunConfig, io: RunIO): Promise<Run
     };
   };
 
-  const modelDirectory = join(directory, 'model');
-  onProgress?.({ type: 'phase', message: 'compiling the training step' });
-  const executable = await compileShares(replicas, step, { name: 'judge training step' });
-  const result = await using(executable, () =>
-    train({
-      directory,
-      steps: config.steps,
-      executable,
-      parameters,
-      optimizer: new AdamW(parameters, config.optimizer),
-      averages: { ema: average },
-      batch,
-      learningRate: learningRateOf(config),
-      maxGradientNorm: config.optimizer.maxGradientNorm,
-      cadence: config.cadence,
-      onProgress,
-      signal: io.signal,
-    }),
-  );
-  await writeJudge(modelDirectory, config.model, new Map(Object.entries(average.parameters.tensors())));
-  if (result.completed) await reportAccuracy(modelDirectory, context, io);
-  return { plan, step: result.step, completed: result.completed, modelDirectory };
+  const averages = { ema: average };
+  const writeModel = (modelDirectory: string) =>
+    writeJudge(modelDirectory, config.model, new Map(Object.entries(average.parameters.tensors())));
+  const result = await runSteps(config, io, {
+    name: 'judge',
+    plan,
+    step,
+    parameters,
+    averages,
+    batch,
+    writeModel,
+  });
+  if (result.completed) await reportAccuracy(result.modelDirectory, context, io);
+  return result;
 }
 
 /** Says how often the judge is right about real pictures. */
