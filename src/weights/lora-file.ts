@@ -1,14 +1,14 @@
 /**
- * LoRA files in the two layouts that are about: peft's, as diffusers saves it
- * (`unet.<layer>.lora_A.weight`, alpha in the metadata), and kohya's (`lora_unet_<layer with _>.lora_down.weight`,
- * alpha as a tensor), in which LCM-LoRA was published.
+ * LoRA files in the layouts that are about: peft's, as diffusers saves it (`unet.<layer>.lora_A.weight`, alpha in the
+ * metadata), kohya's (`lora_unet_<layer with _>.lora_down.weight`, alpha as a tensor), in which LCM-LoRA was
+ * published, and diffusers' own of earlier times.
  */
 import { InputError } from '../errors.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
+import { type LoraComponent, type LoraPart, layerKey, parseLoraName } from './lora-names.ts';
 import type { Weights } from './weights.ts';
 
-/** The networks that a LoRA may adapt, by their folders in a diffusers directory. */
-export type LoraComponent = 'unet' | 'text_encoder' | 'text_encoder_2';
+export type { LoraComponent } from './lora-names.ts';
 
 /** The names of a layer's tensors: W + strength · alpha/rank · up · down. */
 export interface LoraLayer {
@@ -28,28 +28,6 @@ export interface Lora {
   readonly layers: Readonly<Record<LoraComponent, ReadonlyMap<string, LoraLayer>>>;
 }
 
-const KOHYA = /^lora_(unet|te|te1|te2)_(.+)\.(lora_down\.weight|lora_up\.weight|alpha)$/;
-const PEFT = /^(unet|text_encoder|text_encoder_2)\.(.+)\.(lora_A|lora_B|lora\.down|lora\.up)\.weight$/;
-
-const COMPONENTS: Readonly<Record<string, LoraComponent>> = {
-  unet: 'unet',
-  te: 'text_encoder',
-  te1: 'text_encoder',
-  te2: 'text_encoder_2',
-  text_encoder: 'text_encoder',
-  text_encoder_2: 'text_encoder_2',
-};
-
-const PARTS: Readonly<Record<string, 'down' | 'up' | 'alpha'>> = {
-  'lora_down.weight': 'down',
-  'lora_up.weight': 'up',
-  alpha: 'alpha',
-  lora_A: 'down',
-  lora_B: 'up',
-  'lora.down': 'down',
-  'lora.up': 'up',
-};
-
 /**
  * Finds the layers in a safetensors file's weights and metadata. `alpha` replaces what the file says; without either
  * it is the rank. Throws InputError, naming the tensor, for anything that is not plain LoRA.
@@ -64,19 +42,18 @@ export function readLora(
   if (weights.size === 0) throw new InputError(`${from} holds no tensors, so no LoRA`);
   const found = { unet: new Map(), text_encoder: new Map(), text_encoder_2: new Map() } as Record<
     LoraComponent,
-    Map<string, Partial<Record<'layer' | 'down' | 'up' | 'alpha', string>>>
+    Map<string, Partial<Record<'layer' | LoraPart, string>>>
   >;
   for (const name of weights.keys()) {
-    const match = KOHYA.exec(name) ?? PEFT.exec(name);
-    if (!match) {
+    const parsed = parseLoraName(name);
+    if (!parsed) {
       throw new InputError(
         `${from}: "${name}" is not LoRA as diffusers (unet.….lora_A.weight) or kohya (lora_unet_….lora_down.weight) write it; other kinds of adapters are not supported`,
       );
     }
-    const component = COMPONENTS[match[1]!]!;
-    const layer = match[2]!;
+    const { component, layer, part } = parsed;
     const key = layerKey(component, layer);
-    found[component].set(key, { ...found[component].get(key), layer, [PARTS[match[3]!]!]: name });
+    found[component].set(key, { ...found[component].get(key), layer, [part]: name });
   }
   const layersOf = (component: LoraComponent) =>
     new Map(
@@ -99,12 +76,6 @@ export function readLora(
     text_encoder_2: layersOf('text_encoder_2'),
   };
   return { from, weights, layers };
-}
-
-/** `text_model.` comes and goes with the version of transformers; here it is always there. */
-export function layerKey(component: LoraComponent, layer: string): string {
-  const key = layer.replaceAll('.', '_');
-  return component !== 'unet' && key.startsWith('encoder_') ? `text_model_${key}` : key;
 }
 
 /**

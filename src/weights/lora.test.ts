@@ -5,8 +5,9 @@ import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import { program } from '../graph/program.ts';
 import type { Shape } from '../graph/shape.ts';
 import { zerosInitializer } from '../layers/initializers.ts';
-import { withLoras } from './lora.ts';
+import { requireComponents, withLoras } from './lora.ts';
 import { formatLora, readLora } from './lora-file.ts';
+import { layerKey, parseLoraName } from './lora-names.ts';
 import { bytesOf } from './safetensors.ts';
 import { paramsFromWeights } from './source.ts';
 import type { Weights } from './weights.ts';
@@ -118,5 +119,98 @@ describe('a LoRA', () => {
     const read = () => readLora(weights, { lora_adapter_metadata: JSON.stringify(settings) }, 'file');
     expect(read).toThrow(InputError);
     expect(read).toThrow(message);
+  });
+});
+
+describe('the layer of a LoRA', () => {
+  const layerOf = (name: string) => {
+    const parsed = parseLoraName(name);
+    return parsed && [parsed.component, layerKey(parsed.component, parsed.layer), parsed.part];
+  };
+  const QUERY = 'mid_block_attentions_0_transformer_blocks_0_attn1_to_q';
+
+  it.each<[string, string, string, string]>([
+    ['lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.lora_up.weight', 'unet', QUERY, 'up'],
+    ['lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.alpha', 'unet', QUERY, 'alpha'],
+    ['unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora_B.weight', 'unet', QUERY, 'up'],
+    ['unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora.down.weight', 'unet', QUERY, 'down'],
+    [
+      'unet.mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_q_lora.down.weight',
+      'unet',
+      QUERY,
+      'down',
+    ],
+    [
+      'unet.down_blocks.0.attentions.1.transformer_blocks.0.attn2.processor.to_out_lora.up.weight',
+      'unet',
+      'down_blocks_0_attentions_1_transformer_blocks_0_attn2_to_out_0',
+      'up',
+    ],
+    [
+      'text_encoder.text_model.encoder.layers.3.self_attn.to_out_lora.up.weight',
+      'text_encoder',
+      'text_model_encoder_layers_3_self_attn_out_proj',
+      'up',
+    ],
+    [
+      'text_encoder_2.text_model.encoder.layers.3.self_attn.q_proj.lora_linear_layer.down.weight',
+      'text_encoder_2',
+      'text_model_encoder_layers_3_self_attn_q_proj',
+      'down',
+    ],
+    [
+      'lora_te2_text_model_encoder_layers_0_mlp_fc1.alpha',
+      'text_encoder_2',
+      'text_model_encoder_layers_0_mlp_fc1',
+      'alpha',
+    ],
+  ])('%s', (name, component, layer, part) => {
+    expect(layerOf(name)).toEqual([component, layer, part]);
+  });
+
+  it.each([
+    ['input_blocks_0_0', 'conv_in'],
+    ['input_blocks_1_0_in_layers_2', 'down_blocks_0_resnets_0_conv1'],
+    ['input_blocks_3_0_op', 'down_blocks_0_downsamplers_0_conv'],
+    [
+      'input_blocks_4_1_transformer_blocks_0_attn1_to_k',
+      'down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_k',
+    ],
+    ['input_blocks_8_1_proj_in', 'down_blocks_2_attentions_1_proj_in'],
+    ['middle_block_0_emb_layers_1', 'mid_block_resnets_0_time_emb_proj'],
+    ['middle_block_1_proj_out', 'mid_block_attentions_0_proj_out'],
+    ['middle_block_2_out_layers_3', 'mid_block_resnets_1_conv2'],
+    ['output_blocks_2_2_conv', 'up_blocks_0_upsamplers_0_conv'],
+    [
+      'output_blocks_5_1_transformer_blocks_1_ff_net_0_proj',
+      'up_blocks_1_attentions_2_transformer_blocks_1_ff_net_0_proj',
+    ],
+    ['output_blocks_8_0_skip_connection', 'up_blocks_2_resnets_2_conv_shortcut'],
+    ['label_emb_0_2', 'add_embedding_linear_2'],
+    ['out_2', 'conv_out'],
+  ])('in the original names: %s', (original, current) => {
+    expect(layerOf(`lora_unet_${original}.lora_down.weight`)).toEqual(['unet', current, 'down']);
+  });
+
+  it.each([
+    'lora_unet_a.dora_scale',
+    'lora_unet_a.lora_mid.weight',
+    'unet.a.hada_w1_a',
+    'lora_transformer_a.alpha',
+    'x',
+  ])('is none: %s', (name) => {
+    expect(parseLoraName(name)).toBeUndefined();
+  });
+
+  it('must belong to a network of the model', () => {
+    const weights = asWeights(
+      new Map(['down', 'up'].map((p) => [`lora_te2_mlp_fc1.lora_${p}.weight`, tensor([1], 1)])),
+    );
+    const loras = [{ lora: readLora(weights, {}, 'xl.safetensors'), strength: 1 }];
+    expect(() => requireComponents(loras, ['unet', 'text_encoder', 'text_encoder_2'])).not.toThrow();
+    expect(() => requireComponents(loras, ['unet', 'text_encoder'])).toThrow(InputError);
+    expect(() => requireComponents(loras, ['unet', 'text_encoder'])).toThrow(
+      /xl\.safetensors adapts the text_encoder_2.*mlp_fc1/,
+    );
   });
 });

@@ -8,9 +8,13 @@ import { elementCount, formatShape, type Shape } from '../graph/shape.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { zerosInitializer } from '../layers/initializers.ts';
 import { Params } from '../layers/params.ts';
-import { type Lora, type LoraComponent, type LoraLayer, layerKey } from './lora-file.ts';
+import type { Lora, LoraLayer } from './lora-file.ts';
+import { type LoraComponent, layerKey } from './lora-names.ts';
 import { paramsFromWeights, withPrefix } from './source.ts';
 import type { Weight, Weights } from './weights.ts';
+
+/** How many layers an error names. */
+const LISTED = 3;
 
 export interface AppliedLora {
   readonly lora: Lora;
@@ -66,7 +70,7 @@ export function withLoras(
         const unused = [...layers.keys()].filter((key) => !used.has(key));
         if (unused.length === 0) continue;
         throw new InputError(
-          `${lora.from} does not fit this model: ${unused.length} of its ${layers.size} layers for ${component} are not there, such as ${unused[0]}. Was it made for another kind of model?`,
+          `${lora.from} does not fit this model: ${unused.length} of its ${layers.size} layers for the ${component} are not there, such as ${unused.slice(0, LISTED).join(', ')}. Was it made for another kind of model?`,
         );
       }
     },
@@ -94,9 +98,30 @@ function addition({ lora, strength, factor }: Adapter, layer: LoraLayer, shape: 
       `${lora.from}: ${down} ${formatShape(a.shape)} and ${up} ${formatShape(b.shape)} do not make up a weight of the shape ${formatShape(shape)}; the LoRA was made for another model`,
     );
   }
+  if (typeof alpha === 'string' && elementCount(factor(alpha).shape) !== 1) {
+    throw new InputError(
+      `${lora.from}: ${alpha} has the shape ${formatShape(factor(alpha).shape)}, expected one number`,
+    );
+  }
   const perAlpha = strength / (rankStabilized ? Math.sqrt(rank) : rank);
   const scale =
     typeof alpha === 'string' ? multiply(reshape(factor(alpha), []), perAlpha) : (alpha ?? rank) * perAlpha;
   const product = matmul(multiply(reshape(b, [outputs, rank]), scale), reshape(a, [rank, inputs]));
   return reshape(product, shape);
+}
+
+/**
+ * To be called before anything is loaded. Throws InputError when a LoRA adapts a network that the model does not
+ * have, or none at all. components: those of the model.
+ */
+export function requireComponents(loras: readonly AppliedLora[], components: readonly LoraComponent[]): void {
+  for (const { lora } of loras) {
+    const adapted = Object.entries(lora.layers).filter(([, layers]) => layers.size > 0);
+    const surplus = adapted.find(([component]) => !components.includes(component as LoraComponent));
+    if (!surplus) continue;
+    const [component, layers] = surplus;
+    throw new InputError(
+      `${lora.from} adapts the ${component}, which this model does not have (${[...layers.keys()].slice(0, LISTED).join(', ')}). Was it made for Stable Diffusion XL?`,
+    );
+  }
 }

@@ -12,20 +12,20 @@ import { headsOf } from './unet.ts';
 /** Where a checkpoint's text encoder comes from, which decides over its activation and its padding. */
 export type TextEncoderKind = 'clip' | 'open-clip';
 
-const OPEN_CLIP_TABLES: Readonly<Record<string, string>> = {
-  positional_embedding: 'text_model.embeddings.position_embedding.weight',
-  'token_embedding.weight': 'text_model.embeddings.token_embedding.weight',
-  'ln_final.weight': 'text_model.final_layer_norm.weight',
-  'ln_final.bias': 'text_model.final_layer_norm.bias',
-};
+const OPEN_CLIP_TABLES: ReadonlyMap<string, string> = new Map([
+  ['positional_embedding', 'text_model.embeddings.position_embedding.weight'],
+  ['token_embedding.weight', 'text_model.embeddings.token_embedding.weight'],
+  ['ln_final.weight', 'text_model.final_layer_norm.weight'],
+  ['ln_final.bias', 'text_model.final_layer_norm.bias'],
+]);
 
-const OPEN_CLIP_LAYERS: Readonly<Record<string, string>> = {
-  ln_1: 'layer_norm1',
-  ln_2: 'layer_norm2',
-  'mlp.c_fc': 'mlp.fc1',
-  'mlp.c_proj': 'mlp.fc2',
-  'attn.out_proj': 'self_attn.out_proj',
-};
+const OPEN_CLIP_LAYERS: ReadonlyMap<string, string> = new Map([
+  ['ln_1', 'layer_norm1'],
+  ['ln_2', 'layer_norm2'],
+  ['mlp.c_fc', 'mlp.fc1'],
+  ['mlp.c_proj', 'mlp.fc2'],
+  ['attn.out_proj', 'self_attn.out_proj'],
+]);
 
 /** weights: those of the encoder, without their prefix. Other tensors, such as `logit_scale`, are left out. */
 export function textEncoderWeights(kind: TextEncoderKind, weights: Weights, from: string): Weights {
@@ -35,7 +35,7 @@ export function textEncoderWeights(kind: TextEncoderKind, weights: Weights, from
 function openClipWeights(weights: Weights, from: string): Weights {
   const result = new Map<string, Weight>();
   for (const [name, weight] of weights) {
-    const table = OPEN_CLIP_TABLES[name];
+    const table = OPEN_CLIP_TABLES.get(name);
     if (table !== undefined) result.set(table, weight);
     // A plain matrix, multiplied from the right, where transformers has a linear layer.
     if (name === 'text_projection') result.set('text_projection.weight', { ...weight, transposed: true });
@@ -56,7 +56,7 @@ function openClipWeights(weights: Weights, from: string): Weights {
       });
     } else {
       const end = part.lastIndexOf('.');
-      const current = OPEN_CLIP_LAYERS[part.slice(0, end)];
+      const current = OPEN_CLIP_LAYERS.get(part.slice(0, end));
       if (current !== undefined) result.set(`${layer}.${current}${part.slice(end)}`, weight);
     }
   }

@@ -28,34 +28,34 @@ export interface UNetTraining {
   readonly pooledWidth?: number | undefined;
 }
 
-const FIXED_NAMES: Readonly<Record<string, string>> = {
-  'time_embed.0': 'time_embedding.linear_1',
-  'time_embed.2': 'time_embedding.linear_2',
-  'time_embed.cond_proj': 'time_embedding.cond_proj',
-  cond_proj: 'time_embedding.cond_proj',
-  'label_emb.0.0': 'add_embedding.linear_1',
-  'label_emb.0.2': 'add_embedding.linear_2',
-  'input_blocks.0.0': 'conv_in',
-  'middle_block.0': 'mid_block.resnets.0',
-  'middle_block.1': 'mid_block.attentions.0',
-  'middle_block.2': 'mid_block.resnets.1',
-  'out.0': 'conv_norm_out',
-  'out.2': 'conv_out',
-};
+const FIXED_NAMES: ReadonlyMap<string, string> = new Map([
+  ['time_embed.0', 'time_embedding.linear_1'],
+  ['time_embed.2', 'time_embedding.linear_2'],
+  ['time_embed.cond_proj', 'time_embedding.cond_proj'],
+  ['cond_proj', 'time_embedding.cond_proj'],
+  ['label_emb.0.0', 'add_embedding.linear_1'],
+  ['label_emb.0.2', 'add_embedding.linear_2'],
+  ['input_blocks.0.0', 'conv_in'],
+  ['middle_block.0', 'mid_block.resnets.0'],
+  ['middle_block.1', 'mid_block.attentions.0'],
+  ['middle_block.2', 'mid_block.resnets.1'],
+  ['out.0', 'conv_norm_out'],
+  ['out.2', 'conv_out'],
+]);
 
-const RESNET_NAMES: Readonly<Record<string, string>> = {
-  'in_layers.0': 'norm1',
-  'in_layers.2': 'conv1',
-  'emb_layers.1': 'time_emb_proj',
-  'out_layers.0': 'norm2',
-  'out_layers.3': 'conv2',
-  skip_connection: 'conv_shortcut',
-};
+const RESNET_NAMES: ReadonlyMap<string, string> = new Map([
+  ['in_layers.0', 'norm1'],
+  ['in_layers.2', 'conv1'],
+  ['emb_layers.1', 'time_emb_proj'],
+  ['out_layers.0', 'norm2'],
+  ['out_layers.3', 'conv2'],
+  ['skip_connection', 'conv_shortcut'],
+]);
 
 /** diffusers' names. weights: those of the UNet, without their prefix. What is not known keeps its name. */
 export function unetWeights(weights: Weights): Weights {
   const { down, up } = findBlocks(weights);
-  const places = new Map(Object.entries(FIXED_NAMES));
+  const places = new Map(FIXED_NAMES);
   for (const [side, levels] of [
     ['down', down],
     ['up', up],
@@ -85,7 +85,7 @@ export function unetWeights(weights: Weights): Weights {
 
 function resnetPart(name: string): string {
   const layer = name.slice(0, name.lastIndexOf('.'));
-  return (RESNET_NAMES[layer] ?? layer) + name.slice(layer.length);
+  return (RESNET_NAMES.get(layer) ?? layer) + name.slice(layer.length);
 }
 
 /**

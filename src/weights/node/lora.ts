@@ -1,0 +1,27 @@
+/** LoRA files on this machine. */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InputError } from '../../errors.ts';
+import { type Lora, readLora } from '../lora-file.ts';
+import { openSafetensors } from './safetensors-file.ts';
+
+/** As diffusers names it in a folder. */
+const FILE_NAME = 'pytorch_lora_weights.safetensors';
+
+/**
+ * Opens a LoRA: a safetensors file, or a folder with pytorch_lora_weights.safetensors. Only the header is read.
+ * `alpha` replaces what the file says. Throws InputError when there is none, or it is not LoRA.
+ */
+export async function openLora(path: string, options: { alpha?: number } = {}): Promise<Lora> {
+  const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
+    throw new InputError(`LoRA ${path}: there is no such file or folder`, { cause });
+  });
+  const file = found.isDirectory() ? join(path, FILE_NAME) : path;
+  if (/\.(ckpt|pt|pth|bin)$/.test(file)) {
+    throw new InputError(
+      `LoRA ${file} is a Python pickle, which can run any code when it is opened; only safetensors are read. Most LoRAs are offered as .safetensors too`,
+    );
+  }
+  const { weights, metadata } = await openSafetensors(file);
+  return readLora(weights, metadata, file, options);
+}
