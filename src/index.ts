@@ -18,6 +18,7 @@ export { grid } from './images/grid.ts';
 export { createImage, type Image } from './images/image.ts';
 export { decodePng, encodePng } from './images/png.ts';
 export { readPngText } from './images/png-text.ts';
+export type { Generation, GenerationStep } from './pipelines/generation.ts';
 export type { ModelFiles, StoredNetwork } from './pipelines/model-files.ts';
 export { diffusersFiles } from './pipelines/node/diffusers-files.ts';
 export { type LoadOptions, loadPipeline } from './pipelines/node/load.ts';
@@ -29,7 +30,12 @@ export {
 } from './pipelines/picture-text.ts';
 export { createPipeline, type Pipeline } from './pipelines/pipeline.ts';
 export { type SchedulerName, schedulerNames } from './pipelines/scheduler.ts';
-export type { Settings, TextToImageRequest } from './pipelines/settings.ts';
-export type { Generation, GenerationStep } from './pipelines/text-to-image.ts';
+export type {
+  GenerationRequest,
+  ImageToImageRequest,
+  InpaintRequest,
+  Settings,
+  TextToImageRequest,
+} from './pipelines/settings.ts';
 export type { Stage, Timings } from './pipelines/timings.ts';
 export { Generator } from './random/generator.ts';

@@ -1,10 +1,19 @@
-/** The two kinds of autoencoder behind one interface: latents as the UNet sees them, to pictures. */
+/** The two kinds of autoencoder behind one interface: pictures to latents as the UNet sees them, and back. */
 import { InputError } from '../errors.ts';
 import * as ops from '../graph/operators/index.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import type { Params } from '../layers/params.ts';
 import * as kl from '../models/autoencoder-kl.ts';
 import * as tiny from '../models/autoencoder-tiny.ts';
+import { diagonalGaussian } from '../models/diagonal-gaussian.ts';
+
+/** What an encoder says about a picture: a Gaussian over latents, or the latents themselves. */
+export interface Posterior {
+  /** [B, C, h, w], scaled. */
+  readonly mean: Tensor;
+  /** Standard deviation, [B, C, h, w], scaled; autoencoders without one have nothing to draw. */
+  readonly deviation?: Tensor;
+}
 
 /** A configuration with the functions that belong to it. */
 export interface Autoencoder {
@@ -15,6 +24,8 @@ export interface Autoencoder {
   /** Picture size the model was trained at; undefined where its config does not say. */
   readonly sampleSize: number | undefined;
   readonly scalingFactor: number;
+  /** pixels: [B, 3, H, W] in [−1, 1], sides multiples of `factor`. */
+  encode(p: Params, pixels: Tensor): Posterior;
   /** latents: [B, C, h, w], scaled → [B, 3, f·h, f·w], about in [−1, 1] and not clamped. */
   decode(p: Params, latents: Tensor): Tensor;
 }
@@ -30,6 +41,11 @@ export function autoencoder(className: string, json: unknown): Autoencoder {
         factor: kl.downsamplingFactor(config),
         sampleSize: config.sample_size,
         scalingFactor: config.scaling_factor,
+        encode(p, pixels) {
+          const { mean, logVariance } = diagonalGaussian(kl.encode(config, p, pixels));
+          const deviation = ops.exp(ops.multiply(logVariance, 0.5));
+          return { mean: scale(mean, config), deviation: ops.multiply(deviation, config.scaling_factor) };
+        },
         decode: (p, latents) => kl.decode(config, p, unscale(latents, config)),
       };
     }
@@ -41,6 +57,7 @@ export function autoencoder(className: string, json: unknown): Autoencoder {
         factor: 2 ** (config.decoder_block_out_channels.length - 1),
         sampleSize: undefined,
         scalingFactor: config.scaling_factor,
+        encode: (p, pixels) => ({ mean: scale(tiny.encode(config, p, pixels), config) }),
         decode: (p, latents) => tiny.decode(config, p, unscale(latents, config)),
       };
     }
@@ -49,11 +66,19 @@ export function autoencoder(className: string, json: unknown): Autoencoder {
   }
 }
 
+interface Scaling {
+  readonly scaling_factor: number;
+  readonly shift_factor: number | null;
+}
+
+/** From the autoencoder's own scale to the UNet's: (z − shift_factor) · scaling_factor. */
+function scale(latents: Tensor, { scaling_factor, shift_factor }: Scaling): Tensor {
+  const shifted = shift_factor === null ? latents : ops.subtract(latents, shift_factor);
+  return scaling_factor === 1 ? shifted : ops.multiply(shifted, scaling_factor);
+}
+
 /** From the UNet's scale to the autoencoder's own: z / scaling_factor + shift_factor. */
-function unscale(
-  latents: Tensor,
-  { scaling_factor, shift_factor }: { readonly scaling_factor: number; readonly shift_factor: number | null },
-): Tensor {
+function unscale(latents: Tensor, { scaling_factor, shift_factor }: Scaling): Tensor {
   const unscaled = scaling_factor === 1 ? latents : ops.divide(latents, scaling_factor);
   return shift_factor === null ? unscaled : ops.add(unscaled, shift_factor);
 }

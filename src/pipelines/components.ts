@@ -24,64 +24,123 @@ export interface GenerationDefaults {
   readonly guidanceScale?: number;
 }
 
-export interface Components {
+/** A text encoder and the tokenizer that goes with it. */
+export interface TextPart {
+  readonly tokenizer: ClipTokenizer;
+  readonly textEncoder: Component<CLIPTextConfig>;
+}
+
+export interface Components extends TextPart {
   /** For messages: `models/postcards`. */
   readonly location: string;
   /** diffusers' class, e.g. `LatentConsistencyModelPipeline`. */
   readonly pipelineClass: string;
-  readonly tokenizer: ClipTokenizer;
-  readonly textEncoder: Component<CLIPTextConfig>;
+  /** SDXL's second text encoder, which also pools the prompt; undefined for the other models. */
+  readonly second: TextPart | undefined;
   readonly unet: Component<UNet2DConditionConfig>;
   readonly vae: Component<Autoencoder>;
   readonly scheduler: Scheduler;
+  /** SDXL: an empty negative prompt stands for zeros, not for the encoded empty text. */
+  readonly zerosForEmptyPrompt: boolean;
   /** From `generation_defaults.json`, which a model may have: what it was made for. */
   readonly defaults: GenerationDefaults;
 }
 
 /** Pipelines whose parts and whose order of draws are known here. */
-const supportedClasses = ['LatentConsistencyModelPipeline', 'StableDiffusionPipeline'];
+const supportedClasses = [
+  'LatentConsistencyModelPipeline',
+  'LatentConsistencyModelImg2ImgPipeline',
+  'StableDiffusionPipeline',
+  'StableDiffusionImg2ImgPipeline',
+  'StableDiffusionInpaintPipeline',
+  'StableDiffusionXLPipeline',
+  'StableDiffusionXLImg2ImgPipeline',
+  'StableDiffusionXLInpaintPipeline',
+];
 
 /** Reads all configurations. Throws InputError, naming the file, when one is missing or not supported. */
 export async function loadComponents(files: ModelFiles): Promise<Components> {
   if (!supportedClasses.includes(files.pipelineClass)) {
     throw new InputError(
-      `${files.location} is a ${files.pipelineClass}; supported are ${supportedClasses.join(' and ')}`,
+      `${files.location} is a ${files.pipelineClass}; supported are ${supportedClasses.join(', ')}`,
     );
   }
-  const [tokenizer, textEncoder, unet, vae, schedulerJson, defaults] = await Promise.all([
-    loadClipTokenizer((file) => files.text(`tokenizer/${file}`), `${files.location}/tokenizer`),
-    component(files, 'text_encoder', clipTextConfig),
+  const isXL = files.pipelineClass.startsWith('StableDiffusionXL');
+  const [first, second, unet, vae, schedulerJson, defaults] = await Promise.all([
+    textPart(files, 'tokenizer', 'text_encoder'),
+    isXL ? textPart(files, 'tokenizer_2', 'text_encoder_2') : undefined,
     component(files, 'unet', unet2DConditionConfig),
     component(files, 'vae', (json) => autoencoder(files.classes.get('vae') ?? '', json)),
     readJson(files, 'scheduler/scheduler_config.json'),
     generationDefaults(files),
   ]);
-  requireFitting(tokenizer, textEncoder.config.vocab_size, files.location);
-  const width = textEncoder.config.hidden_size;
-  if (unet.config.cross_attention_dim !== width) {
-    throw new InputError(
-      `${unet.location}: cross_attention_dim is ${unet.config.cross_attention_dim}, but the text encoder's ` +
-        `hidden_size is ${width}; the two do not belong together`,
-    );
-  }
+  requireSameText(unet, first, second);
   if (unet.config.out_channels !== vae.config.latentChannels) {
     throw new InputError(
       `${unet.location}: out_channels is ${unet.config.out_channels}, but the VAE's latents have ` +
         `${vae.config.latentChannels} channels; the two do not belong together`,
     );
   }
+  const { in_channels: inputs, out_channels: outputs } = unet.config;
+  if (inputs !== outputs && inputs !== 2 * outputs + 1) {
+    throw new InputError(
+      `${unet.location}: in_channels is ${inputs}; expected ${outputs}, or for inpainting ${2 * outputs + 1}`,
+    );
+  }
   return {
     location: files.location,
     pipelineClass: files.pipelineClass,
-    tokenizer,
-    textEncoder,
+    ...first,
+    second,
     unet,
     vae,
     scheduler: located(`${files.location}/scheduler`, () =>
       scheduler(files.classes.get('scheduler') ?? '', schedulerJson),
     ),
+    zerosForEmptyPrompt: files.options?.force_zeros_for_empty_prompt !== false,
     defaults,
   };
+}
+
+async function textPart(files: ModelFiles, tokenizerName: string, encoderName: string): Promise<TextPart> {
+  const [tokenizer, textEncoder] = await Promise.all([
+    loadClipTokenizer((file) => files.text(`${tokenizerName}/${file}`), `${files.location}/${tokenizerName}`),
+    component(files, encoderName, clipTextConfig),
+  ]);
+  requireFitting(tokenizer, textEncoder.config.vocab_size, files.location);
+  return { tokenizer, textEncoder };
+}
+
+/** Throws InputError when the UNet was made for other texts than the encoders give. */
+function requireSameText(
+  { location, config }: Component<UNet2DConditionConfig>,
+  first: TextPart,
+  second: TextPart | undefined,
+): void {
+  const width = first.textEncoder.config.hidden_size + (second?.textEncoder.config.hidden_size ?? 0);
+  if (config.cross_attention_dim !== width) {
+    const encoders = second ? "text encoders' hidden_size together is" : "text encoder's hidden_size is";
+    throw new InputError(
+      `${location}: cross_attention_dim is ${config.cross_attention_dim}, but the ${encoders} ${width}; ` +
+        `the ${second ? 'three' : 'two'} do not belong together`,
+    );
+  }
+  if ((config.addition_embed_type !== null) !== (second !== undefined)) {
+    throw new InputError(
+      `${location}: addition_embed_type is ${JSON.stringify(config.addition_embed_type)}; expected "text_time" ` +
+        'for a Stable Diffusion XL pipeline, and null for any other',
+    );
+  }
+  if (second === undefined) return;
+  const { addition_time_embed_dim: perNumber, projection_class_embeddings_input_dim: inputs } = config;
+  const sizes = 6 * perNumber!;
+  if (inputs !== sizes + second.textEncoder.config.projection_dim) {
+    throw new InputError(
+      `${location}: projection_class_embeddings_input_dim is ${inputs}; expected ${sizes} for six sizes and ` +
+        `${second.textEncoder.config.projection_dim}, the projection_dim of ${second.textEncoder.location}. ` +
+        'Refiners, which take five sizes, are not supported',
+    );
+  }
 }
 
 async function component<Description>(

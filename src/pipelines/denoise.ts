@@ -4,7 +4,7 @@ import type { Sampler, SamplerStep } from '../diffusion/samplers/sampler.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Shape } from '../graph/shape.ts';
 import { guide, rescaleGuided } from './guidance.ts';
-import type { Networks } from './networks.ts';
+import type { AddedConditions, Networks } from './networks.ts';
 import type { Settings } from './settings.ts';
 
 export interface DenoiseInputs {
@@ -15,6 +15,15 @@ export interface DenoiseInputs {
   readonly latents: HostTensor;
   /** [B, L, D]; with classifier-free guidance [2B, L, D], the negative prompts first. */
   readonly states: HostTensor;
+  /** SDXL's further conditions, with as many rows as the states. */
+  readonly added?: AddedConditions | undefined;
+  /** What an inpainting UNet sees below the latents: mask and masked picture, [B, C + 1, h, w]. */
+  readonly furtherChannels?: HostTensor | undefined;
+  /**
+   * Puts what is known of the picture back into latents [B, C, h, w], with as much noise as step `index` expects;
+   * with none where there is no such step.
+   */
+  readonly restoreKnown?: ((latents: Float32Array, index: number) => Float32Array) | undefined;
   /** Width of the UNet's guidance embedding; null if it has none. */
   readonly guidanceWidth: number | null;
   /** Standard normals for the whole batch, drawn by steps that need them. */
@@ -32,7 +41,7 @@ export interface DenoiseStep extends SamplerStep {
 
 /** Yields the sample after every step. Stops with the signal's reason between two steps. */
 export async function* denoise(inputs: DenoiseInputs): AsyncGenerator<DenoiseStep> {
-  const { sampler, latents, noise, from = 0, signal } = inputs;
+  const { sampler, latents, noise, from = 0, restoreKnown = (all) => all, signal } = inputs;
   const predict = guidedNetwork(inputs);
   let sample: Float32Array = float32Data(latents);
   for (let index = from; index < sampler.timesteps.length; index++) {
@@ -40,8 +49,8 @@ export async function* denoise(inputs: DenoiseInputs): AsyncGenerator<DenoiseSte
     const timestep = sampler.timesteps[index]!;
     const output = await predict(sampler.scaleModelInput(sample, index), timestep);
     const step = sampler.step(output, index, sample, noise);
-    sample = step.sample;
-    yield { ...step, index, timestep };
+    sample = restoreKnown(step.sample, index + 1);
+    yield { sample, denoised: restoreKnown(step.denoised, sampler.timesteps.length), index, timestep };
   }
 }
 
@@ -49,22 +58,19 @@ export async function* denoise(inputs: DenoiseInputs): AsyncGenerator<DenoiseSte
 function guidedNetwork(
   inputs: DenoiseInputs,
 ): (sample: Float32Array, timestep: number) => Promise<Float32Array> {
-  const { networks, settings, latents, states, guidanceWidth, signal } = inputs;
+  const { networks, settings, latents, states, added, furtherChannels, guidanceWidth, signal } = inputs;
   const { guidanceScale, guidanceRescale } = settings;
   const shape = latents.shape;
   const batch = shape[0]!;
   const run = async (
-    sample: Float32Array,
+    latents: Float32Array,
     timestep: number,
     guidance?: HostTensor,
-    sampleShape: Shape = shape,
-  ) =>
-    float32Data(
-      await networks.predict(
-        { sample: hostTensor(sample, sampleShape), timestep, states, guidance },
-        { signal },
-      ),
-    );
+    latentShape: Shape = shape,
+  ) => {
+    const sample = withChannels(hostTensor(latents, latentShape), furtherChannels);
+    return float32Data(await networks.predict({ sample, timestep, states, guidance, added }, { signal }));
+  };
 
   switch (settings.guidance) {
     case 'none':
@@ -85,4 +91,20 @@ function guidedNetwork(
         return rescaleGuided(guided, both.subarray(sample.length), batch, guidanceRescale);
       };
   }
+}
+
+/** latents: [B or 2B, C, h, w], further: [B, F, h, w], the same for both halves → [B or 2B, C + F, h, w]. */
+function withChannels(latents: HostTensor, further: HostTensor | undefined): HostTensor {
+  if (further === undefined) return latents;
+  const [rows, channels, height, width] = latents.shape as [number, number, number, number];
+  const [batch, more] = further.shape as [number, number];
+  const [size, moreSize] = [channels * height * width, more * height * width];
+  const both = new Float32Array(rows * (size + moreSize));
+  for (let row = 0; row < rows; row++) {
+    const at = row * (size + moreSize);
+    const image = row % batch;
+    both.set(float32Data(latents).subarray(row * size, (row + 1) * size), at);
+    both.set(float32Data(further).subarray(image * moreSize, (image + 1) * moreSize), at + size);
+  }
+  return hostTensor(both, [rows, channels + more, height, width]);
 }

@@ -1,28 +1,49 @@
 /** A model that is ready to draw: its parts, its networks and the engine they run on. */
 import type { Engine } from '../engines/engine.ts';
+import type { AppliedLora } from '../weights/lora.ts';
 import { type Components, loadComponents } from './components.ts';
+import type { Generation, GenerationStep } from './generation.ts';
+import { imageToImage } from './image-to-image.ts';
+import { inpaint } from './inpaint.ts';
 import type { ModelFiles } from './model-files.ts';
 import { Networks } from './networks.ts';
-import type { TextToImageRequest } from './settings.ts';
-import { type Generation, type GenerationStep, textToImage } from './text-to-image.ts';
+import type { GenerationRequest } from './settings.ts';
+import { textToImage } from './text-to-image.ts';
 
 export interface Pipeline {
   readonly model: Components;
   /** The engine's name. */
   readonly engine: string;
-  /** Text to image, one step after the other; the generator's return value holds the pictures. */
-  generate(request: TextToImageRequest): AsyncGenerator<GenerationStep, Generation>;
+  /**
+   * One step after the other; the generator's return value holds the pictures. Text to image; with an image in the
+   * request image to image, and with a mask too inpainting.
+   */
+  generate(request: GenerationRequest): AsyncGenerator<GenerationStep, Generation>;
   /** The same to its end. */
-  run(request: TextToImageRequest, onStep?: (step: GenerationStep) => unknown): Promise<Generation>;
+  run(request: GenerationRequest, onStep?: (step: GenerationStep) => unknown): Promise<Generation>;
   /** Frees the networks and the engine. */
   dispose(): Promise<void>;
 }
 
+export interface PipelineOptions {
+  /** Low-rank adapters on the UNet and the text encoders, added up. */
+  readonly loras?: readonly AppliedLora[];
+}
+
 /** Makes a pipeline of a model's files; the engine then belongs to it. */
-export async function createPipeline(files: ModelFiles, engine: Engine): Promise<Pipeline> {
+export async function createPipeline(
+  files: ModelFiles,
+  engine: Engine,
+  { loras }: PipelineOptions = {},
+): Promise<Pipeline> {
   const model = await loadComponents(files);
-  const networks = new Networks(model, engine);
-  const generate = (request: TextToImageRequest) => textToImage(model, networks, request);
+  const networks = new Networks(model, engine, loras);
+  const generate = (request: GenerationRequest) => {
+    const { image, mask } = request;
+    if (mask !== undefined) return inpaint(model, networks, { ...request, mask });
+    if (image !== undefined) return imageToImage(model, networks, { ...request, image });
+    return textToImage(model, networks, request);
+  };
   return {
     model,
     engine: engine.name,

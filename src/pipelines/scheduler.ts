@@ -27,6 +27,8 @@ export interface SamplerRequest {
   readonly timesteps?: readonly number[] | undefined;
   /** In place of the model's original_inference_steps; for the consistency samplers. */
   readonly originalSteps?: number | undefined;
+  /** Share of the model's grid to spread the steps over, above 0 up to 1; for the consistency samplers. */
+  readonly strength?: number | undefined;
   /** DDIM's η, TCD's γ: the share of fresh noise, 0 to 1. */
   readonly eta?: number | undefined;
   readonly batchSize: number;
@@ -55,7 +57,7 @@ export function scheduler(className: string, json: unknown): Scheduler {
 export function createSampler(
   name: SchedulerName,
   config: SchedulerConfig,
-  { steps, timesteps, originalSteps, eta, batchSize }: SamplerRequest,
+  { steps, timesteps, originalSteps, strength, eta, batchSize }: SamplerRequest,
 ): Sampler {
   const consistency = name === 'lcm' || name === 'tcd';
   if (!consistency && (timesteps ?? originalSteps) !== undefined) {
@@ -66,7 +68,7 @@ export function createSampler(
   if (eta !== undefined && name !== 'ddim' && name !== 'tcd') {
     throw new UsageError(`eta is for the schedulers ddim and tcd; this one is ${name}`);
   }
-  const chosen = timesteps === undefined ? { steps, originalSteps } : { timesteps, originalSteps };
+  const chosen = { ...(timesteps === undefined ? { steps } : { timesteps }), originalSteps, strength };
   switch (name) {
     case 'lcm':
       return samplerFromConfig('lcm', config, { ...chosen, batchSize });

@@ -1,5 +1,6 @@
 /** What a request for pictures may say, and what is made of it: checked, with every gap filled. */
 import { UsageError } from '../errors.ts';
+import type { Image } from '../images/image.ts';
 import { Generator } from '../random/generator.ts';
 import type { Components } from './components.ts';
 import { type SchedulerName, schedulerNames } from './scheduler.ts';
@@ -33,11 +34,32 @@ export interface TextToImageRequest {
   readonly originalSteps?: number;
   /** Layers of the text encoder to leave out at its end. */
   readonly clipSkip?: number;
+  /** SDXL: what the model is told of the picture, each as [height, width] in pixels or [top, left]. */
+  readonly originalSize?: readonly [number, number];
+  readonly targetSize?: readonly [number, number];
+  readonly cropTopLeft?: readonly [number, number];
   /** Stops between two steps. */
   readonly signal?: AbortSignal;
   /** Told about what is done otherwise than asked for, e.g. a prompt that was cut. */
   readonly onWarning?: (message: string) => void;
 }
+
+/** Pictures made from another. Their size is the image's, down to the next multiples of the autoencoder's factor. */
+export interface ImageToImageRequest extends TextToImageRequest {
+  /** Where to begin. Resized when another size is asked for. */
+  readonly image: Image;
+  /** How far to go from the image: above 0, up to 1 (nothing is left of it). 0.8 by default; with a mask 1. */
+  readonly strength?: number;
+}
+
+export interface InpaintRequest extends Omit<ImageToImageRequest, 'image'> {
+  readonly image?: Image;
+  /** As large as the image. White is drawn anew, black is kept. */
+  readonly mask: Image;
+}
+
+/** Any of the three. */
+export type GenerationRequest = TextToImageRequest & Partial<Omit<InpaintRequest, keyof TextToImageRequest>>;
 
 /** A request with every gap filled. Pictures of one prompt stand together. */
 export interface Settings {
@@ -59,19 +81,23 @@ export interface Settings {
   readonly timesteps: readonly number[] | undefined;
   readonly originalSteps: number | undefined;
   readonly clipSkip: number;
+  /** Of image-to-image and inpainting; undefined for text-to-image. */
+  readonly strength: number | undefined;
+  /** SDXL's: original height and width, top and left of the crop, target height and width. */
+  readonly timeIds: readonly number[];
 }
 
 /** The largest side of a picture, in pixels. */
 const LARGEST_SIDE = 16384;
 
 /** Fills the gaps. Throws UsageError for what the model cannot do, before anything is loaded. */
-export function settingsOf(model: Components, request: TextToImageRequest): Settings {
+export function settingsOf(model: Components, request: GenerationRequest): Settings {
   const { config: unet } = model.unet;
   const embedded = unet.time_cond_proj_dim !== null;
   const scheduler = schedulerOf(model, request.scheduler);
   const consistency = scheduler === 'lcm' || scheduler === 'tcd';
-  // diffusers' defaults: LatentConsistencyModelPipeline, StableDiffusionPipeline with an LCM-LoRA, and without.
-  const usualScale = embedded ? 8.5 : consistency ? 1 : 7.5;
+  // diffusers' defaults: LatentConsistencyModelPipeline, an LCM-LoRA, StableDiffusionXLPipeline, StableDiffusionPipeline.
+  const usualScale = embedded ? 8.5 : consistency ? 1 : model.second ? 5 : 7.5;
 
   const guidanceScale = request.guidanceScale ?? model.defaults.guidanceScale ?? usualScale;
   if (!Number.isFinite(guidanceScale) || guidanceScale < 0) {
@@ -95,16 +121,23 @@ export function settingsOf(model: Components, request: TextToImageRequest): Sett
   if (!Number.isInteger(steps) || steps < 1)
     throw new UsageError(`steps ${steps}: expected a whole number from 1`);
   const clipSkip = request.clipSkip ?? 0;
-  const layers = model.textEncoder.config.num_hidden_layers;
+  // SDXL attends to the layer before the last as it is, so it has one less to leave out.
+  const layers = Math.min(
+    model.textEncoder.config.num_hidden_layers,
+    (model.second?.textEncoder.config.num_hidden_layers ?? Infinity) - 1,
+  );
   if (!Number.isInteger(clipSkip) || clipSkip < 0 || clipSkip > layers) {
     throw new UsageError(`clip skip ${clipSkip}: the text encoder has ${layers} layers; use 0 to ${layers}`);
   }
+  const width = sideOf(model, 'width', request.width, request.image);
+  const height = sideOf(model, 'height', request.height, request.image);
+  const { originalSize = [height, width], cropTopLeft = [0, 0], targetSize = [height, width] } = request;
   return {
     prompts,
     negativePrompts: perPrompt('negative prompts', [negativePrompt].flat(), prompts.length),
     ...randomness(request, prompts.length),
-    width: sideOf(model, 'width', request.width),
-    height: sideOf(model, 'height', request.height),
+    width,
+    height,
     steps,
     guidanceScale,
     guidanceRescale,
@@ -114,7 +147,33 @@ export function settingsOf(model: Components, request: TextToImageRequest): Sett
     timesteps: request.timesteps,
     originalSteps: request.originalSteps,
     clipSkip,
+    strength: strengthOf(model, request),
+    timeIds: [...originalSize, ...cropTopLeft, ...targetSize],
   };
+}
+
+/** Throws UsageError unless image, mask, strength and the model go together. */
+function strengthOf(model: Components, { image, mask, strength }: GenerationRequest): number | undefined {
+  const { in_channels: channels, out_channels } = model.unet.config;
+  if (mask === undefined && channels !== out_channels) {
+    throw new UsageError(
+      `${model.location} is an inpainting model (in_channels is ${channels}): give an image and a mask`,
+    );
+  }
+  if (image === undefined) {
+    if (mask !== undefined) throw new UsageError('a mask needs an image whose white parts are drawn anew');
+    if (strength !== undefined) throw new UsageError(`strength ${strength}: there is no image to begin with`);
+    return undefined;
+  }
+  if (mask !== undefined && (mask.width !== image.width || mask.height !== image.height)) {
+    throw new UsageError(
+      `the mask is ${mask.width}×${mask.height}, the image ${image.width}×${image.height}; make the mask as large as the image`,
+    );
+  }
+  // As in diffusers.
+  const value = strength ?? (mask === undefined ? 0.8 : 1);
+  if (value > 0 && value <= 1) return value;
+  throw new UsageError(`strength ${value}: expected a number above 0, up to 1`);
 }
 
 function schedulerOf(model: Components, wanted: SchedulerName | undefined): SchedulerName {
@@ -154,10 +213,21 @@ function randomness(
   return { seeds, generators: seeds.map((value) => new Generator(value)) };
 }
 
-function sideOf(model: Components, name: 'width' | 'height', wanted: number | undefined): number {
+function sideOf(
+  model: Components,
+  name: 'width' | 'height',
+  wanted: number | undefined,
+  image: Image | undefined,
+): number {
   const { factor, sampleSize } = model.vae.config;
   const latent = model.unet.config.sample_size;
-  const side = wanted ?? (latent === null ? sampleSize : latent * factor);
+  if (wanted === undefined && image !== undefined && image[name] < factor) {
+    throw new UsageError(
+      `the image's ${name} is ${image[name]}; the model needs at least ${factor}: give a ${name}, or a larger image`,
+    );
+  }
+  const ofImage = image && image[name] - (image[name] % factor);
+  const side = wanted ?? ofImage ?? (latent === null ? sampleSize : latent * factor);
   if (side === undefined) throw new UsageError(`the model names no picture size: give width and height`);
   if (Number.isInteger(side) && side > 0 && side <= LARGEST_SIDE && side % factor === 0) return side;
   const nearest =

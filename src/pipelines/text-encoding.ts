@@ -1,7 +1,7 @@
 /** Prompts to the states that the UNet attends to. */
 import type { RunOptions } from '../engines/engine.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
-import type { Components } from './components.ts';
+import type { TextPart } from './components.ts';
 import type { Networks } from './networks.ts';
 
 /** Different prompts once each, and which of them every row of the batch uses. */
@@ -14,7 +14,7 @@ export interface TokenizedPrompts {
 
 /** Token ids, cut and padded to the encoder's length. `onWarning` hears of every prompt that was cut, and where. */
 export function tokenizePrompts(
-  { tokenizer, textEncoder }: Components,
+  { tokenizer, textEncoder }: TextPart,
   prompts: readonly string[],
   onWarning?: (message: string) => void,
 ): TokenizedPrompts {
@@ -44,15 +44,18 @@ export async function encodePrompts(
   clipSkip: number,
   options?: RunOptions,
 ): Promise<HostTensor> {
-  const states = await networks.encodeText(ids, clipSkip, options);
-  const [, length, width] = states.shape as [number, number, number];
-  const size = length * width;
-  const data = float32Data(states);
-  const batch = new Float32Array(rows.length * size);
+  return takeRows(await networks.encodeText(ids, clipSkip, options), rows);
+}
+
+/** tensor: [U, ...] → [rows.length, ...]; a row of `undefined` is zeros. */
+export function takeRows(tensor: HostTensor, rows: readonly (number | undefined)[]): HostTensor {
+  const data = float32Data(tensor);
+  const size = data.length / tensor.shape[0]!;
+  const taken = new Float32Array(rows.length * size);
   rows.forEach((row, i) => {
-    batch.set(data.subarray(row * size, (row + 1) * size), i * size);
+    if (row !== undefined) taken.set(data.subarray(row * size, (row + 1) * size), i * size);
   });
-  return hostTensor(batch, [rows.length, length, width]);
+  return hostTensor(taken, [rows.length, ...tensor.shape.slice(1)]);
 }
 
 /** At most the first hundred characters or so. */

@@ -1,7 +1,7 @@
 /** How long each stage of the work took. */
 
-/** The stages of a generation. `load` is compiling the networks, with the reading of their weights. */
-export type Stage = 'load' | 'text' | 'denoise' | 'decode';
+/** The stages of a generation; `encode` is there when it begins with a picture. `load` is compiling the networks, with the reading of their weights. */
+export type Stage = 'load' | 'text' | 'encode' | 'denoise' | 'decode';
 
 /** Seconds by stage, in the order in which they began. */
 export type Timings<S extends string = Stage> = Readonly<Partial<Record<S, number>>>;

@@ -1,14 +1,22 @@
 /** Whole pipelines against diffusers: the latents and the pictures that the same prompt, seed and settings give. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
+import { createNodeEngine } from '../../src/engines/onnxruntime-node/engine.ts';
 import { float32Data } from '../../src/graph/host-tensor.ts';
+import type { Image } from '../../src/images/image.ts';
 import { decodePng } from '../../src/images/png.ts';
-import { loadPipeline } from '../../src/pipelines/node/load.ts';
-import type { Pipeline } from '../../src/pipelines/pipeline.ts';
+import type { ModelFiles } from '../../src/pipelines/model-files.ts';
+import { diffusersFiles } from '../../src/pipelines/node/diffusers-files.ts';
+import { createPipeline, type Pipeline } from '../../src/pipelines/pipeline.ts';
 import type { SchedulerName } from '../../src/pipelines/scheduler.ts';
-import type { TextToImageRequest } from '../../src/pipelines/settings.ts';
+import type { GenerationRequest } from '../../src/pipelines/settings.ts';
 import { Generator } from '../../src/random/generator.ts';
+import type { AppliedLora } from '../../src/weights/lora.ts';
+import { readLora } from '../../src/weights/lora-file.ts';
+import { openModelFolder } from '../../src/weights/node/model-folder.ts';
+import { openSafetensors } from '../../src/weights/node/safetensors-file.ts';
 import { describeGolden, expectClose, floats, readJson, readTensors } from './golden.ts';
 
 /** One call of a diffusers pipeline. */
@@ -28,52 +36,107 @@ interface Run {
     readonly clip_skip?: number;
     readonly height?: number;
     readonly width?: number;
+    readonly strength?: number;
+    readonly original_size?: readonly [number, number];
+    readonly target_size?: readonly [number, number];
+    readonly crops_coords_top_left?: readonly [number, number];
   };
   readonly timesteps: readonly number[];
   readonly scheduler: string;
+  readonly class: string;
+  /** Files beside runs.json. */
+  readonly image?: string;
+  readonly mask_image?: string;
+  /** Strength of the LoRA where it is not 1. */
+  readonly adapter_weight?: number;
 }
 
-const suites = [
+interface Suite {
+  readonly name: string;
+  readonly model: string;
+  /** A LoRA that all runs have. */
+  readonly lora?: string;
+  /** Networks from other folders, for the runs whose names begin like this. */
+  readonly replaced?: { readonly runs: string; readonly component: string; readonly folder: string };
+}
+
+const sd = 'pipelines/sd/model';
+const lora = 'pipelines/sd/lcm_lora/pytorch_lora_weights.safetensors';
+const suites: Suite[] = [
   { name: 'pipelines/lcm/txt2img', model: 'pipelines/lcm/model' },
-  { name: 'pipelines/sd/teacher_ddim', model: 'pipelines/sd/model' },
+  { name: 'pipelines/lcm/img2img', model: 'pipelines/lcm/model' },
+  { name: 'pipelines/sd/teacher_ddim', model: sd },
+  { name: 'pipelines/sd/lcm_lora', model: sd, lora },
+  { name: 'pipelines/sd/img2img', model: sd, lora },
+  { name: 'pipelines/sd/inpaint', model: sd, lora },
+  {
+    name: 'pipelines/sd/taesd',
+    model: sd,
+    lora,
+    replaced: { runs: '', component: 'vae', folder: 'pipelines/sd/taesd' },
+  },
   { name: 'pipelines/sd_v/runs', model: 'pipelines/sd_v/model' },
+  {
+    name: 'pipelines/sdxl/runs',
+    model: 'pipelines/sdxl/model',
+    replaced: { runs: 'lcm_unet_', component: 'unet', folder: 'pipelines/sdxl/unet_lcm' },
+  },
 ];
 
 const schedulers: Readonly<Record<string, SchedulerName>> = { LCMScheduler: 'lcm', DDIMScheduler: 'ddim' };
 
-for (const { name, model } of suites) {
-  describeGolden(name, (folder) => {
+for (const suite of suites) {
+  describeGolden(suite.name, (folder) => {
+    const root = folder.slice(0, -suite.name.length);
     const runs = readJson<Record<string, Run>>(folder, 'runs.json');
     const outputs = readTensors(folder, 'outputs.safetensors');
-    let pipeline: Pipeline;
-    beforeAll(async () => {
-      pipeline = await loadPipeline(join(folder.slice(0, -name.length), model));
-    });
-    afterAll(() => pipeline.dispose());
+    const engine = createNodeEngine({ threads: 1 });
+    const pipelines = new Map<string, Promise<Pipeline>>();
+    afterAll(() => engine.dispose());
 
-    describe.each(Object.entries(runs))('%s', (run, { seeds, call, timesteps, scheduler }) => {
-      it('gives the latents and pictures of diffusers', async () => {
-        const visited: number[] = [];
-        const { images, latents } = await pipeline.run(request(seeds, call, schedulers[scheduler]!), (step) =>
-          visited.push(step.timestep),
-        );
-        expect(visited).toEqual(timesteps);
-        const expected = outputs.get(`${run}/latents`);
-        expect(latents.shape).toEqual(expected?.shape);
-        expectClose(float32Data(latents), floats(outputs, `${run}/latents`), 1e-4, 'relative');
-        for (const [i, image] of images.entries()) {
-          const stored = readPicture(folder, `${run}_${i}.png`);
-          if (!stored) continue;
-          const reference = await decodePng(stored);
-          expect([image.width, image.height]).toEqual([reference.width, reference.height]);
-          expect(psnr(image.data, reference.data)).toBeGreaterThanOrEqual(50);
-        }
-      });
+    /** Runs with the same networks share a pipeline. */
+    function pipelineOf(name: string, { adapter_weight: strength = 1 }: Run): Promise<Pipeline> {
+      const replaced = suite.replaced && name.startsWith(suite.replaced.runs) ? suite.replaced : undefined;
+      const key = `${strength} ${replaced?.folder}`;
+      if (!pipelines.has(key)) pipelines.set(key, makePipeline(strength, replaced));
+      return pipelines.get(key)!;
+    }
+
+    async function makePipeline(strength: number, replaced: Suite['replaced']): Promise<Pipeline> {
+      const files = await diffusersFiles(join(root, suite.model));
+      const loras = suite.lora === undefined ? [] : [await appliedLora(join(root, suite.lora), strength)];
+      return createPipeline(
+        replaced ? await withNetwork(files, replaced.component, join(root, replaced.folder)) : files,
+        engine,
+        { loras },
+      );
+    }
+
+    it.each(Object.entries(runs))('%s gives the latents and pictures of diffusers', async (name, run) => {
+      const pipeline = await pipelineOf(name, run);
+      const visited: number[] = [];
+      const asked = {
+        ...request(run.seeds, run.call, schedulers[run.scheduler]!),
+        image: await pictureOf(folder, run.image),
+        mask: await pictureOf(folder, run.mask_image),
+      };
+      const { images, latents } = await pipeline.run(asked, (step) => visited.push(step.timestep));
+      expect(visited).toEqual(visitedTimesteps(run));
+      const expected = outputs.get(`${name}/latents`);
+      expect(latents.shape).toEqual(expected?.shape);
+      expectClose(float32Data(latents), floats(outputs, `${name}/latents`), 1e-4, 'relative');
+      for (const [i, image] of images.entries()) {
+        const path = join(folder, 'png', `${name}_${i}.png`);
+        if (!existsSync(path)) continue; // Not every run has its pictures stored.
+        const reference = await decodePng(readFileSync(path));
+        expect([image.width, image.height]).toEqual([reference.width, reference.height]);
+        expect(psnr(image.data, reference.data)).toBeGreaterThanOrEqual(50);
+      }
     });
   });
 }
 
-function request(seeds: Run['seeds'], call: Run['call'], scheduler: SchedulerName): TextToImageRequest {
+function request(seeds: Run['seeds'], call: Run['call'], scheduler: SchedulerName): GenerationRequest {
   return {
     prompt: call.prompt,
     negativePrompt: call.negative_prompt,
@@ -88,18 +151,37 @@ function request(seeds: Run['seeds'], call: Run['call'], scheduler: SchedulerNam
     clipSkip: call.clip_skip,
     width: call.width,
     height: call.height,
+    strength: call.strength,
+    originalSize: call.original_size,
+    targetSize: call.target_size,
+    cropTopLeft: call.crops_coords_top_left,
     scheduler,
   };
 }
 
-/** Not every run has its pictures stored. */
-function readPicture(folder: string, name: string): Uint8Array | undefined {
-  try {
-    return readFileSync(join(folder, 'png', name));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+/** The fixture lists the whole schedule, of which Stable Diffusion pipelines leave out the head. */
+function visitedTimesteps({ class: pipelineClass, call, timesteps }: Run): readonly number[] {
+  if (call.strength === undefined || pipelineClass.startsWith('LatentConsistency')) return timesteps;
+  return timesteps.slice(timesteps.length - Math.trunc(timesteps.length * call.strength));
+}
+
+async function pictureOf(folder: string, name: string | undefined): Promise<Image | undefined> {
+  return name === undefined ? undefined : decodePng(await readFile(join(folder, name)));
+}
+
+async function appliedLora(path: string, strength: number): Promise<AppliedLora> {
+  const { weights, metadata } = await openSafetensors(path);
+  return { lora: readLora(weights, metadata, path), strength };
+}
+
+/** A model with one of its networks taken from another folder. */
+async function withNetwork(files: ModelFiles, component: string, folder: string): Promise<ModelFiles> {
+  const { path, className, config, weights } = await openModelFolder(folder);
+  return {
+    ...files,
+    classes: new Map([...files.classes, [component, className]]),
+    network: async (name) => (name === component ? { location: path, config, weights } : files.network(name)),
+  };
 }
 
 /** Peak signal-to-noise ratio of 8-bit pictures, in dB. */

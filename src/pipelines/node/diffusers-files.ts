@@ -19,6 +19,7 @@ export async function diffusersFiles(path: string): Promise<ModelFiles> {
     location: path,
     pipelineClass: directory.pipelineClass,
     classes: new Map([...directory.components].map(([name, { className }]) => [name, className])),
+    options: directory.options,
     async network(component) {
       const { path: location, config, weights } = await openComponent(directory, component);
       return { location, config, weights };

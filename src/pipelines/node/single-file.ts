@@ -46,6 +46,7 @@ export async function singleFile(path: string, options: SingleFileOptions = {}):
     location: path,
     pipelineClass: config?.pipelineClass ?? checkpoint.pipelineClass,
     classes,
+    options: config?.options,
     async network(component) {
       const network = checkpoint.networks.get(component);
       if (!network && config?.classes.has(component)) return config.network(component);
