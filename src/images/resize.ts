@@ -47,11 +47,13 @@ function taps(from: number, to: number, { support, weight }: Kernel): Tap[] {
       weight((first + k + 0.5 - centre) / widen),
     );
     const sum = weights.reduce((a, b) => a + b, 0);
-    return { first: Math.min(first, from - 1), weights: weights.map((w) => w / sum) };
+    // Fixed-point numbers of 22 bits, as in PIL.
+    const fixed = weights.map((w) => Math.round((w / sum) * 2 ** 22) / 2 ** 22);
+    return { first: Math.min(first, from - 1), weights: fixed };
   });
 }
 
-/** Resizes rows of `width` pixels with `channels` values each. */
+/** Resizes rows of `width` pixels with `channels` values each. RGB is rounded to 8 bits in each direction, as in PIL. */
 function resizeRows(data: Float64Array, width: number, channels: number, plan: readonly Tap[]): Float64Array {
   const rows = data.length / (width * channels);
   const out = new Float64Array(rows * plan.length * channels);
@@ -63,11 +65,15 @@ function resizeRows(data: Float64Array, width: number, channels: number, plan: r
         for (let k = 0; k < weights.length; k++) {
           sum += weights[k]! * data[(y * width + first + k) * channels + c]!;
         }
-        out[o++] = sum;
+        out[o++] = channels === 3 ? byte(sum) : sum;
       }
     }
   }
   return out;
+}
+
+function byte(value: number): number {
+  return Math.max(0, Math.min(255, Math.round(value)));
 }
 
 /** [h, w, c] → [w, h, c]. */
@@ -108,7 +114,7 @@ export function resize(image: Image, width: number, height: number, filter: Resi
   for (let i = 0; i < result.length; i++) {
     const alpha = channels === 4 && i % 4 !== 3 ? result[i - (i % 4) + 3]! / 255 : 1;
     const value = alpha > 0 ? result[i]! / alpha : 0;
-    resized.data[i] = Math.max(0, Math.min(255, Math.round(value)));
+    resized.data[i] = byte(value);
   }
   return resized;
 }
