@@ -1,0 +1,98 @@
+/** A model by whatever people call it: a folder, a file, or a name on the hub; and another autoencoder for it. */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InputError } from '../../errors.ts';
+import { cachedModel } from '../../hub/node/cache.ts';
+import { isModelId } from '../../hub/node/settings.ts';
+import { openDiffusersDirectory } from '../../weights/node/diffusers-directory.ts';
+import { openModelFolder } from '../../weights/node/model-folder.ts';
+import { openSafetensors } from '../../weights/node/safetensors-file.ts';
+import { autoencoderAlone } from '../../weights/single-file/autoencoder.ts';
+import type { ModelFiles, StoredNetwork } from '../model-files.ts';
+import { diffusersFiles } from './diffusers-files.ts';
+import { type SingleFileOptions, singleFile } from './single-file.ts';
+
+export interface OpenModelOptions extends SingleFileOptions {
+  /** An autoencoder in place of the model's own: see `withAutoencoder`. */
+  readonly vae?: string | undefined;
+}
+
+/**
+ * Opens a diffusers directory, a single-file checkpoint, or, by its name on the hub, a model that was downloaded
+ * before; nothing is downloaded here. Throws InputError when there is no such model.
+ */
+export async function openModel(name: string, options: OpenModelOptions = {}): Promise<ModelFiles> {
+  const kind = await kindOf(name);
+  // What exists comes first: a folder may be called as a model is.
+  const path = kind === undefined && isModelId(name) ? await cachedModel(name) : name;
+  const files = await openPath(path, options);
+  return options.vae === undefined ? files : withAutoencoder(files, options.vae);
+}
+
+async function openPath(path: string, options: SingleFileOptions): Promise<ModelFiles> {
+  if ((await kindOf(path)) === 'file') return singleFile(path, options);
+  const names = await readdir(path).catch((): string[] => []);
+  const checkpoints = names.filter((name) => name.endsWith('.safetensors'));
+  // As a repository is downloaded that holds a single file.
+  if (!names.includes('model_index.json') && checkpoints.length === 1) {
+    return singleFile(join(path, checkpoints[0]!), options);
+  }
+  return diffusersFiles(path);
+}
+
+/**
+ * The model with the autoencoder `path` for its own: a diffusers directory, a folder with one network, or a file.
+ * A file does not say how its latents are scaled; it is taken to be made for this model.
+ */
+export async function withAutoencoder(files: ModelFiles, path: string): Promise<ModelFiles> {
+  const { className, ...network } = await openAutoencoder(path, files);
+  return {
+    ...files,
+    classes: new Map([...files.classes, ['vae', className]]),
+    network: async (component) => (component === 'vae' ? network : files.network(component)),
+  };
+}
+
+async function openAutoencoder(
+  path: string,
+  model: ModelFiles,
+): Promise<StoredNetwork & { className: string }> {
+  const kind = await kindOf(path);
+  if (kind === undefined) throw new InputError(`VAE ${path}: there is no such file or folder`);
+  if (kind === 'file') {
+    const { weights } = await openSafetensors(path);
+    return { location: path, ...autoencoderAlone(weights, path, await trainingOf(model)) };
+  }
+  const isPipeline = (await kindOf(join(path, 'model_index.json'))) === 'file';
+  const className = isPipeline
+    ? (await openDiffusersDirectory(path)).components.get('vae')?.className
+    : undefined;
+  const folder = await openModelFolder(isPipeline ? join(path, 'vae') : path, { className });
+  return {
+    location: folder.path,
+    className: folder.className,
+    config: folder.config,
+    weights: folder.weights,
+  };
+}
+
+/** How the model's own autoencoder scales latents; where it has none, how its family does. */
+async function trainingOf(model: ModelFiles): Promise<{ sampleSize: number; scalingFactor: number }> {
+  const isXL = model.pipelineClass.startsWith('StableDiffusionXL');
+  const usual = isXL
+    ? { sampleSize: 1024, scalingFactor: 0.13025 }
+    : { sampleSize: 512, scalingFactor: 0.18215 };
+  if (model.classes.get('vae') !== 'AutoencoderKL') return usual;
+  const { config } = await model.network('vae');
+  const { sample_size: size, scaling_factor: factor } = config as Record<string, unknown>;
+  return {
+    sampleSize: typeof size === 'number' ? size : usual.sampleSize,
+    scalingFactor: typeof factor === 'number' ? factor : usual.scalingFactor,
+  };
+}
+
+/** Undefined for what is not there and for what may not be seen; whoever opens it says why. */
+async function kindOf(path: string): Promise<'file' | 'folder' | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  return found && (found.isDirectory() ? 'folder' : 'file');
+}
