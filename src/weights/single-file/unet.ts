@@ -20,9 +20,9 @@ interface Blocks {
   readonly up: readonly Level[];
 }
 
-/** The original code's 1/8 resolution of 512 pixels: what the first and the second generation were trained at. */
+/** What the shapes of a UNet's weights do not tell. */
 export interface UNetTraining {
-  /** In latent pixels. */
+  /** Side of the latents it was trained on. */
   readonly sampleSize: number;
   /** Width of the pooled prompt that joins the time embedding (SDXL). */
   readonly pooledWidth?: number | undefined;
@@ -130,11 +130,7 @@ export function unetConfig(
     .find((name) => name !== undefined);
   const first = transformer ?? 'middle_block.1';
   const linear = weights.get(`${first}.proj_in.weight`)?.shape.length === 2;
-  const guidance = [
-    'time_embed.cond_proj.weight',
-    'time_embedding.cond_proj.weight',
-    'cond_proj.weight',
-  ].find((name) => weights.has(name));
+  const guidance = unetWeights(weights).get('time_embedding.cond_proj.weight');
   return {
     _class_name: 'UNet2DConditionModel',
     sample_size: sampleSize,
@@ -151,7 +147,7 @@ export function unetConfig(
     cross_attention_dim: sizes.size(`${first}.transformer_blocks.0.attn2.to_k.weight`, 1),
     attention_head_dim: linear ? channels.map((count) => headsOf(count, from)) : 8,
     use_linear_projection: linear,
-    time_cond_proj_dim: guidance === undefined ? null : sizes.size(guidance, 1),
+    time_cond_proj_dim: guidance?.shape[1] ?? null,
     ...additionalConditions(weights, sizes, from, pooledWidth),
   };
 }
