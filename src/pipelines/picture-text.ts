@@ -4,8 +4,8 @@
  */
 import { InputError } from '../errors.ts';
 import type { PngText } from '../images/png-text.ts';
-import type { SchedulerName } from './scheduler.ts';
-import type { Settings } from './settings.ts';
+import { type SchedulerName, schedulerNames } from './scheduler.ts';
+import type { Settings, TextToImageRequest } from './settings.ts';
 
 /** The keyword of our JSON in a PNG file. */
 export const SETTINGS_KEYWORD = 'latent-consistency';
@@ -29,6 +29,12 @@ export interface PictureSettings {
   readonly eta?: number;
   readonly timesteps?: readonly number[];
   readonly originalSteps?: number;
+  /** Of image-to-image and inpainting, with where the picture and the mask were, as they were asked for. */
+  readonly strength?: number;
+  readonly image?: string;
+  readonly mask?: string;
+  /** SDXL's original and target size and crop, where they are not those of the picture itself. */
+  readonly timeIds?: readonly number[];
   /** Of this package. */
   readonly version: string;
   readonly engine: string;
@@ -48,10 +54,11 @@ const samplerNames: Readonly<Record<SchedulerName, string>> = {
 export function pictureSettings(
   settings: Settings,
   index: number,
-  made: Pick<PictureSettings, 'model' | 'version' | 'engine'>,
+  made: Pick<PictureSettings, 'model' | 'version' | 'engine' | 'image' | 'mask'>,
 ): PictureSettings {
   const { steps, guidanceScale, guidanceRescale, scheduler, width, height, clipSkip } = settings;
-  const { eta, timesteps, originalSteps } = settings;
+  const { eta, timesteps, originalSteps, strength, timeIds } = settings;
+  const usual = [height, width, 0, 0, height, width];
   return {
     ...made,
     prompt: settings.prompts[index]!,
@@ -61,6 +68,8 @@ export function pictureSettings(
     ...(eta !== undefined && { eta }),
     ...(timesteps !== undefined && { timesteps }),
     ...(originalSteps !== undefined && { originalSteps }),
+    ...(strength !== undefined && { strength }),
+    ...(timeIds.some((value, i) => value !== usual[i]) && { timeIds }),
   };
 }
 
@@ -86,12 +95,63 @@ export function readPictureSettings(text: PngText): PictureSettings | undefined 
   if (typeof settings?.prompt !== 'string' || typeof settings.seed !== 'number') {
     throw new InputError(`the picture's "${SETTINGS_KEYWORD}" text has no prompt or no seed`);
   }
+  for (const [name, isValid] of Object.entries(fields)) {
+    const field: unknown = settings[name as keyof PictureSettings];
+    if (field === undefined || isValid(field)) continue;
+    throw new InputError(
+      `the picture's "${SETTINGS_KEYWORD}" text says ${name} ${JSON.stringify(field)}, which is no such value`,
+    );
+  }
   return settings as PictureSettings;
+}
+
+const isText = (value: unknown) => typeof value === 'string';
+const isNumber = (value: unknown) => typeof value === 'number';
+const areNumbers = (value: unknown) => Array.isArray(value) && value.every(isNumber);
+
+const fields: Readonly<Record<keyof PictureSettings, (value: unknown) => boolean>> = {
+  model: isText,
+  prompt: isText,
+  negativePrompt: isText,
+  seed: isNumber,
+  steps: isNumber,
+  guidanceScale: isNumber,
+  guidanceRescale: isNumber,
+  scheduler: (value) => schedulerNames.some((name) => name === value),
+  width: isNumber,
+  height: isNumber,
+  clipSkip: isNumber,
+  eta: isNumber,
+  timesteps: areNumbers,
+  originalSteps: isNumber,
+  strength: isNumber,
+  image: isText,
+  mask: isText,
+  timeIds: (value) => areNumbers(value) && (value as number[]).length === 6,
+  version: isText,
+  engine: isText,
+};
+
+/** The request that makes the picture again. Its image and mask, if any, are to be opened and put beside `strength`. */
+export function pictureRequest(settings: PictureSettings): TextToImageRequest & { strength?: number } {
+  const { model: _model, image: _image, mask: _mask, version: _version, engine: _engine, ...rest } = settings;
+  const { timeIds, timesteps, ...request } = rest;
+  const [originalHeight, originalWidth, top, left, height, width] = timeIds ?? [];
+  return {
+    ...request,
+    ...(timesteps && { timesteps }),
+    ...(timeIds && {
+      originalSize: [originalHeight!, originalWidth!] as const,
+      cropTopLeft: [top!, left!] as const,
+      targetSize: [height!, width!] as const,
+    }),
+  };
 }
 
 /** Prompt, negative prompt, and one line `Steps: 4, Sampler: LCM, …`. */
 function automatic1111Text(settings: PictureSettings): string {
-  const { prompt, negativePrompt, steps, scheduler, guidanceScale, seed, width, height, clipSkip } = settings;
+  const { prompt, negativePrompt, steps, scheduler, guidanceScale, seed, width, height } = settings;
+  const { clipSkip, strength } = settings;
   const fields = [
     `Steps: ${steps}`,
     `Sampler: ${samplerNames[scheduler]}`,
@@ -99,6 +159,7 @@ function automatic1111Text(settings: PictureSettings): string {
     `Seed: ${seed}`,
     `Size: ${width}x${height}`,
     `Model: ${modelName(settings.model)}`,
+    ...(strength !== undefined ? [`Denoising strength: ${strength}`] : []),
     ...(clipSkip > 0 ? [`Clip skip: ${clipSkip + 1}`] : []),
     `Version: latent-consistency ${settings.version}`,
   ];

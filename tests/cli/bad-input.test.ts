@@ -26,7 +26,7 @@ afterAll(() => folder.remove());
 
 const usage: readonly (readonly [args: readonly string[], message: RegExp])[] = [
   [['genrate', 'a fox'], /unknown command 'genrate' Did you mean generate\?; run "lcm --help"/],
-  [['generate'], /missing required argument 'prompt'; run "lcm generate --help"/],
+  [['generate'], /the prompt is empty: write what the picture should show/],
   [['generate', 'a', 'fox'], /too many arguments .* Expected 1 argument but got 2/],
   [['generate', ''], /the prompt is empty: write what the picture should show/],
   [['generate', ' \n'], /the prompt is empty/],

@@ -1,8 +1,9 @@
 /** `lcm generate` from end to end, on a tiny model. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { decodePng } from '../../src/images/png.ts';
+import { createImage } from '../../src/images/image.ts';
+import { decodePng, encodePng } from '../../src/images/png.ts';
 import { readPngText } from '../../src/images/png-text.ts';
 import { readPictureSettings } from '../../src/pipelines/picture-text.ts';
 import { lcm, temporaryFolder, tinyModel, tinyTeacher } from './lcm.ts';
@@ -175,4 +176,109 @@ it('ends quietly when nobody reads its output any more', async () => {
     },
   );
   expect({ code, stderr }).toEqual({ code: 141, stderr: '' });
+});
+
+it('goes on from a picture, and draws anew what a mask leaves white', async () => {
+  const common = ['a red fox', '--model', tinyModel, '--seed', '7', '--steps', '2'];
+  await run('generate', ...common, '--out', 'first.png');
+  const changed = await run(
+    ...['generate', ...common, '--image', 'first.png', '--strength', '0.5', '--out', 'changed.png'],
+  );
+  expect({ code: changed.code, stderr: changed.stderr }).toEqual({ code: 0, stderr: '' });
+  expect(changed.stdout).toMatch(/, encode .* s, denoise /);
+  const text = await readPngText(read('changed.png'));
+  expect(readPictureSettings(text)).toMatchObject({
+    strength: 0.5,
+    image: 'first.png',
+    width: 64,
+    height: 64,
+  });
+  expect(text.parameters).toContain('Denoising strength: 0.5');
+
+  // All black: everything is kept, so only the autoencoder stands between the two pictures.
+  writeFileSync(join(folder.path, 'black.png'), await encodePng(createImage(64, 64, 3)));
+  const white = createImage(64, 64, 3);
+  white.data.fill(255);
+  writeFileSync(join(folder.path, 'white.png'), await encodePng(white));
+  for (const mask of ['black', 'white']) {
+    const { code, stderr } = await run(
+      ...['generate', ...common, '--image', 'first.png', '--mask', `${mask}.png`, '--out', `of-${mask}.png`],
+    );
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  }
+  const [kept, anew] = await Promise.all(
+    ['of-black.png', 'of-white.png'].map((name) => decodePng(read(name))),
+  );
+  expect(kept!.data).not.toEqual(anew!.data);
+  const other = await run(
+    ...['generate', 'the sea', '--model', tinyModel, '--seed', '7', '--steps', '4'],
+    ...['--image', 'first.png', '--mask', 'black.png', '--out', 'other.png'],
+  );
+  expect(other.code).toBe(0);
+  expect((await decodePng(read('other.png'))).data).toEqual(kept!.data);
+});
+
+it('makes a picture again from its settings, or with some of them changed', async () => {
+  await run(
+    'generate',
+    'a red fox',
+    '--model',
+    tinyModel,
+    '--seed',
+    '7',
+    '--steps',
+    '3',
+    '--out',
+    'start.png',
+  );
+  const made = await run(
+    ...['generate', 'the sea', '--model', tinyTeacher, '--seed', '9', '--steps', '5', '--scheduler', 'ddim'],
+    ...['--eta', '0.5', '--guidance-scale', '3', '--negative-prompt', 'blurry'],
+    ...['--image', 'start.png', '--strength', '0.6', '--out', 'made.png'],
+  );
+  expect(made.code).toBe(0);
+  const again = await run('generate', '--from', 'made.png', '--out', 'again.png');
+  expect({ code: again.code, stderr: again.stderr }).toEqual({ code: 0, stderr: '' });
+  expect(read('again.png')).toEqual(read('made.png'));
+
+  const changed = await run(
+    ...[
+      'generate',
+      'the moon',
+      '--from',
+      'made.png',
+      '--seed',
+      '8',
+      '--scheduler',
+      'euler',
+      '--out',
+      'new.png',
+    ],
+  );
+  expect({ code: changed.code, stderr: changed.stderr }).toEqual({ code: 0, stderr: '' });
+  const settings = readPictureSettings(await readPngText(read('new.png')));
+  expect(settings).toMatchObject({
+    ...{ prompt: 'the moon', seed: 8, scheduler: 'euler', steps: 5, strength: 0.6 },
+    ...{ negativePrompt: 'blurry', image: 'start.png' },
+  });
+  expect(settings).not.toHaveProperty('eta');
+});
+
+it('refuses pictures and masks that do not go together, before anything is drawn', async () => {
+  writeFileSync(join(folder.path, 'wide.png'), await encodePng(createImage(96, 64, 3)));
+  writeFileSync(join(folder.path, 'square.png'), await encodePng(createImage(64, 64, 3)));
+  writeFileSync(join(folder.path, 'words.png'), 'words');
+  const refused = async (...args: string[]) => {
+    const { code, stderr } = await run('generate', 'a red fox', '--model', tinyModel, ...args);
+    return `${code} ${stderr}`;
+  };
+  expect(await refused('--image', 'wide.png', '--mask', 'square.png')).toMatch(
+    /^2 .*the mask is 64×64, the image 96×64; make the mask as large/,
+  );
+  expect(await refused('--image', 'wide.png', '--strength', '0')).toMatch(/^2 .*--strength 0: .* above 0/);
+  expect(await refused('--strength', '0.5')).toMatch(/^2 .*--strength 0\.5: there is no image/);
+  expect(await refused('--mask', 'square.png')).toMatch(/^2 .*a mask needs an image/);
+  expect(await refused('--image', 'words.png')).toMatch(/^1 .*words\.png is neither PNG, JPEG nor WebP/);
+  expect(await refused('--image', 'none.png')).toMatch(/^1 .*none\.png: there is no such file/);
+  expect(await refused('--from', 'square.png')).toMatch(/^1 .*carries no settings/);
 });

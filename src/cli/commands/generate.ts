@@ -3,19 +3,21 @@ import { Command, Option } from 'commander';
 import { UsageError } from '../../errors.ts';
 import { grid } from '../../images/grid.ts';
 import type { Image } from '../../images/image.ts';
+import { openImage } from '../../images/node/open-image.ts';
 import { encodePng } from '../../images/png.ts';
 import type { PngText } from '../../images/png-text.ts';
 import type { GenerationStep } from '../../pipelines/generation.ts';
 import { loadPipeline } from '../../pipelines/node/load.ts';
 import { pictureSettings, pictureText } from '../../pipelines/picture-text.ts';
 import { type SchedulerName, schedulerNames } from '../../pipelines/scheduler.ts';
-import type { TextToImageRequest } from '../../pipelines/settings.ts';
+import type { GenerationRequest } from '../../pipelines/settings.ts';
 import { type Stage, Stopwatch } from '../../pipelines/timings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from '../embedded-models.ts';
 import { type EngineName, engineNames, engineOptions } from '../engine-options.ts';
 import { integer, number, oneOf } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
+import { optionsFromPicture } from '../picture-options.ts';
 import { createReporter, duration, type Reporter } from '../progress.ts';
 import { version } from '../version.ts';
 
@@ -31,6 +33,10 @@ interface Options {
   readonly batchSize: number;
   readonly scheduler?: SchedulerName;
   readonly eta?: number;
+  readonly image?: string;
+  readonly strength?: number;
+  readonly mask?: string;
+  readonly from?: string;
   readonly engine: EngineName;
   readonly threads?: number;
   readonly scale: number;
@@ -42,7 +48,7 @@ interface Options {
 export function generateCommand(signal: AbortSignal): Command {
   return new Command('generate')
     .description('Draws pictures from a sentence. What is not given is as the model was made for.')
-    .argument('<prompt>', 'what the picture should show')
+    .argument('[prompt]', 'what the picture should show')
     .addOption(
       new Option('--model <dir>', 'a diffusers directory').default(
         EMBEDDED_MODEL,
@@ -70,16 +76,37 @@ export function generateCommand(signal: AbortSignal): Command {
       'share of fresh noise in a step, for ddim and tcd',
       number('--eta', { min: 0, max: 1 }),
     )
+    .option('--image <file>', 'a picture to begin with: PNG, JPEG or WebP')
+    .option(
+      '--strength <x>',
+      'how far to go from it, above 0 up to 1',
+      number('--strength', { min: 0, max: 1 }),
+    )
+    .option('--mask <png>', 'as large as that picture: white is drawn anew, black is kept')
+    .option(
+      '--from <picture>',
+      'restore all settings from a picture made here; what else is given overrides them',
+    )
     .option('--engine <name>', engineNames.join(', '), oneOf('--engine', engineNames), 'cpu')
     .option('--threads <n>', 'processor threads', integer('--threads', { min: 1, max: 1024 }))
     .option('--scale <n>', 'save every pixel as n × n', integer('--scale', { min: 1, max: 16 }), 1)
     .option('--preview', 'also save what the model sees at each step')
     .option('--json', 'report as JSON lines on the standard output')
     .option('--out <path>', 'a .png file, or a folder')
-    .action((prompt: string, options: Options) => generate(prompt, options, signal));
+    .action(async (prompt: string | undefined, options: Options, command: Command) => {
+      if (options.from === undefined) return generate(prompt ?? '', options, {}, signal);
+      const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
+      const picture = await optionsFromPicture(options.from, isGiven);
+      return generate(prompt ?? picture.prompt, { ...options, ...picture.options }, picture.request, signal);
+    });
 }
 
-async function generate(prompt: string, options: Options, signal: AbortSignal): Promise<void> {
+async function generate(
+  prompt: string,
+  options: Options,
+  restored: Partial<GenerationRequest>,
+  signal: AbortSignal,
+): Promise<void> {
   if (prompt.trim() === '') {
     throw new UsageError(
       'the prompt is empty: write what the picture should show, as in lcm generate "a lighthouse by the sea"',
@@ -87,12 +114,16 @@ async function generate(prompt: string, options: Options, signal: AbortSignal): 
   }
   const reporter = createReporter({ json: options.json });
   const pictures = await plan(prompt, options);
+  const { image, mask } = options;
+  const [picture, maskPicture] = await Promise.all(
+    [image, mask].map((path) => (path === undefined ? undefined : openImage(path))),
+  );
   const stopwatch = new Stopwatch<Stage | 'save'>();
   const pipeline = await stopwatch.time('load', () => loadPipeline(options.model, engineOptions(options)));
   try {
     // Pictures get around: they carry no path of this machine that nobody typed.
     const model = options.model === EMBEDDED_MODEL ? EMBEDDED_MODEL_NAME : options.model;
-    const made = { model, engine: pipeline.engine, version: await version() };
+    const made = { model, image, mask, engine: pipeline.engine, version: await version() };
     for (let first = 0; first < pictures.length; first += options.batchSize) {
       const batch = pictures.slice(first, first + options.batchSize);
       const request = requestOf(
@@ -101,7 +132,14 @@ async function generate(prompt: string, options: Options, signal: AbortSignal): 
         batch.map(({ seed }) => seed),
       );
       const { images, settings, timings } = await pipeline.run(
-        { ...request, signal, onWarning: first === 0 ? reporter.warn : undefined },
+        {
+          ...restored,
+          ...request,
+          image: picture,
+          mask: maskPicture,
+          signal,
+          onWarning: first === 0 ? reporter.warn : undefined,
+        },
         (step) => report(step, first, batch, pictures.length, options, reporter),
       );
       stopwatch.add(timings);
@@ -140,8 +178,8 @@ async function plan(prompt: string, { out, numImages, seed }: Options): Promise<
   });
 }
 
-function requestOf(prompt: string, options: Options, seed: readonly number[]): TextToImageRequest {
-  const { negativePrompt, steps, guidanceScale, width, height, scheduler, eta } = options;
+function requestOf(prompt: string, options: Options, seed: readonly number[]): GenerationRequest {
+  const { negativePrompt, steps, guidanceScale, width, height, scheduler, eta, strength } = options;
   return {
     prompt,
     negativePrompt,
@@ -151,6 +189,7 @@ function requestOf(prompt: string, options: Options, seed: readonly number[]): T
     height,
     scheduler,
     eta,
+    strength,
     seed,
     numImages: seed.length,
   };
@@ -186,7 +225,7 @@ async function save(path: string, image: Image, scale: number, text: PngText): P
 function withFlagNames(error: unknown): unknown {
   if (!(error instanceof UsageError)) return error;
   const message = error.message.replace(
-    /^(steps|guidance scale|width|height|eta) (?=\S+:)/,
+    /^(steps|strength|guidance scale|width|height|eta) (?=\S+:)/,
     (name) => `--${name.trim().replace(' ', '-')} `,
   );
   return new UsageError(message, { cause: error });
