@@ -89,7 +89,7 @@ export async function openLatentData(options: LatentDataOptions): Promise<Latent
     encoder,
     encodeBatch: ENCODE_BATCH,
     shape: shape.slice(1),
-    description: { pictures: source.identity, autoencoder: await fingerprint(stored) },
+    description: { pictures: source.identity, autoencoder: await fingerprint(stored, config) },
   });
   const order = new ShuffledIndices(seed, count, source.shuffled);
   return {
@@ -131,8 +131,11 @@ async function compileEncoder(
   return engine.compile(program({ latents }), { weights, name: 'autoencoder encoder' });
 }
 
-/** A digest of config and weights, so that a cache is not used with another autoencoder. */
-async function fingerprint({ config, weights }: ModelFolder): Promise<string> {
+/**
+ * A digest of what the latents depend on, so that a cache is not used with another encoder: settings by their
+ * meaning, however the file spells them, and the encoder's weights. A decoder trained further changes nothing.
+ */
+async function fingerprint({ weights }: ModelFolder, config: AutoencoderKLConfig): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(config));
   const names = [...weights.keys()].filter((name) => /^(encoder|quant_conv)\./.test(name)).sort();
   for (const [name, tensor] of await loadTensors(weights, names)) hash.update(name).update(bytesOf(tensor));
