@@ -1,0 +1,154 @@
+/** Image to image and inpainting beyond the numbers of diffusers: both kinds of UNet, batches, sizes, refusals. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { float32Data, type HostTensor, hostTensor } from '../src/graph/host-tensor.ts';
+import {
+  createImage,
+  createNodeEngine,
+  createPipeline,
+  diffusersFiles,
+  type Image,
+  type Pipeline,
+  UsageError,
+} from '../src/index.ts';
+import { parseSafetensors } from '../src/weights/safetensors.ts';
+import { asWeights } from './conformance/model-cases.ts';
+
+const models = fileURLToPath(new URL('./fixtures/golden/pipelines', import.meta.url));
+const engine = createNodeEngine({ threads: 1 });
+let lcm: Pipeline;
+let teacher: Pipeline;
+beforeAll(async () => {
+  lcm = await createPipeline(await diffusersFiles(join(models, 'lcm/model')), engine);
+  teacher = await createPipeline(await diffusersFiles(join(models, 'sd/model')), engine);
+});
+afterAll(() => engine.dispose());
+
+const image = painted(64, 64, (x, y) => [4 * x, 4 * y, 128]);
+const leftHalf = painted(64, 64, (x) => (x < 32 ? [255, 255, 255] : [0, 0, 0]));
+
+function painted(width: number, height: number, colour: (x: number, y: number) => number[]): Image {
+  const picture = createImage(width, height, 3);
+  for (let i = 0; i < width * height; i++) picture.data.set(colour(i % width, Math.floor(i / width)), 3 * i);
+  return picture;
+}
+
+function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  return Array.from(a).reduce((largest, value, i) => Math.max(largest, Math.abs(value - b[i]!)), 0);
+}
+
+it('draws each picture of a batch as it would alone', async () => {
+  for (const more of [{ image }, { image, mask: leftHalf, strength: 0.9 }]) {
+    const together = await lcm.run({ prompt: 'a fox', seed: 5, numImages: 2, steps: 2, ...more });
+    const alone = await lcm.run({ prompt: 'a fox', seed: 6, steps: 2, ...more });
+    expect(largestDifference(together.images[1]!.data, alone.images[0]!.data)).toBeLessThanOrEqual(1);
+    expect(largestDifference(together.images[0]!.data, alone.images[0]!.data)).toBeGreaterThan(1);
+  }
+});
+
+it('keeps the latents of what the mask leaves black', async () => {
+  const half = (prompt: string) =>
+    teacher.run({ prompt, seed: 3, steps: 3, image, mask: leftHalf, guidanceScale: 3 });
+  const [fox, sea] = [(await half('a fox')).latents, (await half('the sea')).latents];
+  const columns = (latents: HostTensor, kept: boolean) =>
+    float32Data(latents).filter((_, i) => i % 8 >= 4 === kept);
+  expect(columns(fox, true)).toEqual(columns(sea, true));
+  expect(largestDifference(columns(fox, false), columns(sea, false))).toBeGreaterThan(0.01);
+});
+
+it('takes its size from the picture, unless another is asked for', async () => {
+  const odd = painted(70, 79, (x) => [x, x, x]);
+  const { images, settings } = await lcm.run({ prompt: 'a fox', seed: 1, steps: 1, image: odd });
+  expect(settings).toMatchObject({ width: 64, height: 72, strength: 0.8 });
+  expect([images[0]!.width, images[0]!.height]).toEqual([64, 72]);
+  const wide = await lcm.run({ prompt: 'a fox', seed: 1, steps: 1, image: odd, width: 96, height: 64 });
+  expect([wide.images[0]!.width, wide.images[0]!.height]).toEqual([96, 64]);
+});
+
+it('spreads steps over a share of the grid, or leaves out the head of the schedule, by the kind of model', async () => {
+  const visited = async (pipeline: Pipeline) => {
+    const timesteps: number[] = [];
+    const request = { prompt: 'a fox', seed: 1, steps: 4, strength: 0.5, scheduler: 'lcm', image } as const;
+    await pipeline.run(request, ({ timestep, step, steps }) => timesteps.push(timestep, step, steps));
+    return timesteps;
+  };
+  expect(await visited(lcm)).toEqual([499, 1, 4, 379, 2, 4, 259, 3, 4, 139, 4, 4]);
+  expect(await visited(teacher)).toEqual([499, 1, 2, 259, 2, 2]);
+});
+
+it.each([
+  [{ image, strength: 0 }, /strength 0: expected a number above 0, up to 1/],
+  [{ image, strength: 1.5 }, /strength 1\.5: expected a number above 0/],
+  [{ image, strength: Number.NaN }, /strength NaN/],
+  [{ strength: 0.5 }, /there is no image to begin with/],
+  [{ mask: leftHalf }, /a mask needs an image/],
+  [{ image, mask: createImage(64, 72, 3) }, /the mask is 64×72, the image 64×64/],
+  [{ image, steps: 20, strength: 0.1 }, /steps 20: .* of which strength 0\.1 leaves 5/],
+  [{ image: createImage(64, 7, 3) }, /the image's height is 7; the model needs at least 8/],
+])('refuses what does not go together, case %#', async (request, message) => {
+  const work = lcm.run({ prompt: 'a fox', ...request });
+  await expect(work).rejects.toThrow(message);
+  await expect(work).rejects.toBeInstanceOf(UsageError);
+});
+
+it('refuses a strength that leaves no step', async () => {
+  const work = teacher.run({ prompt: 'a fox', image, steps: 4, strength: 0.2 });
+  await expect(work).rejects.toThrow(/strength 0\.2 leaves none of the 4 steps; use at least 0\.25/);
+});
+
+describe('a UNet made for inpainting', () => {
+  /** The teacher's, with further inputs for the mask, weighted with `mask`, and for the masked picture, with 0. */
+  async function inpaintingPipeline(mask: number): Promise<Pipeline> {
+    const folder = join(models, 'sd/model');
+    const files = await diffusersFiles(folder);
+    const { tensors } = parseSafetensors(
+      readFileSync(join(folder, 'unet/diffusion_pytorch_model.safetensors')),
+    );
+    const [outputs, inputs, ...kernel] = tensors.get('conv_in.weight')!.shape as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const area = kernel[0]! * kernel[1]!;
+    const widened = new Float32Array(outputs * 9 * area);
+    const original = float32Data(tensors.get('conv_in.weight')!);
+    for (let o = 0; o < outputs; o++) {
+      widened.set(original.subarray(o * inputs * area, (o + 1) * inputs * area), o * 9 * area);
+      widened.fill(mask, (o * 9 + 4) * area, (o * 9 + 5) * area);
+    }
+    const weights = asWeights(
+      new Map([...tensors, ['conv_in.weight', hostTensor(widened, [outputs, 9, ...kernel])]]),
+    );
+    const { location, config } = await files.network('unet');
+    const unet = { location, config: { ...(config as object), in_channels: 9 }, weights };
+    return createPipeline(
+      {
+        ...files,
+        pipelineClass: 'StableDiffusionInpaintPipeline',
+        network: async (name) => (name === 'unet' ? unet : files.network(name)),
+      },
+      engine,
+    );
+  }
+  const request = { prompt: 'a fox', seed: 4, steps: 3, guidanceScale: 2 };
+
+  it('begins with the noise of text to image at strength 1', async () => {
+    const blind = await inpaintingPipeline(0);
+    const { latents } = await blind.run({ ...request, image, mask: leftHalf });
+    const plain = await teacher.run(request);
+    expect(largestDifference(float32Data(latents), float32Data(plain.latents))).toBeLessThan(1e-4);
+  });
+
+  it('sees the mask', async () => {
+    const pipeline = await inpaintingPipeline(0.5);
+    const half = await pipeline.run({ ...request, image, mask: leftHalf });
+    const none = await pipeline.run({ ...request, image, mask: createImage(64, 64, 3) });
+    expect(largestDifference(float32Data(half.latents), float32Data(none.latents))).toBeGreaterThan(0.01);
+    await expect(pipeline.run(request)).rejects.toThrow(
+      /is an inpainting model .*: give an image and a mask/,
+    );
+  });
+});
