@@ -16,6 +16,7 @@ export { InputError, UsageError } from './errors.ts';
 export { type HostTensor, hostTensor } from './graph/host-tensor.ts';
 export { grid } from './images/grid.ts';
 export { createImage, type Image } from './images/image.ts';
+export { openImage } from './images/node/open-image.ts';
 export { decodePng, encodePng } from './images/png.ts';
 export { readPngText } from './images/png-text.ts';
 export type { Generation, GenerationStep } from './pipelines/generation.ts';
@@ -24,6 +25,7 @@ export { diffusersFiles } from './pipelines/node/diffusers-files.ts';
 export { type LoadOptions, loadPipeline } from './pipelines/node/load.ts';
 export {
   type PictureSettings,
+  pictureRequest,
   pictureSettings,
   pictureText,
   readPictureSettings,

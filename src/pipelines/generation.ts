@@ -2,8 +2,7 @@
  * What text-to-image, image-to-image and inpainting share: prompt → states; latents to begin with, in which they
  * differ; denoised latents → pictures.
  */
-import type { Sampler } from '../diffusion/samplers/sampler.ts';
-import { startStep } from '../diffusion/samplers/sampler.ts';
+import { type Sampler, startStep } from '../diffusion/samplers/sampler.ts';
 import { UsageError } from '../errors.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import { type Image, tensorToImage } from '../images/image.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { type PictureSettings, pictureText, readPictureSettings } from './picture-text.ts';
+import { type PictureSettings, pictureRequest, pictureText, readPictureSettings } from './picture-text.ts';
 
 const settings: PictureSettings = {
   model: 'models/my, model',
@@ -38,5 +38,43 @@ it.each(['{', 'null', '[]', '{"prompt": 3, "seed": 7}', '{"prompt": "x"}'])(
     expect(() => readPictureSettings({ 'latent-consistency': text })).toThrow(
       /the picture's "latent-consistency" text/,
     );
+  },
+);
+
+it('makes the request again, without what surrounded it', () => {
+  const made = {
+    ...settings,
+    image: 'a.png',
+    strength: 0.5,
+    timesteps: [500, 100],
+    timeIds: [9, 8, 1, 2, 7, 6],
+  };
+  expect(pictureRequest(made)).toEqual({
+    ...{
+      prompt: settings.prompt,
+      negativePrompt: '',
+      seed: 7,
+      steps: 4,
+      guidanceScale: 8.5,
+      guidanceRescale: 0,
+    },
+    ...{
+      scheduler: 'dpm++-karras',
+      width: 96,
+      height: 64,
+      clipSkip: 1,
+      strength: 0.5,
+      timesteps: [500, 100],
+    },
+    ...{ originalSize: [9, 8], cropTopLeft: [1, 2], targetSize: [7, 6] },
+  });
+});
+
+it.each([{ steps: '4' }, { scheduler: 'magic' }, { timesteps: [1, 'x'] }, { model: null }, { timeIds: [1] }])(
+  'refuses settings with %j',
+  (wrong) => {
+    const text = { 'latent-consistency': JSON.stringify({ ...settings, ...wrong }) };
+    const name = Object.keys(wrong)[0]!;
+    expect(() => readPictureSettings(text)).toThrow(new RegExp(`says ${name} .*, which is no such value`));
   },
 );

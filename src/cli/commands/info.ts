@@ -31,6 +31,7 @@ async function describeModel(path: string, reporter: Reporter): Promise<void> {
     unet: summary(model.unet),
     vae: summary(model.vae),
     text_encoder: summary(model.textEncoder),
+    ...(model.second && { text_encoder_2: summary(model.second.textEncoder) }),
   };
   const side = unet.sample_size === null ? vae.sampleSize : unet.sample_size * vae.factor;
   const facts = {
