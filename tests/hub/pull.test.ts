@@ -147,6 +147,20 @@ describe('a model from the hub', () => {
     );
   });
 
+  it('is downloaded once where two paths have the same content', async () => {
+    hub.files.set('scheduler/scheduler_config.json', bytes('model_index.json'));
+    hub.files.set('vae/diffusion_pytorch_model.safetensors', bytes(UNET));
+    let last: PullProgress | undefined;
+    const folder = await pull({
+      onProgress: (progress) => {
+        last = progress;
+      },
+    });
+    expect(readFileSync(join(folder, 'vae/diffusion_pytorch_model.safetensors'))).toEqual(bytes(UNET));
+    expect(hub.requests.filter(({ host }) => host === 'cdn')).toHaveLength(2);
+    expect(last?.received).toBe(last?.size);
+  });
+
   it('can be downloaded twice at once', async () => {
     const [a, b] = await Promise.all([pull(), pull()]);
     expect(a).toBe(b);
@@ -322,6 +336,16 @@ describe('what is not as it should be', () => {
   it.each(['../x', '', 'a b', '-x', 'refs/../..'])('is no revision: %j', async (revision) => {
     await expect(pull({ revision })).rejects.toThrow(UsageError);
     expect(hub.requests).toEqual([]);
+  });
+});
+
+describe('a cache that cannot be written', () => {
+  it('is named', async () => {
+    const file = join(cache, 'a-file');
+    writeFileSync(file, '');
+    const error = await failure({ settings: settings({ cache: join(file, 'hub') }) });
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(/cannot write to the cache .*a-file.*set HF_HUB_CACHE/);
   });
 });
 

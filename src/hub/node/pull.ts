@@ -30,6 +30,9 @@ export interface PullOptions extends SelectionOptions {
 
 const RETRY_DELAYS = [1000, 2000, 4000, 8000];
 
+/** What the system says of places where nobody may write. */
+const UNWRITABLE = ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR'];
+
 const COMMIT = /^[0-9a-f]{40}$/;
 /** Git's SHA-1, or the SHA-256 of a large file. */
 const ETAG = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
@@ -45,7 +48,20 @@ export async function pullModel(id: string, options: PullOptions = {}): Promise<
   requireModelId(id, revision);
   signal?.throwIfAborted();
   if (settings.offline) return cachedModel(id, { revision, settings });
-  const hub: HubRequests = { settings, id, revision, signal, retryDelays };
+  try {
+    return await download({ settings, id, revision, signal, retryDelays }, options);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (!UNWRITABLE.includes(code ?? '')) throw error;
+    throw new InputError(
+      `cannot write to the cache ${settings.cache} (${message}); set HF_HUB_CACHE to a folder that you may write to`,
+      { cause: error },
+    );
+  }
+}
+
+async function download(hub: HubRequests, options: PullOptions): Promise<string> {
+  const { settings, id, revision } = hub;
   const { commit, files: repository } = await describeRepository(hub);
   const folder = cacheFolder(settings.cache, id);
   const requestOf = (path: string): BlobRequest => {
@@ -74,7 +90,9 @@ export async function pullModel(id: string, options: PullOptions = {}): Promise<
       received += count;
       options.onProgress?.({ path: request.path, received, size });
     };
-    await downloadBlob(hub, { ...request, onBytes });
+    // Two paths may have the same content.
+    if (await hasBlob(request)) onBytes(request.size);
+    else await downloadBlob(hub, { ...request, onBytes });
   }
   // Only now, so that a folder in the cache is complete, and an older one stays the current one until then.
   for (const { path, etag } of wanted) await folder.place(commit, path, etag);
