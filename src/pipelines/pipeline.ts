@@ -1,6 +1,6 @@
 /** A model that is ready to draw: its parts, its networks and the engine they run on. */
 import type { Engine } from '../engines/engine.ts';
-import type { AppliedLora } from '../weights/lora.ts';
+import { type AppliedLora, requireComponents } from '../weights/lora.ts';
 import { type Components, loadComponents } from './components.ts';
 import type { Generation, GenerationStep } from './generation.ts';
 import { imageToImage } from './image-to-image.ts';
@@ -34,9 +34,13 @@ export interface PipelineOptions {
 export async function createPipeline(
   files: ModelFiles,
   engine: Engine,
-  { loras }: PipelineOptions = {},
+  { loras = [] }: PipelineOptions = {},
 ): Promise<Pipeline> {
   const model = await loadComponents(files);
+  requireComponents(
+    loras,
+    model.second ? ['unet', 'text_encoder', 'text_encoder_2'] : ['unet', 'text_encoder'],
+  );
   const networks = new Networks(model, engine, loras);
   const generate = (request: GenerationRequest) => {
     const { image, mask } = request;

@@ -9,12 +9,14 @@ import type { PngText } from '../../images/png-text.ts';
 import type { GenerationStep } from '../../pipelines/generation.ts';
 import { loadPipeline } from '../../pipelines/node/load.ts';
 import { pictureSettings, pictureText } from '../../pipelines/picture-text.ts';
+import type { Pipeline } from '../../pipelines/pipeline.ts';
 import { type SchedulerName, schedulerNames } from '../../pipelines/scheduler.ts';
 import type { GenerationRequest } from '../../pipelines/settings.ts';
 import { type Stage, Stopwatch } from '../../pipelines/timings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from '../embedded-models.ts';
 import { type EngineName, engineNames, engineOptions } from '../engine-options.ts';
+import { type LoraOption, loraOption, openLoras } from '../lora-option.ts';
 import { integer, number, oneOf } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
 import { optionsFromPicture } from '../picture-options.ts';
@@ -23,6 +25,9 @@ import { version } from '../version.ts';
 
 interface Options {
   readonly model: string;
+  readonly vae?: string;
+  readonly lora?: readonly LoraOption[];
+  readonly tokenizer?: string;
   readonly steps?: number;
   readonly guidanceScale?: number;
   readonly negativePrompt?: string;
@@ -50,11 +55,14 @@ export function generateCommand(signal: AbortSignal): Command {
     .description('Draws pictures from a sentence. What is not given is as the model was made for.')
     .argument('[prompt]', 'what the picture should show')
     .addOption(
-      new Option('--model <dir>', 'a diffusers directory').default(
-        EMBEDDED_MODEL,
-        'the one that comes with the package, of little landscapes',
-      ),
+      new Option(
+        '--model <name>',
+        'a diffusers directory, a .safetensors checkpoint, or a pulled owner/name',
+      ).default(EMBEDDED_MODEL, 'the one that comes with the package, of little landscapes'),
     )
+    .option('--vae <path>', "an autoencoder in place of the model's own: a folder or a file")
+    .option('--lora <path[:strength]>', 'a LoRA; may be given several times', loraOption)
+    .option('--tokenizer <dir>', 'a CLIP tokenizer, for checkpoints that come without one')
     .option('--steps <n>', 'denoising steps', integer('--steps', { min: 1 }))
     .option(
       '--guidance-scale <g>',
@@ -101,6 +109,13 @@ export function generateCommand(signal: AbortSignal): Command {
     });
 }
 
+/** The model with its autoencoder and LoRAs as asked for. */
+async function loadModel(options: Options): Promise<Pipeline> {
+  const { model, vae, tokenizer } = options;
+  const loras = await openLoras(options.lora ?? []);
+  return loadPipeline(model, { ...engineOptions(options), vae, tokenizer, loras });
+}
+
 async function generate(
   prompt: string,
   options: Options,
@@ -119,7 +134,7 @@ async function generate(
     [image, mask].map((path) => (path === undefined ? undefined : openImage(path))),
   );
   const stopwatch = new Stopwatch<Stage | 'save'>();
-  const pipeline = await stopwatch.time('load', () => loadPipeline(options.model, engineOptions(options)));
+  const pipeline = await stopwatch.time('load', () => loadModel(options));
   try {
     // Pictures get around: they carry no path of this machine that nobody typed.
     const model = options.model === EMBEDDED_MODEL ? EMBEDDED_MODEL_NAME : options.model;

@@ -39,6 +39,11 @@ export const commands: readonly CommandEntry[] = [
     load: async (signal) => (await import('./distill.ts')).distillCommand(signal),
   },
   {
+    name: 'pull',
+    summary: 'download a model from the hub',
+    load: async (signal) => (await import('./pull.ts')).pullCommand(signal),
+  },
+  {
     name: 'convert',
     summary: 'write a model with its weights in another type',
     load: async () => (await import('./convert.ts')).convertCommand(),
