@@ -1,8 +1,9 @@
 /** Training speed: pictures per second of the real loop, with data, optimiser and averages, on the real networks. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Engine } from '../src/engines/engine.ts';
+import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
 import type { TrainingEvent } from '../src/training/events.ts';
 import { distill, distillationRunConfig } from '../src/training/runs/distill.ts';
 import type { RunIO, RunResult } from '../src/training/runs/run.ts';
@@ -20,8 +21,9 @@ export interface TrainingSpeed {
 const STEPS = 24;
 const WARMUP_STEPS = 6;
 
-/** Trains a little diffusion model and distils it, in a temporary folder. */
+/** Trains a little diffusion model and distils it, in a temporary folder; one engine per core, as the commands do. */
 export async function measureTraining(engine: Engine): Promise<TrainingSpeed[]> {
+  const replicas = Array.from({ length: availableParallelism() }, () => createNodeEngine({ threads: 1 }));
   const folder = await mkdtemp(join(tmpdir(), 'lcm-bench-'));
   const shared = {
     steps: STEPS,
@@ -30,11 +32,16 @@ export async function measureTraining(engine: Engine): Promise<TrainingSpeed[]> 
   };
   try {
     const diffusion = diffusionRunConfig({ ...shared, vae: EMBEDDED_MODEL });
-    const first = await timed(engine, join(folder, 'diffusion'), (io) => trainDiffusion(diffusion, io));
+    const first = await timed({ engine, replicas, directory: join(folder, 'diffusion') }, (io) =>
+      trainDiffusion(diffusion, io),
+    );
     const distillation = distillationRunConfig({ ...shared, teacher: first.result.modelDirectory });
-    const second = await timed(engine, join(folder, 'distillation'), (io) => distill(distillation, io));
+    const second = await timed({ engine, replicas, directory: join(folder, 'distillation') }, (io) =>
+      distill(distillation, io),
+    );
     return [speed('diffusion', first), speed('distillation', second)];
   } finally {
+    await Promise.all(replicas.map((replica) => replica.dispose()));
     await rm(folder, { recursive: true, force: true });
   }
 }
@@ -45,11 +52,7 @@ interface Timed {
   readonly best: number;
 }
 
-async function timed(
-  engine: Engine,
-  directory: string,
-  run: (io: RunIO) => Promise<RunResult>,
-): Promise<Timed> {
+async function timed(io: RunIO, run: (io: RunIO) => Promise<RunResult>): Promise<Timed> {
   let last = performance.now();
   let best = Number.POSITIVE_INFINITY;
   const onProgress = (event: TrainingEvent) => {
@@ -58,7 +61,7 @@ async function timed(
     if (event.step > WARMUP_STEPS) best = Math.min(best, (now - last) / 1000);
     last = now;
   };
-  const result = await run({ engine, directory, onProgress });
+  const result = await run({ ...io, onProgress });
   return { result, best };
 }
 

@@ -14,6 +14,7 @@ import {
 } from '../../models/autoencoder-kl.ts';
 import { diagonalGaussian } from '../../models/diagonal-gaussian.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
+import { convertTensor } from '../../weights/convert.ts';
 import type { ModelFolder } from '../../weights/node/model-folder.ts';
 import { loadTensors } from '../../weights/node/safetensors-file.ts';
 import { bytesOf } from '../../weights/safetensors.ts';
@@ -133,11 +134,13 @@ async function compileEncoder(
 
 /**
  * A digest of what the latents depend on, so that a cache is not used with another encoder: settings by their
- * meaning, however the file spells them, and the encoder's weights. A decoder trained further changes nothing.
+ * meaning, however the file spells them, and the encoder's weights by their values, whatever type they are stored in. A decoder trained further changes nothing.
  */
 async function fingerprint({ weights }: ModelFolder, config: AutoencoderKLConfig): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(config));
   const names = [...weights.keys()].filter((name) => /^(encoder|quant_conv)\./.test(name)).sort();
-  for (const [name, tensor] of await loadTensors(weights, names)) hash.update(name).update(bytesOf(tensor));
+  for (const [name, tensor] of await loadTensors(weights, names)) {
+    hash.update(name).update(bytesOf(convertTensor(tensor, 'float32')));
+  }
   return hash.digest('hex').slice(0, 32);
 }
