@@ -1,7 +1,7 @@
 /**
  * One training step on several engines at once: each takes a share of the batch, and the gradients are averaged.
  * On a processor, engines of one thread each beat one engine of many threads, whose threads wait for each other after
- * every operator (by a third on two cores; see benchmarks/training).
+ * every operator.
  */
 import type { CompileOptions, Engine, Executable, RunOptions } from '../engines/engine.ts';
 import { UsageError } from '../errors.ts';

@@ -1,6 +1,6 @@
 /**
  * The two gradients of a convolution, in the forms that ONNX Runtime computes fastest while weights change at every
- * step: matrix products over shifted copies for most shapes (benchmarks/operators measures the alternatives).
+ * step: matrix products over shifted copies for most shapes.
  */
 import { hostTensor } from '../host-tensor.ts';
 import { constant, operation, type Tensor } from '../tensor.ts';
