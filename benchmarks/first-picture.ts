@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { measure, type Timing } from './timing.ts';
 
-const LAUNCHER = fileURLToPath(new URL('../../bin/lcm.js', import.meta.url));
+/** The command, as it is built. */
+export const LAUNCHER = fileURLToPath(new URL('../../bin/lcm.js', import.meta.url));
 
 /** Seconds of `lcm generate` with the embedded model and the package built. */
 export async function measureFirstPicture(): Promise<Timing> {

@@ -46,8 +46,22 @@ export async function measureGeneration(
   return results;
 }
 
-/** FLOPs of one picture: text encoder once, UNet at every step, decoder once; counted from the graphs. */
-export function pictureFlops({ vae, unet, textEncoder }: Components, steps: number): number {
+/** FLOPs of a single picture in each stage. */
+export interface StageFlops {
+  readonly textEncoder: number;
+  /** Of one pass. */
+  readonly unet: number;
+  readonly decoder: number;
+}
+
+/** FLOPs of one picture: text encoder once, UNet at every step, decoder once. */
+export function pictureFlops(model: Components, steps: number): number {
+  const { textEncoder, unet, decoder } = stageFlops(model);
+  return textEncoder + steps * unet + decoder;
+}
+
+/** Counted from the graphs, at the size the model was made for. */
+export function stageFlops({ vae, unet, textEncoder }: Components): StageFlops {
   const { params } = new DeclaredParams();
   const length = textEncoder.config.max_position_embeddings;
   const { sample_size: size, in_channels: channels, time_cond_proj_dim: guidance } = unet.config;
@@ -59,11 +73,10 @@ export function pictureFlops({ vae, unet, textEncoder }: Components, steps: numb
     encoderHiddenStates: input('states', states.lastHiddenState.shape),
     timestepCond: guidance === null ? undefined : input('guidance', [1, guidance]),
   });
-  const latents = input('latents', [1, channels, side, side]);
-  const pixels = vae.config.decode(params.in('vae'), latents);
-  return (
-    countFlops(program({ states: states.lastHiddenState })) +
-    steps * countFlops(program({ prediction })) +
-    countFlops(program({ pixels }))
-  );
+  const pixels = vae.config.decode(params.in('vae'), input('latents', [1, channels, side, side]));
+  return {
+    textEncoder: countFlops(program({ states: states.lastHiddenState })),
+    unet: countFlops(program({ prediction })),
+    decoder: countFlops(program({ pixels })),
+  };
 }

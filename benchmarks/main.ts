@@ -1,15 +1,18 @@
 /**
  * `npm run bench [-- SECTION...]`: measures this machine, in one run, against its own fastest matrix product.
- * Sections: generate, first, train; all of them without an argument. `--json` prints the numbers alone.
+ * Sections: generate, first, train, which run without an argument too, and sd15 (which writes a model of 2.1 GB).
+ * `--json` prints the numbers alone.
  */
 import { cpus } from 'node:os';
 import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
 import { measureFirstPicture } from './first-picture.ts';
 import { gemmPeak } from './gemm-peak.ts';
 import { EMBEDDED_MODEL, measureGeneration } from './generation.ts';
+import { measureCommand, measureStages } from './stable-diffusion-15.ts';
 import { measureTraining } from './training.ts';
 
-const SECTIONS = ['generate', 'first', 'train'];
+const USUAL = ['generate', 'first', 'train'];
+const SECTIONS = [...USUAL, 'sd15'];
 
 const flags = process.argv.slice(2);
 const json = flags.includes('--json');
@@ -19,7 +22,7 @@ if (unknown !== undefined) {
   console.error(`bench: there is no section "${unknown}"; there are ${SECTIONS.join(', ')}`);
   process.exit(2);
 }
-const runs = (section: string) => wanted.length === 0 || wanted.includes(section);
+const runs = (section: string) => (wanted.length === 0 ? USUAL : wanted).includes(section);
 const say = (line: string) => {
   if (!json) console.log(line);
 };
@@ -58,6 +61,23 @@ if (runs('train')) {
   }
 }
 await engine.dispose();
+if (runs('sd15')) {
+  const stages = await measureStages();
+  say('\n| SD 1.5, 512×512, one picture | seconds | GFLOP/s | of peak |\n|---|---|---|---|');
+  for (const { stage, seconds, gflops } of stages) {
+    say(`| ${stage} | ${seconds.toFixed(2)} | ${gflops.toFixed(0)} | ${share(gflops)} |`);
+  }
+  say('\n| 4 steps with TAESD | first step begins | ends | in all | peak memory |\n|---|---|---|---|---|');
+  const commands = [];
+  for (const options of [[], ['--low-memory']]) {
+    const cost = await measureCommand(options);
+    commands.push(cost);
+    const { loaded, firstStep, total, peakMemory } = cost;
+    const times = [loaded, firstStep, total].map((seconds) => `${seconds.toFixed(1)} s`).join(' | ');
+    say(`| lcm generate ${cost.options} | ${times} | ${(peakMemory / 1e9).toFixed(2)} GB |`);
+  }
+  report.stableDiffusion15 = { stages, commands };
+}
 if (json) console.log(JSON.stringify(report, null, 2));
 
 function share(gflops: number): string {

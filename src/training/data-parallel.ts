@@ -92,9 +92,19 @@ function cut(
 /** The mean of tensors of one shape, in the first one's memory. */
 function average(tensors: readonly HostTensor[]): HostTensor {
   const [first, ...rest] = tensors.map(float32Data) as [Float32Array, ...Float32Array[]];
-  for (const other of rest) for (let i = 0; i < first.length; i++) first[i] = first[i]! + other[i]!;
-  for (let i = 0; i < first.length; i++) first[i] = first[i]! / tensors.length;
+  const last = rest.pop();
+  for (const other of rest) addInto(first, other);
+  // The last sum and the scaling share one pass over memory: the gradients of a network do not stay in a cache.
+  if (last) addAndScale(first, last, 1 / tensors.length);
   return tensors[0]!;
+}
+
+function addInto(sum: Float32Array, other: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + other[i]!;
+}
+
+function addAndScale(sum: Float32Array, other: Float32Array, factor: number): void {
+  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i]! + other[i]!) * factor;
 }
 
 /** The tensors one after the other along their first axis. */

@@ -4,8 +4,11 @@ import { InputError } from '../../errors.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import { type OnnxModel, serialize } from '../../graph/onnx/serialize.ts';
 import type { Program } from '../../graph/program.ts';
+import { segments } from '../../graph/segments.ts';
+import { elementCount } from '../../graph/shape.ts';
 import { checkInputs } from '../check-inputs.ts';
 import type { CompileOptions, Engine, Executable, RunOptions } from '../engine.ts';
+import { type CompiledSegment, segmented } from '../segmented.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { ExternalValue, SessionSettings } from './messages.ts';
 import { weightFiles } from './weight-files.ts';
@@ -34,6 +37,7 @@ class NodeEngine implements Engine {
   readonly #settings: SessionSettings;
   readonly #client = new WorkerClient();
   readonly #pool = new BufferPool();
+  readonly #onProcessor: boolean;
   #nextSession = 0;
 
   constructor({
@@ -43,6 +47,7 @@ class NodeEngine implements Engine {
     spinning = false,
     profile,
   }: NodeEngineOptions) {
+    this.#onProcessor = device === 'cpu';
     this.name = `onnxruntime-node/${device}`;
     this.#settings = {
       // What a device cannot do falls back to the CPU.
@@ -54,7 +59,27 @@ class NodeEngine implements Engine {
     };
   }
 
-  async compile(program: Program, { weights, name = 'program' }: CompileOptions = {}): Promise<Executable> {
+  async compile(program: Program, options: CompileOptions = {}): Promise<Executable> {
+    const { weights, name = 'program' } = options;
+    const count = this.#onProcessor ? segmentCount(program, weights) : 1;
+    if (count === 1) return this.#compile(program, options);
+    const compiled: CompiledSegment[] = [];
+    try {
+      for (const [i, segment] of segments(program, count).entries()) {
+        const title = `${name}, part ${i + 1}`;
+        compiled.push({
+          program: segment,
+          executable: await this.#compile(segment, { weights, name: title }),
+        });
+      }
+    } catch (error) {
+      await Promise.all(compiled.map(({ executable }) => executable.dispose()));
+      throw error;
+    }
+    return segmented(name, program, (parameter) => weights?.has(parameter) ?? false, compiled);
+  }
+
+  async #compile(program: Program, { weights, name = 'program' }: CompileOptions): Promise<Executable> {
     const files = await weightFiles(program, weights);
     const model = serialize(program, { weights, name, locationOf: files?.locationOf });
     const external = await externalValues(model);
@@ -143,6 +168,19 @@ class NodeExecutable implements Executable {
     this.#pool.clear();
     if (!this.#client.ended) await this.#client.request({ kind: 'release', session: this.#session });
   }
+}
+
+/** Of float32, about as many bytes of weights as are prepared at a time. */
+const SEGMENT_BYTES = 2 ** 29;
+
+/**
+ * ONNX Runtime holds a weight up to three times while it casts and packs a model's weights, and lets go when all are
+ * done. Large models are therefore compiled in segments; small ones gain nothing by it.
+ */
+function segmentCount({ parameters }: Program, weights: CompileOptions['weights']): number {
+  let bytes = 0;
+  for (const [name, { shape }] of parameters) if (weights?.has(name)) bytes += 4 * elementCount(shape);
+  return bytes < 2 * SEGMENT_BYTES ? 1 : Math.round(bytes / SEGMENT_BYTES);
 }
 
 /** After copying this many bytes, the event loop gets its turn. */

@@ -1,0 +1,118 @@
+/**
+ * Stable Diffusion 1.5 at 512×512: seconds and GFLOP/s of each network, and what somebody meets who runs the command:
+ * seconds until the first step, and the most memory that the process held.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
+import { type HostTensor, hostTensor } from '../src/graph/host-tensor.ts';
+import { type Components, loadComponents } from '../src/pipelines/components.ts';
+import { Networks } from '../src/pipelines/networks.ts';
+import { openModel } from '../src/pipelines/node/open-model.ts';
+import { Generator } from '../src/random/generator.ts';
+import { LAUNCHER } from './first-picture.ts';
+import { stageFlops } from './generation.ts';
+import { randomStableDiffusion15 } from './random-model.ts';
+import { measure } from './timing.ts';
+
+export interface StageSpeed {
+  readonly stage: string;
+  readonly seconds: number;
+  readonly gflops: number;
+}
+
+/** One pass of each network for one picture, as generation runs them. */
+export async function measureStages(): Promise<StageSpeed[]> {
+  const { model, taesd } = await randomStableDiffusion15();
+  const components = await loadComponents(await openModel(model));
+  const { vae } = await loadComponents(await openModel(model, { vae: taesd }));
+  const flops = stageFlops(components);
+  const text = components.textEncoder.config;
+  const ids = hostTensor(new BigInt64Array(text.max_position_embeddings).fill(1n), [
+    1,
+    text.max_position_embeddings,
+  ]);
+  const sample = noise(1, [1, 4, 64, 64]);
+  const states = noise(2, [1, text.max_position_embeddings, text.hidden_size]);
+  const guidance = noise(3, [1, components.unet.config.time_cond_proj_dim!]);
+  return [
+    await stage('text encoder', components, flops.textEncoder, (networks) => networks.encodeText(ids, 0)),
+    await stage('UNet', components, flops.unet, (networks) =>
+      networks.predict({ sample, timestep: 999, states, guidance }),
+    ),
+    await stage('AutoencoderKL decoder', components, flops.decoder, (networks) => networks.decode(sample)),
+    await stage(
+      'TAESD decoder',
+      { ...components, vae },
+      stageFlops({ ...components, vae }).decoder,
+      (networks) => networks.decode(sample),
+    ),
+  ];
+}
+
+/** Each network has an engine of its own, so that no other one's memory is in its way. */
+async function stage(
+  name: string,
+  components: Components,
+  flops: number,
+  run: (networks: Networks) => Promise<HostTensor>,
+): Promise<StageSpeed> {
+  const engine = createNodeEngine();
+  const networks = new Networks(components, engine);
+  try {
+    const { best: seconds } = await measure(() => run(networks), { seconds: 10, atLeast: 5 });
+    return { stage: name, seconds, gflops: flops / seconds / 1e9 };
+  } finally {
+    await networks.dispose();
+    await engine.dispose();
+  }
+}
+
+function noise(seed: number, shape: readonly number[]): HostTensor {
+  return hostTensor(new Generator(seed).normal(shape.reduce((product, size) => product * size, 1)), shape);
+}
+
+export interface CommandCost {
+  readonly options: string;
+  /** Seconds from the start of the process to the end of its first step. */
+  readonly firstStep: number;
+  /** Seconds from the start of the process to the beginning of its first step. */
+  readonly loaded: number;
+  readonly total: number;
+  /** The most memory that was resident, in bytes. */
+  readonly peakMemory: number;
+}
+
+/** `lcm generate` with 4 steps and TAESD, as a new process. */
+export async function measureCommand(options: readonly string[]): Promise<CommandCost> {
+  const { model, taesd } = await randomStableDiffusion15();
+  const folder = await mkdtemp(join(tmpdir(), 'lcm-bench-'));
+  const args = [LAUNCHER, 'generate', 'a red-roofed cottage', '--model', model, '--vae', taesd];
+  args.push('--steps', '4', '--seed', '0', '--json', '--out', join(folder, 'picture.png'), ...options);
+  const start = performance.now();
+  const seconds = () => (performance.now() - start) / 1000;
+  try {
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const ended = new Promise<number | null>((resolve, reject) =>
+      child.on('error', reject).on('exit', resolve),
+    );
+    const steps: number[] = [];
+    let peakMemory = Number.NaN;
+    for await (const line of createInterface({ input: child.stdout })) {
+      const event: { readonly type: string; readonly peakMemory?: number } = JSON.parse(line);
+      if (event.type === 'step') steps.push(seconds());
+      if (event.type === 'done') peakMemory = event.peakMemory ?? Number.NaN;
+    }
+    const status = await ended;
+    if (status !== 0) throw new Error(`lcm ${args.slice(1).join(' ')} ended with ${status}`);
+    const pass = Math.min(...steps.slice(1).map((at, i) => at - steps[i]!));
+    const firstStep = steps[0]!;
+    const total = seconds();
+    return { options: options.join(' '), firstStep, loaded: firstStep - pass, total, peakMemory };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
