@@ -21,7 +21,10 @@ export interface TrainingSpeed {
 const STEPS = 24;
 const WARMUP_STEPS = 6;
 
-/** Trains a little diffusion model and distils it, in a temporary folder; one engine per core, as the commands do. */
+/**
+ * Trains a little diffusion model and distils it, in a temporary folder; one engine per core, as the commands do, and
+ * to compare diffusion on one engine with all threads.
+ */
 export async function measureTraining(engine: Engine): Promise<TrainingSpeed[]> {
   const replicas = Array.from({ length: availableParallelism() }, () => createNodeEngine({ threads: 1 }));
   const folder = await mkdtemp(join(tmpdir(), 'lcm-bench-'));
@@ -35,11 +38,18 @@ export async function measureTraining(engine: Engine): Promise<TrainingSpeed[]> 
     const first = await timed({ engine, replicas, directory: join(folder, 'diffusion') }, (io) =>
       trainDiffusion(diffusion, io),
     );
+    const alone = await timed({ engine, directory: join(folder, 'alone') }, (io) =>
+      trainDiffusion(diffusion, io),
+    );
     const distillation = distillationRunConfig({ ...shared, teacher: first.result.modelDirectory });
     const second = await timed({ engine, replicas, directory: join(folder, 'distillation') }, (io) =>
       distill(distillation, io),
     );
-    return [speed('diffusion', first), speed('distillation', second)];
+    return [
+      speed('diffusion', first),
+      speed('diffusion on one engine', alone),
+      speed('distillation', second),
+    ];
   } finally {
     await Promise.all(replicas.map((replica) => replica.dispose()));
     await rm(folder, { recursive: true, force: true });

@@ -3,16 +3,14 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Engine } from '../../engines/engine.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
-import { multiply, subtract } from '../../graph/operators/index.ts';
 import { program } from '../../graph/program.ts';
 import { input } from '../../graph/tensor.ts';
 import {
   type AutoencoderKLConfig,
   autoencoderKLConfig,
   downsamplingFactor,
-  encode,
 } from '../../models/autoencoder-kl.ts';
-import { diagonalGaussian } from '../../models/diagonal-gaussian.ts';
+import { autoencoder } from '../../pipelines/autoencoder.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { convertTensor } from '../../weights/convert.ts';
 import type { ModelFolder } from '../../weights/node/model-folder.ts';
@@ -81,7 +79,7 @@ export async function openLatentData(options: LatentDataOptions): Promise<Latent
   const { stored, config, shape } = await readAutoencoder(vae, data, batch);
   const source = trainingPictures(data);
   const { pixels } = batchShapes(config, ENCODE_BATCH, source);
-  const encoder = await compileEncoder(engine, stored, config, pixels);
+  const encoder = await compileEncoder(engine, stored, pixels);
   const count = Math.min(latents.pictures, source.size);
   const cache = await LatentsCache.open({
     path: latents.file ?? join(directory, 'latents.safetensors'),
@@ -119,16 +117,13 @@ export function captionIds(
 }
 
 /** pixels [N, 3, H, W] → scaled posterior means [N, C, h, w]. */
-async function compileEncoder(
-  engine: Engine,
-  { weights, path }: ModelFolder,
-  config: AutoencoderKLConfig,
-  shape: Shape4,
-) {
+async function compileEncoder(engine: Engine, { config, weights, path }: ModelFolder, shape: Shape4) {
   const stored = paramsFromWeights(weights);
-  const { mean } = diagonalGaussian(encode(config, stored.params, input('pixels', shape)));
+  const { mean: latents } = autoencoder('AutoencoderKL', config).encode(
+    stored.params,
+    input('pixels', shape),
+  );
   stored.requireAll(path);
-  const latents = multiply(subtract(mean, config.shift_factor ?? 0), config.scaling_factor);
   return engine.compile(program({ latents }), { weights, name: 'autoencoder encoder' });
 }
 

@@ -47,7 +47,7 @@ export interface RunResult {
   readonly step: number;
   /** False when the signal stopped the run early; the same call goes on with it. */
   readonly completed: boolean;
-  /** The diffusers folder with the averaged weights, written when the run is completed and at every sample. */
+  /** The diffusers folder with the averaged weights, written at every sample and when the run ends or is stopped. */
   readonly modelDirectory: string;
 }
 
@@ -95,7 +95,7 @@ export interface RunParts {
   readonly writeModel: (modelDirectory: string) => Promise<void>;
 }
 
-/** Compiles the step, trains, and writes the model, to `<directory>/model`, when samples are due and at the end. */
+/** Compiles the step, trains, and writes the model, to `<directory>/model`, when samples are due and when it ends. */
 export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): Promise<RunResult> {
   const { directory, onProgress, signal } = io;
   const { name, plan, step, weights, parameters, averages, feeds, batch, writeModel } = parts;
@@ -124,7 +124,7 @@ export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): P
       signal,
     }),
   );
-  if (result.completed) await writeModel(modelDirectory);
+  await writeModel(modelDirectory);
   return { ...result, plan, modelDirectory };
 }
 
