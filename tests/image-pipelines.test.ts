@@ -1,9 +1,8 @@
 /** Image to image and inpainting beyond the numbers of diffusers: both kinds of UNet, batches, sizes, refusals. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { float32Data, type HostTensor, hostTensor } from '../src/graph/host-tensor.ts';
+import { float32Data, type HostTensor } from '../src/graph/host-tensor.ts';
 import {
   createImage,
   createNodeEngine,
@@ -13,8 +12,7 @@ import {
   type Pipeline,
   UsageError,
 } from '../src/index.ts';
-import { parseSafetensors } from '../src/weights/safetensors.ts';
-import { asWeights } from './conformance/model-cases.ts';
+import { asInpaintingModel } from './inpainting-unet.ts';
 
 const models = fileURLToPath(new URL('./fixtures/golden/pipelines', import.meta.url));
 const engine = createNodeEngine({ threads: 1 });
@@ -99,40 +97,8 @@ it('refuses a strength that leaves no step', async () => {
 });
 
 describe('a UNet made for inpainting', () => {
-  /** The teacher's, with further inputs for the mask, weighted with `mask`, and for the masked picture, with 0. */
-  async function inpaintingPipeline(mask: number): Promise<Pipeline> {
-    const folder = join(models, 'sd/model');
-    const files = await diffusersFiles(folder);
-    const { tensors } = parseSafetensors(
-      readFileSync(join(folder, 'unet/diffusion_pytorch_model.safetensors')),
-    );
-    const [outputs, inputs, ...kernel] = tensors.get('conv_in.weight')!.shape as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    const area = kernel[0]! * kernel[1]!;
-    const widened = new Float32Array(outputs * 9 * area);
-    const original = float32Data(tensors.get('conv_in.weight')!);
-    for (let o = 0; o < outputs; o++) {
-      widened.set(original.subarray(o * inputs * area, (o + 1) * inputs * area), o * 9 * area);
-      widened.fill(mask, (o * 9 + 4) * area, (o * 9 + 5) * area);
-    }
-    const weights = asWeights(
-      new Map([...tensors, ['conv_in.weight', hostTensor(widened, [outputs, 9, ...kernel])]]),
-    );
-    const { location, config } = await files.network('unet');
-    const unet = { location, config: { ...(config as object), in_channels: 9 }, weights };
-    return createPipeline(
-      {
-        ...files,
-        pipelineClass: 'StableDiffusionInpaintPipeline',
-        network: async (name) => (name === 'unet' ? unet : files.network(name)),
-      },
-      engine,
-    );
-  }
+  const inpaintingPipeline = async (mask: number) =>
+    createPipeline(await asInpaintingModel(await diffusersFiles(join(models, 'sd/model')), mask), engine);
   const request = { prompt: 'a fox', seed: 4, steps: 3, guidanceScale: 2 };
 
   it('begins with the noise of text to image at strength 1', async () => {

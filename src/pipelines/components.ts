@@ -40,7 +40,7 @@ export interface Components extends TextPart {
   readonly unet: Component<UNet2DConditionConfig>;
   readonly vae: Component<Autoencoder>;
   readonly scheduler: Scheduler;
-  /** SDXL: an empty negative prompt stands for zeros, not for the encoded empty text. */
+  /** SDXL: where there is no negative prompt, zeros stand in its place, not the encoded empty text. */
   readonly zerosForEmptyPrompt: boolean;
   /** From `generation_defaults.json`, which a model may have: what it was made for. */
   readonly defaults: GenerationDefaults;
@@ -63,6 +63,11 @@ export async function loadComponents(files: ModelFiles): Promise<Components> {
   if (!supportedClasses.includes(files.pipelineClass)) {
     throw new InputError(
       `${files.location} is a ${files.pipelineClass}; supported are ${supportedClasses.join(', ')}`,
+    );
+  }
+  if (files.options?.requires_aesthetics_score === true) {
+    throw new InputError(
+      `${files.location} is SDXL's refiner (requires_aesthetics_score is true), which is not supported; use the base model`,
     );
   }
   const isXL = files.pipelineClass.startsWith('StableDiffusionXL');

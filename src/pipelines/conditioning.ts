@@ -28,7 +28,7 @@ export function promptsOf(
   onWarning?: (message: string) => void,
 ): Prompts {
   const negatives = guidance === 'classifier-free' ? negativePrompts : [];
-  const texts = [...negatives, ...prompts];
+  const texts = [...negatives.map((text = '') => text), ...prompts];
   const zeros = model.second !== undefined && model.zerosForEmptyPrompt;
   return {
     texts,
@@ -36,7 +36,7 @@ export function promptsOf(
       tokenizePrompts(model, texts, onWarning),
       ...(model.second ? [tokenizePrompts(model.second, texts)] : []),
     ],
-    zero: texts.map((text, row) => zeros && row < negatives.length && text === ''),
+    zero: texts.map((_, row) => zeros && row < negatives.length && negatives[row] === undefined),
   };
 }
 

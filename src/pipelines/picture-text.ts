@@ -17,7 +17,8 @@ export interface PictureSettings {
   /** Where the model was, as it was asked for. */
   readonly model: string;
   readonly prompt: string;
-  readonly negativePrompt: string;
+  /** Left out where none was asked for. */
+  readonly negativePrompt?: string;
   readonly seed: number;
   readonly steps: number;
   readonly guidanceScale: number;
@@ -58,11 +59,12 @@ export function pictureSettings(
 ): PictureSettings {
   const { steps, guidanceScale, guidanceRescale, scheduler, width, height, clipSkip } = settings;
   const { eta, timesteps, originalSteps, strength, timeIds } = settings;
+  const negativePrompt = settings.negativePrompts[index];
   const usual = [height, width, 0, 0, height, width];
   return {
     ...made,
     prompt: settings.prompts[index]!,
-    negativePrompt: settings.negativePrompts[index]!,
+    ...(negativePrompt !== undefined && { negativePrompt }),
     seed: settings.seeds[index]!,
     ...{ steps, guidanceScale, guidanceRescale, scheduler, width, height, clipSkip },
     ...(eta !== undefined && { eta }),
@@ -163,7 +165,7 @@ function automatic1111Text(settings: PictureSettings): string {
     ...(clipSkip > 0 ? [`Clip skip: ${clipSkip + 1}`] : []),
     `Version: latent-consistency ${settings.version}`,
   ];
-  const negative = negativePrompt === '' ? [] : [`Negative prompt: ${negativePrompt}`];
+  const negative = !negativePrompt ? [] : [`Negative prompt: ${negativePrompt}`];
   return [prompt, ...negative, fields.join(', ')].join('\n');
 }
 

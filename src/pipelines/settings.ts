@@ -9,7 +9,10 @@ import { type SchedulerName, schedulerNames } from './scheduler.ts';
 export interface TextToImageRequest {
   /** One prompt, or one for each picture of a batch. */
   readonly prompt: string | readonly string[];
-  /** What should not be in the pictures: for models without a guidance embedding, at guidance above 1. */
+  /**
+   * What should not be in the pictures: for models without a guidance embedding, at guidance above 1. For SDXL an empty
+   * text is another request than none: the text is encoded, and where there is none zeros stand in its place.
+   */
   readonly negativePrompt?: string | readonly string[];
   /** Pictures per prompt. */
   readonly numImages?: number;
@@ -48,7 +51,10 @@ export interface TextToImageRequest {
 export interface ImageToImageRequest extends TextToImageRequest {
   /** Where to begin. Resized when another size is asked for. */
   readonly image: Image;
-  /** How far to go from the image: above 0, up to 1 (nothing is left of it). 0.8 by default; with a mask 1. */
+  /**
+   * How far to go from the image: above 0, up to 1 (nothing is left of it). By default 0.8, with a mask 1; for SDXL 0.3
+   * and 0.9999.
+   */
   readonly strength?: number;
 }
 
@@ -65,7 +71,8 @@ export type GenerationRequest = TextToImageRequest & Partial<Omit<InpaintRequest
 export interface Settings {
   /** For each picture of the batch. */
   readonly prompts: readonly string[];
-  readonly negativePrompts: readonly string[];
+  /** Undefined where none was asked for. */
+  readonly negativePrompts: readonly (string | undefined)[];
   /** Empty when generators were given. */
   readonly seeds: readonly number[];
   readonly generators: Generator | readonly Generator[];
@@ -96,8 +103,8 @@ export function settingsOf(model: Components, request: GenerationRequest): Setti
   const embedded = unet.time_cond_proj_dim !== null;
   const scheduler = schedulerOf(model, request.scheduler);
   const consistency = scheduler === 'lcm' || scheduler === 'tcd';
-  // diffusers' defaults: LatentConsistencyModelPipeline, an LCM-LoRA, StableDiffusionXLPipeline, StableDiffusionPipeline.
-  const usualScale = embedded ? 8.5 : consistency ? 1 : model.second ? 5 : 7.5;
+  // diffusers' defaults: LatentConsistencyModelPipeline, an LCM-LoRA, SDXL's pipelines but for inpainting, the others.
+  const usualScale = embedded ? 8.5 : consistency ? 1 : model.second && !request.mask ? 5 : 7.5;
 
   const guidanceScale = request.guidanceScale ?? model.defaults.guidanceScale ?? usualScale;
   if (!Number.isFinite(guidanceScale) || guidanceScale < 0) {
@@ -108,8 +115,8 @@ export function settingsOf(model: Components, request: GenerationRequest): Setti
   if (!(guidanceRescale >= 0 && guidanceRescale <= 1)) {
     throw new UsageError(`guidance rescale ${guidanceRescale}: expected a number from 0 to 1`);
   }
-  const { negativePrompt = '' } = request;
-  if (guidance !== 'classifier-free' && [negativePrompt].flat().some((text) => text !== '')) {
+  const negativePrompts = [request.negativePrompt].flat();
+  if (guidance !== 'classifier-free' && negativePrompts.some(Boolean)) {
     const why = embedded
       ? 'this model has its guidance built in and makes a single pass'
       : `guidance scale ${guidanceScale} makes a single pass; raise it above 1`;
@@ -134,7 +141,7 @@ export function settingsOf(model: Components, request: GenerationRequest): Setti
   const { originalSize = [height, width], cropTopLeft = [0, 0], targetSize = [height, width] } = request;
   return {
     prompts,
-    negativePrompts: perPrompt('negative prompts', [negativePrompt].flat(), prompts.length),
+    negativePrompts: perPrompt('negative prompts', negativePrompts, prompts.length),
     ...randomness(request, prompts.length),
     width,
     height,
@@ -170,8 +177,8 @@ function strengthOf(model: Components, { image, mask, strength }: GenerationRequ
       `the mask is ${mask.width}×${mask.height}, the image ${image.width}×${image.height}; make the mask as large as the image`,
     );
   }
-  // As in diffusers.
-  const value = strength ?? (mask === undefined ? 0.8 : 1);
+  // As in diffusers, whose pipelines for SDXL have defaults of their own.
+  const value = strength ?? (model.second ? (mask ? 0.9999 : 0.3) : mask ? 1 : 0.8);
   if (value > 0 && value <= 1) return value;
   throw new UsageError(`strength ${value}: expected a number above 0, up to 1`);
 }
@@ -195,9 +202,9 @@ function promptsOf({ prompt, numImages = 1 }: TextToImageRequest): string[] {
 }
 
 /** A list with one text for each picture: the one text for all, or one for each prompt. */
-function perPrompt(what: string, texts: readonly string[], count: number): string[] {
+function perPrompt<T>(what: string, texts: readonly T[], count: number): T[] {
   const repeats = count / texts.length;
-  if (Number.isInteger(repeats)) return texts.flatMap((text) => new Array<string>(repeats).fill(text));
+  if (Number.isInteger(repeats)) return texts.flatMap((text) => new Array<T>(repeats).fill(text));
   throw new UsageError(`${texts.length} ${what} for ${count} pictures: expected one, or one for each prompt`);
 }
 
