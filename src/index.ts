@@ -30,7 +30,7 @@ export {
   pictureText,
   readPictureSettings,
 } from './pipelines/picture-text.ts';
-export { createPipeline, type Pipeline } from './pipelines/pipeline.ts';
+export { createPipeline, type Pipeline, type PipelineOptions } from './pipelines/pipeline.ts';
 export { type SchedulerName, schedulerNames } from './pipelines/scheduler.ts';
 export type {
   GenerationRequest,
@@ -41,3 +41,5 @@ export type {
 } from './pipelines/settings.ts';
 export type { Stage, Timings } from './pipelines/timings.ts';
 export { Generator } from './random/generator.ts';
+export type { AppliedLora } from './weights/lora.ts';
+export { openLora } from './weights/node/lora.ts';

@@ -15,7 +15,8 @@ export async function run(argv: readonly string[]): Promise<void> {
   }
 }
 
-async function parse(argv: readonly string[], signal: AbortSignal): Promise<void> {
+/** Finds the command and runs it; throws what goes wrong. `signal` ends it between two of its steps. */
+export async function parse(argv: readonly string[], signal: AbortSignal): Promise<void> {
   const program = new Command('lcm')
     .description('Train, distil and run latent consistency models.')
     .version(await version(), '-V, --version', 'print the version');

@@ -130,7 +130,9 @@ for (const suite of suites) {
         if (!existsSync(path)) continue; // Not every run has its pictures stored.
         const reference = await decodePng(readFileSync(path));
         expect([image.width, image.height]).toEqual([reference.width, reference.height]);
-        expect(psnr(image.data, reference.data)).toBeGreaterThanOrEqual(50);
+        const ratio = psnr(image.data, reference.data);
+        if (process.env.GOLDEN_ERRORS) console.log(expect.getState().currentTestName, i, `${ratio} dB`);
+        expect(ratio).toBeGreaterThanOrEqual(50);
       }
     });
   });

@@ -60,8 +60,15 @@ export function generateCommand(signal: AbortSignal): Command {
         'a diffusers directory, a .safetensors checkpoint, or a pulled owner/name',
       ).default(EMBEDDED_MODEL, 'the one that comes with the package, of little landscapes'),
     )
-    .option('--vae <path>', "an autoencoder in place of the model's own: a folder or a file")
-    .option('--lora <path[:strength]>', 'a LoRA; may be given several times', loraOption)
+    .option(
+      '--vae <path>',
+      "an autoencoder in place of the model's own: a folder, a file, or a pulled owner/name",
+    )
+    .option(
+      '--lora <path[:strength]>',
+      'a LoRA: a file, a folder or a pulled owner/name; may be given several times',
+      loraOption,
+    )
     .option('--tokenizer <dir>', 'a CLIP tokenizer, for checkpoints that come without one')
     .option('--steps <n>', 'denoising steps', integer('--steps', { min: 1 }))
     .option(

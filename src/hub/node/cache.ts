@@ -6,7 +6,7 @@
 import { link, mkdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { InputError } from '../../errors.ts';
-import { type HubSettings, hubSettings, requireModelId } from './settings.ts';
+import { type HubSettings, hubSettings, isModelId, requireModelId } from './settings.ts';
 
 const COMMIT = /^[0-9a-f]{40}$/;
 
@@ -92,6 +92,18 @@ export async function cachedModel(id: string, options: CachedModelOptions = {}):
   throw new InputError(
     `${id} (${revision}) is not in the cache ${settings.cache}; download it with "${command}"${settings.offline ? ', without HF_HUB_OFFLINE' : ''}`,
   );
+}
+
+/**
+ * A file or folder by its path, or by its name on the hub, downloaded before. What exists comes first: a folder may be
+ * called as a model is. Throws as `cachedModel`; a path to nothing is returned as it is.
+ */
+export async function localPath(name: string): Promise<string> {
+  const exists = await stat(name).then(
+    () => true,
+    () => false,
+  );
+  return exists || !isModelId(name) || name.endsWith('.safetensors') ? name : cachedModel(name);
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): undefined {

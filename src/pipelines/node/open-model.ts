@@ -2,8 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../../errors.ts';
-import { cachedModel } from '../../hub/node/cache.ts';
-import { isModelId } from '../../hub/node/settings.ts';
+import { localPath } from '../../hub/node/cache.ts';
 import { openDiffusersDirectory } from '../../weights/node/diffusers-directory.ts';
 import { openModelFolder } from '../../weights/node/model-folder.ts';
 import { openSafetensors } from '../../weights/node/safetensors-file.ts';
@@ -22,10 +21,7 @@ export interface OpenModelOptions extends SingleFileOptions {
  * before; nothing is downloaded here. Throws InputError when there is no such model.
  */
 export async function openModel(name: string, options: OpenModelOptions = {}): Promise<ModelFiles> {
-  const kind = await kindOf(name);
-  // What exists comes first: a folder may be called as a model is.
-  const path = kind === undefined && isModelId(name) ? await cachedModel(name) : name;
-  const files = await openPath(path, options);
+  const files = await openPath(await localPath(name), options);
   return options.vae === undefined ? files : withAutoencoder(files, options.vae);
 }
 
@@ -41,11 +37,12 @@ async function openPath(path: string, options: SingleFileOptions): Promise<Model
 }
 
 /**
- * The model with the autoencoder `path` for its own: a diffusers directory, a folder with one network, or a file.
+ * The model with the autoencoder `name` for its own: a diffusers directory, a folder with one network, a file, or by its
+ * name on the hub one that was downloaded before.
  * A file does not say how its latents are scaled; it is taken to be made for this model.
  */
-export async function withAutoencoder(files: ModelFiles, path: string): Promise<ModelFiles> {
-  const { className, ...network } = await openAutoencoder(path, files);
+export async function withAutoencoder(files: ModelFiles, name: string): Promise<ModelFiles> {
+  const { className, ...network } = await openAutoencoder(await localPath(name), files);
   return {
     ...files,
     classes: new Map([...files.classes, ['vae', className]]),
