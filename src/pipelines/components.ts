@@ -47,7 +47,7 @@ export interface Components extends TextPart {
 }
 
 /** Pipelines whose parts and whose order of draws are known here. */
-const supportedClasses = [
+export const supportedClasses: readonly string[] = [
   'LatentConsistencyModelPipeline',
   'LatentConsistencyModelImg2ImgPipeline',
   'StableDiffusionPipeline',

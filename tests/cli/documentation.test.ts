@@ -12,7 +12,7 @@ import { parse } from '../../src/cli/main.ts';
 import { decodePng, readPictureSettings, readPngText } from '../../src/index.ts';
 import { startHubOfSeveral } from '../hub/hub-of-several.ts';
 import { temporaryFolder } from './lcm.ts';
-import { type Command, commandsOf, examplesOf, strayCommandsOf } from './markdown.ts';
+import { type Command, commandsOf, examplesOf, inlineCodeOf, strayCommandsOf } from './markdown.ts';
 import {
   autoencoderFile,
   checkpoints,
@@ -106,8 +106,9 @@ const exceptions: readonly Exception[] = [
   },
 ];
 
-/** Commands in the documentation that are not of this package. */
-const otherCommands = /^(npm (ci|test|run \w+)|npx vitest run \S+|sudo apt-get install .*|export \w+=\S+)$/;
+/** Lines in the documentation that are not commands of this package. */
+const otherCommands =
+  /^(npm (ci|test|run \w+)|(GOLDEN_ERRORS=1 )?npx vitest run \S+|sudo apt-get install .*|export \w+=\S+)$/;
 
 interface Outcome {
   readonly stdout: string;
@@ -146,17 +147,17 @@ function filesIn(folder: string): string[] {
 }
 
 /** The value of an option, if it is given. */
-function valueOf(args: readonly string[], option: string): string | undefined {
+function optionOf(args: readonly string[], option: string): string | undefined {
   return args.includes(option) ? args[args.indexOf(option) + 1] : undefined;
 }
 
 /** What each command leaves behind. */
 const checks: Readonly<Record<string, (args: readonly string[], outcome: Outcome) => unknown>> = {
   async generate(args, { stdout }) {
-    const count = Number(valueOf(args, '--num-images') ?? 1);
+    const count = Number(optionOf(args, '--num-images') ?? 1);
     const written = [...stdout.matchAll(/^(.+\.png) {2}\((\d+)×(\d+), seed (\d+)\)$/gm)];
     expect(written).toHaveLength(count);
-    const out = valueOf(args, '--out');
+    const out = optionOf(args, '--out');
     for (const [i, [, path, width, height, seed]] of written.entries()) {
       if (out?.endsWith('.png')) expect(path).toBe(count === 1 ? out : out.replace('.png', `-${i + 1}.png`));
       else expect(dirname(path!)).toBe((out ?? '.').replace(/\/$/, ''));
@@ -165,25 +166,25 @@ const checks: Readonly<Record<string, (args: readonly string[], outcome: Outcome
       expect([image.width, image.height]).toEqual([Number(width), Number(height)]);
       const settings = readPictureSettings(await readPngText(file))!;
       expect(settings.seed).toBe(Number(seed));
-      if (args.includes('--seed')) expect(settings.seed).toBe(Number(valueOf(args, '--seed')) + i);
+      if (args.includes('--seed')) expect(settings.seed).toBe(Number(optionOf(args, '--seed')) + i);
       if (args[1] && !args[1].startsWith('--')) expect(settings.prompt).toBe(args[1]);
       for (const name of ['steps', 'strength', 'eta', 'scheduler', 'guidance-scale', 'negative-prompt']) {
         const field = name.replace(/-(.)/, (_, letter: string) => letter.toUpperCase());
-        const value = valueOf(args, `--${name}`);
+        const value = optionOf(args, `--${name}`);
         if (value !== undefined) expect(String(settings[field as keyof typeof settings])).toBe(value);
       }
     }
   },
   async convert(args) {
-    const { stdout } = await run(['info', valueOf(args, '--out')!]);
-    expect(stdout).toContain(`of ${valueOf(args, '--dtype') ?? 'float16'}`);
+    const { stdout } = await run(['info', optionOf(args, '--out')!]);
+    expect(stdout).toContain(`of ${optionOf(args, '--dtype') ?? 'float16'}`);
   },
   pull: (_, { stdout }) => expect(statSync(stdout.trimEnd()).isDirectory()).toBe(true),
   info(args, { stdout }) {
     expect(stdout).not.toBe('');
     if (args.includes('--json')) expect(JSON.parse(stdout)).toHaveProperty('type');
   },
-  dataset: (args) => expect(existsSync(join(valueOf(args, '--out')!, 'metadata.jsonl'))).toBe(true),
+  dataset: (args) => expect(existsSync(join(optionOf(args, '--out')!, 'metadata.jsonl'))).toBe(true),
   train: (_, { stdout }) => expect(stdout).toMatch(/parameters/),
   distill: (_, { stdout }) => expect(stdout).toMatch(/parameters/),
   evaluate: () => {},
@@ -225,28 +226,42 @@ describe.each(documents)('%s', (document) => {
 
   it('has its commands in shell blocks', () => expect(strayCommandsOf(markdown)).toEqual([]));
 
-  const own = (words: readonly string[]) => words[0] === 'lcm' || (words[0] === 'npx' && words[1] === 'lcm');
-  it.each(commandsOf(markdown).filter(({ words }) => !own(words)))('$text is known', ({ text }) => {
-    expect(text).toMatch(otherCommands);
+  it('names commands and options that there are', async () => {
+    const loaded = await Promise.all(commands.map(({ load }) => load(new AbortController().signal)));
+    const all = loaded.flatMap((command) => [command, ...command.commands]);
+    const options = new Set(['--help', ...all.flatMap((command) => command.options.map(({ long }) => long))]);
+    const names = loaded.map((command) => command.name());
+    for (const text of inlineCodeOf(markdown)) {
+      for (const [option] of text.matchAll(/(?<![\w-])--[a-z][a-z-]*/g)) {
+        expect(options, `${text} has options of lcm`).toContain(option);
+      }
+      const command = /^(?:npx )?lcm ([a-z]+)/.exec(text);
+      if (command) expect(names).toContain(command[1]);
+    }
   });
 
-  it.each(commandsOf(markdown).filter(({ words }) => own(words)))(
-    '$line: $text',
-    async (command: Command) => {
-      const given = command.words.slice(command.words.indexOf('lcm') + 1);
-      if (command.comment.startsWith('refused')) {
-        await expect(run(given)).rejects.toThrow(/only safetensors are read/);
-        return;
-      }
-      const exception = exceptions.find((each) => each.command.test(given.join(' ')));
-      const args = exception?.instead(given) ?? given;
-      const outcome = await run(args, exception?.parsedOnly);
-      expect(outcome.stderr).not.toMatch(/warning/);
-      const check = checks[args[0]!];
-      expect(check, `the results of lcm ${args[0]} are checked here`).toBeDefined();
-      await check!(args, outcome);
-    },
+  const isOwn = ({ words }: Command) => words[0] === 'lcm' || (words[0] === 'npx' && words[1] === 'lcm');
+  const [own, others] = [true, false].map((wanted) =>
+    commandsOf(markdown)
+      .filter((command) => isOwn(command) === wanted)
+      .map((command): [string, Command] => [`line ${command.line}: ${command.text}`, command]),
   );
+  it.each(others!)('%s is known', (_, { text }) => expect(text).toMatch(otherCommands));
+
+  it.each(own!)('%s', async (_, command) => {
+    const given = command.words.slice(command.words.indexOf('lcm') + 1);
+    if (command.comment.startsWith('refused')) {
+      await expect(run(given)).rejects.toThrow(/only safetensors are read/);
+      return;
+    }
+    const exception = exceptions.find((each) => each.command.test(given.join(' ')));
+    const args = exception?.instead(given) ?? given;
+    const outcome = await run(args, exception?.parsedOnly);
+    expect(outcome.stderr).not.toMatch(/warning/);
+    const check = checks[args[0]!];
+    expect(check, `the results of lcm ${args[0]} are checked here`).toBeDefined();
+    await check!(args, outcome);
+  });
 
   it.each(examplesOf(markdown))('the example in line $line runs', async ({ line, text }) => {
     const library = JSON.stringify(join(root, 'src/index.ts'));

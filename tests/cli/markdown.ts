@@ -33,6 +33,12 @@ export function examplesOf(markdown: string): Block[] {
   return blocksOf(markdown).filter(({ language }) => language === 'ts');
 }
 
+/** What stands between single backticks outside of blocks. */
+export function inlineCodeOf(markdown: string): string[] {
+  const prose = markdown.replace(/^```[\s\S]*?^```$/gm, '');
+  return [...prose.matchAll(/`([^`]+)`/g)].map(([, text]) => text!);
+}
+
 /** Lines that look like commands in blocks of another kind. */
 export function strayCommandsOf(markdown: string): string[] {
   const others = blocksOf(markdown).filter(({ language }) => !shells.includes(language));
