@@ -184,6 +184,11 @@ const checks: Readonly<Record<string, (args: readonly string[], outcome: Outcome
     expect(stdout).not.toBe('');
     if (args.includes('--json')) expect(JSON.parse(stdout)).toHaveProperty('type');
   },
+  async plot(args) {
+    const sheet = await decodePng(readFileSync(optionOf(args, '--out') ?? 'plot.png'));
+    expect(sheet.width).toBeGreaterThan(64);
+  },
+  doctor: (_, { stdout }) => expect(stdout).toMatch(/onnxruntime/),
   dataset: (args) => expect(existsSync(join(optionOf(args, '--out')!, 'metadata.jsonl'))).toBe(true),
   train: (_, { stdout }) => expect(stdout).toMatch(/parameters/),
   distill: (_, { stdout }) => expect(stdout).toMatch(/parameters/),
