@@ -1,6 +1,7 @@
 /**
  * `npm run bench [-- SECTION...]`: measures this machine, in one run, against its own fastest matrix product.
- * Sections: generate, first, train, which run without an argument too, and sd15 (which writes a model of 2.1 GB).
+ * Sections: generate, first, train, which run without an argument too; sd15, and profile of the
+ * same, write a model of 2.1 GB.
  * `--json` prints the numbers alone.
  */
 import { cpus } from 'node:os';
@@ -8,11 +9,11 @@ import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
 import { measureFirstPicture } from './first-picture.ts';
 import { gemmPeak } from './gemm-peak.ts';
 import { EMBEDDED_MODEL, measureGeneration } from './generation.ts';
-import { measureCommand, measureStages } from './stable-diffusion-15.ts';
+import { measureCommand, measureStages, profileStages } from './stable-diffusion-15.ts';
 import { measureTraining } from './training.ts';
 
 const USUAL = ['generate', 'first', 'train'];
-const SECTIONS = [...USUAL, 'sd15'];
+const SECTIONS = [...USUAL, 'sd15', 'profile'];
 
 const flags = process.argv.slice(2);
 const json = flags.includes('--json');
@@ -77,6 +78,16 @@ if (runs('sd15')) {
     say(`| lcm generate ${cost.options} | ${times} | ${(peakMemory / 1e9).toFixed(2)} GB |`);
   }
   report.stableDiffusion15 = { stages, commands };
+}
+if (runs('profile')) {
+  const profiles = await profileStages();
+  for (const { stage, operators } of profiles) {
+    say(`\n| ${stage}, SD 1.5, 512×512 | of the time | ms | calls |\n|---|---|---|---|`);
+    for (const { operator, share, milliseconds, calls } of operators.slice(0, 14)) {
+      say(`| ${operator} | ${(100 * share).toFixed(1)} % | ${milliseconds.toFixed(0)} | ${calls} |`);
+    }
+  }
+  report.profiles = profiles;
 }
 if (json) console.log(JSON.stringify(report, null, 2));
 

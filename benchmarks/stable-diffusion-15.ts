@@ -15,6 +15,7 @@ import { openModel } from '../src/pipelines/node/open-model.ts';
 import { Generator } from '../src/random/generator.ts';
 import { LAUNCHER } from './first-picture.ts';
 import { stageFlops } from './generation.ts';
+import { type OperatorTime, profileNetwork } from './profile.ts';
 import { randomStableDiffusion15 } from './random-model.ts';
 import { measure } from './timing.ts';
 
@@ -24,11 +25,12 @@ export interface StageSpeed {
   readonly gflops: number;
 }
 
-/** One pass of each network for one picture, as generation runs them. */
-export async function measureStages(): Promise<StageSpeed[]> {
+/** Each network with what it takes for one picture, as generation runs them. */
+async function networks512() {
   const { model, taesd } = await randomStableDiffusion15();
   const components = await loadComponents(await openModel(model));
   const { vae } = await loadComponents(await openModel(model, { vae: taesd }));
+  const small = { ...components, vae };
   const flops = stageFlops(components);
   const text = components.textEncoder.config;
   const ids = hostTensor(new BigInt64Array(text.max_position_embeddings).fill(1n), [
@@ -39,18 +41,53 @@ export async function measureStages(): Promise<StageSpeed[]> {
   const states = noise(2, [1, text.max_position_embeddings, text.hidden_size]);
   const guidance = noise(3, [1, components.unet.config.time_cond_proj_dim!]);
   return [
-    await stage('text encoder', components, flops.textEncoder, (networks) => networks.encodeText(ids, 0)),
-    await stage('UNet', components, flops.unet, (networks) =>
-      networks.predict({ sample, timestep: 999, states, guidance }),
-    ),
-    await stage('AutoencoderKL decoder', components, flops.decoder, (networks) => networks.decode(sample)),
-    await stage(
-      'TAESD decoder',
-      { ...components, vae },
-      stageFlops({ ...components, vae }).decoder,
-      (networks) => networks.decode(sample),
-    ),
+    {
+      name: 'text encoder',
+      components,
+      flops: flops.textEncoder,
+      run: (networks: Networks) => networks.encodeText(ids, 0),
+    },
+    {
+      name: 'UNet',
+      components,
+      flops: flops.unet,
+      run: (networks: Networks) => networks.predict({ sample, timestep: 999, states, guidance }),
+    },
+    {
+      name: 'AutoencoderKL decoder',
+      components,
+      flops: flops.decoder,
+      run: (networks: Networks) => networks.decode(sample),
+    },
+    {
+      name: 'TAESD decoder',
+      components: small,
+      flops: stageFlops(small).decoder,
+      run: (networks: Networks) => networks.decode(sample),
+    },
   ];
+}
+
+/** One pass of each network for one picture. */
+export async function measureStages(): Promise<StageSpeed[]> {
+  const speeds: StageSpeed[] = [];
+  for (const { name, components, flops, run } of await networks512()) {
+    speeds.push(await stage(name, components, flops, run));
+  }
+  return speeds;
+}
+
+/** Where the time of a pass of the UNet and of the AutoencoderKL's decoder goes. */
+export async function profileStages(): Promise<
+  { readonly stage: string; readonly operators: OperatorTime[] }[]
+> {
+  const profiles = [];
+  for (const { name, components, run } of await networks512()) {
+    if (name === 'UNet' || name === 'AutoencoderKL decoder') {
+      profiles.push({ stage: name, operators: await profileNetwork(components, run) });
+    }
+  }
+  return profiles;
 }
 
 /** Each network has an engine of its own, so that no other one's memory is in its way. */
