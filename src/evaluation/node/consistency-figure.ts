@@ -1,9 +1,9 @@
 /** The figure that shows consistency: one picture at many noise levels, and what the models make of each. */
 import { createCanvas } from '@napi-rs/canvas';
-import { grid } from '../../images/grid.ts';
-import { createImage, flatten, type Image } from '../../images/image.ts';
+import type { Image } from '../../images/image.ts';
+import { drawImage, readCanvas } from '../../images/node/canvas-image.ts';
+import { type TextStyle, textPainter } from '../../images/node/text-painter.ts';
 import { type ConsistencyExplanation, describeErrors } from '../consistency.ts';
-import { type TextStyle, textPainter } from './text-painter.ts';
 
 /** Every pixel of a picture becomes 3×3. */
 const SCALE = 3;
@@ -15,8 +15,8 @@ const LINE = 24;
 const INK = '#1f2328';
 const GREY = '#59636e';
 const level: TextStyle = { size: 20, color: INK };
-const title: TextStyle = { size: 20, color: INK, bold: true };
-const remark: TextStyle = { size: 16, color: GREY };
+const title: TextStyle = { size: 20, color: INK, bold: true, subscripts: true };
+const remark: TextStyle = { size: 16, color: GREY, subscripts: true };
 
 interface FigureRow {
   readonly title: string;
@@ -66,18 +66,13 @@ export function consistencyFigure(explanation: ConsistencyExplanation, fonts?: b
     text.paint(row.title, MARGIN, first, title);
     for (const [i, line] of row.remarks.entries()) text.paint(line, MARGIN, first + (i + 1) * LINE, remark);
     for (const [i, picture] of row.pictures.entries()) {
-      context.putImageData(
-        pixels(context.createImageData(pictureWidth, pictureHeight), picture),
-        left(i),
-        top,
-      );
+      drawImage(context, picture, left(i), top, SCALE);
     }
   }
   for (const [i, line] of footer.entries()) {
     text.paint(line, MARGIN, bottom + GAP + i * LINE + LINE / 2, remark);
   }
-  const drawn = context.getImageData(0, 0, width, height).data;
-  return flatten(createImage(width, height, 4, new Uint8Array(drawn.buffer, drawn.byteOffset, drawn.length)));
+  return readCanvas(context);
 }
 
 function figureRows({ columns, view }: ConsistencyExplanation): FigureRow[] {
@@ -98,14 +93,4 @@ function figureRows({ columns, view }: ConsistencyExplanation): FigureRow[] {
       pictures: columns.map(({ after }) => after),
     },
   ];
-}
-
-/** Fills `target` with the enlarged picture. */
-function pixels<T extends { readonly data: Uint8ClampedArray }>(target: T, picture: Image): T {
-  const { data } = grid([picture], { columns: 1, scale: SCALE });
-  for (let i = 0; i < data.length / 3; i++) {
-    target.data.set(data.subarray(3 * i, 3 * i + 3), 4 * i);
-    target.data[4 * i + 3] = 255;
-  }
-  return target;
 }

@@ -7,10 +7,12 @@ export interface TextStyle {
   readonly size: number;
   readonly color: string;
   readonly bold?: boolean;
+  /** `_` puts the character after it lower and smaller, as in `x_t`. */
+  readonly subscripts?: boolean;
 }
 
 export interface TextPainter {
-  /** In pixels. `_` puts the character after it lower and smaller, as in `x_t`. */
+  /** In pixels. */
   width(text: string, style: TextStyle): number;
   /** Paints from `x` to the right, around the height `y`. */
   paint(text: string, x: number, y: number, style: TextStyle): void;
@@ -30,12 +32,13 @@ export function textPainter(context: SKRSContext2D, useFonts = GlobalFonts.famil
 /** Draws, or only measures, a run of characters of one size; returns its width. */
 type Run = (text: string, x: number, y: number, style: TextStyle, visible: boolean) => number;
 
-/** Splits at subscripts and sums the widths. */
+/** Splits at subscripts, where the style has them, and sums the widths. */
 function walk(
   text: string,
   style: TextStyle,
   visit: (run: string, at: number, style: TextStyle, lower: number) => number,
 ): number {
+  if (!style.subscripts) return visit(text, 0, style, 0);
   let at = 0;
   for (const part of text.split(/(_.)/).filter(Boolean)) {
     const subscript = part.length === 2 && part.startsWith('_');
@@ -60,7 +63,8 @@ function bitmapRun(context: SKRSContext2D): Run {
     const scale = Math.max(1, Math.round(size / (GLYPH_HEIGHT + 1)));
     const top = Math.round(y - (scale * GLYPH_HEIGHT) / 2);
     context.fillStyle = color;
-    [...text].forEach((character, i) => {
+    const characters = [...text];
+    characters.forEach((character, i) => {
       for (let row = 0; visible && row < GLYPH_HEIGHT; row++) {
         for (let column = 0; column < GLYPH_WIDTH; column++) {
           if (!glyphPixel(character, column, row)) continue;
@@ -69,6 +73,6 @@ function bitmapRun(context: SKRSContext2D): Run {
         }
       }
     });
-    return scale * ADVANCE * text.length;
+    return scale * ADVANCE * characters.length;
   };
 }

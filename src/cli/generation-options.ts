@@ -1,0 +1,157 @@
+/** The options of every command that draws: the model, what it is asked for, and the engine. */
+import { type Command, Option } from 'commander';
+import { UsageError } from '../errors.ts';
+import type { Image } from '../images/image.ts';
+import { openImage } from '../images/node/open-image.ts';
+import { loadPipeline } from '../pipelines/node/load.ts';
+import type { Pipeline } from '../pipelines/pipeline.ts';
+import { type SchedulerName, schedulerNames } from '../pipelines/scheduler.ts';
+import type { GenerationRequest } from '../pipelines/settings.ts';
+import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from './embedded-models.ts';
+import { type EngineName, engineNames, engineOptions } from './engine-options.ts';
+import { type LoraOption, loraOption, openLoras } from './lora-option.ts';
+import { integer, number, oneOf } from './option-values.ts';
+
+/** The model with its autoencoder and LoRAs. */
+export interface ModelOptions {
+  readonly model: string;
+  readonly vae?: string;
+  readonly lora?: readonly LoraOption[];
+  readonly tokenizer?: string;
+}
+
+export interface GenerationOptions extends ModelOptions {
+  readonly steps?: number;
+  readonly guidanceScale?: number;
+  readonly negativePrompt?: string;
+  readonly seed?: number;
+  readonly width?: number;
+  readonly height?: number;
+  readonly scheduler?: SchedulerName;
+  readonly eta?: number;
+  readonly image?: string;
+  readonly strength?: number;
+  readonly mask?: string;
+  readonly from?: string;
+  readonly engine: EngineName;
+  readonly threads?: number;
+}
+
+/** Readers of the values, each for an option of any name. */
+export const generationValues = {
+  steps: (option: string) => integer(option, { min: 1 }),
+  guidanceScale: (option: string) => number(option, { min: 0 }),
+  seed: (option: string) => integer(option),
+  side: (option: string) => integer(option, { min: 1 }),
+  scheduler: (option: string) => oneOf(option, schedulerNames),
+  eta: (option: string) => number(option, { min: 0, max: 1 }),
+  strength: (option: string) => number(option, { min: 0, max: 1 }),
+};
+
+/** Adds the options to a command, which is returned. */
+export function withGenerationOptions(command: Command): Command {
+  const values = generationValues;
+  return command
+    .addOption(
+      new Option(
+        '--model <name>',
+        'a diffusers directory, a .safetensors checkpoint, or a pulled owner/name',
+      ).default(EMBEDDED_MODEL, 'the one that comes with the package, of little landscapes'),
+    )
+    .option(
+      '--vae <path>',
+      "an autoencoder in place of the model's own: a folder, a file, or a pulled owner/name",
+    )
+    .option(
+      '--lora <path[:strength]>',
+      'a LoRA: a file, a folder or a pulled owner/name; may be given several times',
+      loraOption,
+    )
+    .option('--tokenizer <dir>', 'a CLIP tokenizer, for checkpoints that come without one')
+    .option('--steps <n>', 'denoising steps', values.steps('--steps'))
+    .option(
+      '--guidance-scale <g>',
+      'how closely to follow the prompt; 1 is none',
+      values.guidanceScale('--guidance-scale'),
+    )
+    .option(
+      '--negative-prompt <text>',
+      'what the picture should not show, for models without built-in guidance',
+    )
+    .option('--seed <s>', 'the same seed gives the same picture; picture i has seed s + i', integer('--seed'))
+    .option('--width <pixels>', 'width', values.side('--width'))
+    .option('--height <pixels>', 'height', values.side('--height'))
+    .option('--scheduler <name>', schedulerNames.join(', '), values.scheduler('--scheduler'))
+    .option('--eta <e>', 'share of fresh noise in a step, for ddim and tcd', values.eta('--eta'))
+    .option('--image <file>', 'a picture to begin with: PNG, JPEG or WebP')
+    .option('--strength <x>', 'how far to go from it, above 0 up to 1', values.strength('--strength'))
+    .option('--mask <png>', 'as large as that picture: white is drawn anew, black is kept')
+    .option(
+      '--from <picture>',
+      'restore all settings from a picture made here; what else is given overrides them',
+    )
+    .option('--engine <name>', engineNames.join(', '), oneOf('--engine', engineNames), 'cpu')
+    .option('--threads <n>', 'processor threads', integer('--threads', { min: 1, max: 1024 }));
+}
+
+/** The pipeline that the options ask for, on their engine. */
+export async function loadModel(options: GenerationOptions): Promise<Pipeline> {
+  const { model, vae, tokenizer } = options;
+  const loras = await openLoras(options.lora ?? []);
+  return loadPipeline(model, { ...engineOptions(options), vae, tokenizer, loras });
+}
+
+/** The pictures that `--image` and `--mask` name. */
+export async function openPictures({ image, mask }: GenerationOptions): Promise<{
+  readonly image: Image | undefined;
+  readonly mask: Image | undefined;
+}> {
+  const open = async (path: string | undefined) => (path === undefined ? undefined : openImage(path));
+  const [picture, maskPicture] = await Promise.all([open(image), open(mask)]);
+  return { image: picture, mask: maskPicture };
+}
+
+/** What the options ask of a model: one picture for each seed. */
+export function requestOf(
+  prompt: string,
+  options: GenerationOptions,
+  seed: readonly number[],
+): GenerationRequest {
+  const { negativePrompt, steps, guidanceScale, width, height, scheduler, eta, strength } = options;
+  return {
+    prompt,
+    negativePrompt,
+    steps,
+    guidanceScale,
+    width,
+    height,
+    scheduler,
+    eta,
+    strength,
+    seed,
+    numImages: seed.length,
+  };
+}
+
+/** A seed for a request that names none. */
+export function randomSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]!;
+}
+
+/** How pictures name the model: pictures get around, and carry no path of this machine that nobody typed. */
+export function shownModel({ model }: ModelOptions): string {
+  return model === EMBEDDED_MODEL ? EMBEDDED_MODEL_NAME : model;
+}
+
+/**
+ * The library names what was wrong as `steps 60: …`; on the command line that is `--steps 60: …`.
+ * before: what stands before the value of an option.
+ */
+export function withFlagNames(error: unknown, before = (option: string): string => `--${option} `): unknown {
+  if (!(error instanceof UsageError)) return error;
+  const message = error.message.replace(
+    /^(steps|strength|guidance scale|width|height|eta) (?=\S+:)/,
+    (name) => before(name.trim().replace(' ', '-')),
+  );
+  return new UsageError(message, { cause: error });
+}
