@@ -3,8 +3,10 @@ import { type Command, Option } from 'commander';
 import { UsageError } from '../errors.ts';
 import type { Image } from '../images/image.ts';
 import { openImage } from '../images/node/open-image.ts';
+import type { Components } from '../pipelines/components.ts';
 import { loadPipeline } from '../pipelines/node/load.ts';
-import type { Pipeline } from '../pipelines/pipeline.ts';
+import { openModel } from '../pipelines/node/open-model.ts';
+import { adaptedComponents, type Pipeline } from '../pipelines/pipeline.ts';
 import { type SchedulerName, schedulerNames } from '../pipelines/scheduler.ts';
 import type { GenerationRequest } from '../pipelines/settings.ts';
 import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from './embedded-models.ts';
@@ -99,6 +101,16 @@ export async function loadModel(options: GenerationOptions): Promise<Pipeline> {
   const { model, vae, tokenizer } = options;
   const loras = await openLoras(options.lora ?? []);
   return loadPipeline(model, { ...engineOptions(options), vae, tokenizer, loras });
+}
+
+/** What the model is made of, for checking what is asked of it; no engine and no weights. */
+export async function openComponents({
+  model,
+  vae,
+  tokenizer,
+  lora = [],
+}: ModelOptions): Promise<Components> {
+  return adaptedComponents(await openModel(model, { vae, tokenizer }), await openLoras(lora));
 }
 
 /** The pictures that `--image` and `--mask` name. */

@@ -77,8 +77,9 @@ export function pictureSettings(
 
 /** For `encodePng`. */
 export function pictureText(settings: PictureSettings): PngText {
+  const { prompt, negativePrompt } = settings;
   return {
-    [PARAMETERS_KEYWORD]: automatic1111Text(settings),
+    [PARAMETERS_KEYWORD]: automatic1111Text(prompt, negativePrompt, automatic1111Fields(settings)),
     [SETTINGS_KEYWORD]: JSON.stringify(settings),
   };
 }
@@ -151,10 +152,15 @@ export function pictureRequest(settings: PictureSettings): TextToImageRequest & 
 }
 
 /** Prompt, negative prompt, and one line `Steps: 4, Sampler: LCM, …`. */
-function automatic1111Text(settings: PictureSettings): string {
-  const { prompt, negativePrompt, steps, scheduler, guidanceScale, seed, width, height } = settings;
-  const { clipSkip, strength } = settings;
-  const fields = [
+export function automatic1111Text(prompt: string, negativePrompt: string, fields: readonly string[]): string {
+  const negative = negativePrompt === '' ? [] : [`Negative prompt: ${negativePrompt}`];
+  return [prompt, ...negative, fields.join(', ')].join('\n');
+}
+
+/** `Steps: 4`, `Sampler: LCM` and what else Automatic1111 has a name for. */
+export function automatic1111Fields(settings: PictureSettings): string[] {
+  const { steps, scheduler, guidanceScale, seed, width, height, clipSkip, strength } = settings;
+  return [
     `Steps: ${steps}`,
     `Sampler: ${samplerNames[scheduler]}`,
     `CFG scale: ${guidanceScale}`,
@@ -165,8 +171,6 @@ function automatic1111Text(settings: PictureSettings): string {
     ...(clipSkip > 0 ? [`Clip skip: ${clipSkip + 1}`] : []),
     `Version: latent-consistency ${settings.version}`,
   ];
-  const negative = !negativePrompt ? [] : [`Negative prompt: ${negativePrompt}`];
-  return [prompt, ...negative, fields.join(', ')].join('\n');
 }
 
 /** The last part of a path, without what would end a field of the line. */

@@ -30,17 +30,26 @@ export interface PipelineOptions {
   readonly loras?: readonly AppliedLora[];
 }
 
+/** The parts of a model, no weights yet. Throws InputError for LoRAs that adapt networks which it does not have. */
+export async function adaptedComponents(
+  files: ModelFiles,
+  loras: readonly AppliedLora[],
+): Promise<Components> {
+  const model = await loadComponents(files);
+  requireComponents(
+    loras,
+    model.second ? ['unet', 'text_encoder', 'text_encoder_2'] : ['unet', 'text_encoder'],
+  );
+  return model;
+}
+
 /** Makes a pipeline of a model's files; the engine then belongs to it. */
 export async function createPipeline(
   files: ModelFiles,
   engine: Engine,
   { loras = [] }: PipelineOptions = {},
 ): Promise<Pipeline> {
-  const model = await loadComponents(files);
-  requireComponents(
-    loras,
-    model.second ? ['unet', 'text_encoder', 'text_encoder_2'] : ['unet', 'text_encoder'],
-  );
+  const model = await adaptedComponents(files, loras);
   const networks = new Networks(model, engine, loras);
   const generate = (request: GenerationRequest) => {
     const { image, mask } = request;

@@ -17,6 +17,11 @@ export const commands: readonly CommandEntry[] = [
     load: async (signal) => (await import('./generate.ts')).generateCommand(signal),
   },
   {
+    name: 'plot',
+    summary: 'draw a grid of pictures over the values of settings',
+    load: async (signal) => (await import('./plot.ts')).plotCommand(signal),
+  },
+  {
     name: 'info',
     summary: 'what a model is made of, or how a picture was made',
     load: async () => (await import('./info.ts')).infoCommand(),

@@ -1,0 +1,227 @@
+/** `lcm plot`: pictures over one, two or three settings, as a grid with its legend. */
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { UsageError } from '../../errors.ts';
+import { encodePng } from '../../images/png.ts';
+import {
+  automatic1111Fields,
+  automatic1111Text,
+  PARAMETERS_KEYWORD,
+  type PictureSettings,
+  pictureSettings,
+  pictureText,
+} from '../../pipelines/picture-text.ts';
+import type { GenerationRequest } from '../../pipelines/settings.ts';
+import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
+import {
+  type GenerationOptions,
+  loadModel,
+  openPictures,
+  randomSeed,
+  shownModel,
+  withGenerationOptions,
+} from '../generation-options.ts';
+import { integer } from '../option-values.ts';
+import { outputPaths, requireWritable } from '../output-paths.ts';
+import { optionsFromPicture } from '../picture-options.ts';
+import { type Axis, axesHelp, axisOption, optionsSetBy, requireDistinct } from '../plot/axes.ts';
+import { type Cell, cellsOf, groupByModel, type PlotAxes } from '../plot/cells.ts';
+import { createSheet, type Sheet } from '../plot/draw.ts';
+import { type PlannedCell, planCells } from '../plot/plan.ts';
+import { createReporter, duration, type Reporter } from '../progress.ts';
+import { version } from '../version.ts';
+
+interface Options extends GenerationOptions, PlotAxes {
+  readonly scale?: number;
+  readonly saveImages?: string;
+  readonly json?: boolean;
+  readonly out: string;
+}
+
+/** Small pictures are enlarged to about this many pixels, so that labels have room. */
+const PICTURE_SIDE = 192;
+
+const help = `
+Axes and their values:
+${axesHelp}
+
+Values stand with commas between them; those with commas of their own in double quotes. Where numbers are
+expected, 1-4 is 1,2,3,4; 1-10:3 and 1-10 (+3) are 1,4,7,10; 1-10 [4] are four values from 1 to 10.
+
+  lcm plot "a lighthouse at sunset" --x steps=1,2,4,8 --y guidance-scale=1,2,4
+  lcm plot "a lighthouse at sunset" --x seed=1-6 --y 'prompt-sr=sunset,"noon, in summer",night'`;
+
+export function plotCommand(signal: AbortSignal): Command {
+  const command = new Command('plot')
+    .description('Draws a grid of pictures over the values of one to three settings, with a legend.')
+    .argument('[prompt]', 'what the pictures should show')
+    .option('--x <axis=values>', 'what varies from left to right', axisOption('--x'))
+    .option('--y <axis=values>', 'what varies from top to bottom', axisOption('--y'))
+    .option('--z <axis=values>', 'a grid for each of these', axisOption('--z'));
+  return withGenerationOptions(command)
+    .option(
+      '--scale <n>',
+      'every pixel as n × n (default: small pictures are enlarged)',
+      integer('--scale', { min: 1, max: 16 }),
+    )
+    .option('--save-images <dir>', 'also save each picture, as x1-y1-z1.png and so on')
+    .option('--json', 'report as JSON lines on the standard output')
+    .option('--out <path>', 'a .png file, or a folder', 'plot.png')
+    .addHelpText('after', help)
+    .action(async (prompt: string | undefined, options: Options, command: Command) => {
+      const axes = axesOf(options);
+      if (options.from === undefined) return plot(prompt ?? '', options, {}, signal);
+      const onAxes = axes.flatMap(optionsSetBy);
+      const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli' || onAxes.includes(name);
+      const picture = await optionsFromPicture(options.from, isGiven);
+      return plot(prompt ?? picture.prompt, { ...options, ...picture.options }, picture.request, signal);
+    });
+}
+
+/** Throws UsageError without axes, and for axes that get into each other's way. */
+function axesOf({ x, y, z }: PlotAxes): Axis[] {
+  const axes = [x, y, z].filter((axis) => axis !== undefined);
+  if (axes.length === 0) {
+    throw new UsageError('there is no axis: say what should vary, as in --x steps=1,2,4,8');
+  }
+  requireDistinct(axes);
+  return axes;
+}
+
+async function plot(
+  prompt: string,
+  options: Options,
+  restored: Partial<GenerationRequest>,
+  signal: AbortSignal,
+): Promise<void> {
+  const reporter = createReporter({ json: options.json });
+  const { x, y, z, saveImages } = options;
+  const base = { prompt, options: { ...options, seed: options.seed ?? randomSeed() } };
+  const groups = groupByModel(cellsOf({ x, y, z }, base));
+  if (groups.flat().some(({ recipe }) => recipe.prompt.trim() === '')) {
+    throw new UsageError(
+      'the prompt is empty: write what the pictures should show, or put prompts on an axis',
+    );
+  }
+  const path = (await outputPaths(options.out, 1))({
+    index: 0,
+    prompt: `plot ${prompt}`,
+    seed: base.options.seed,
+  });
+  if (saveImages !== undefined) await requireWritable(saveImages);
+  const shared = { ...restored, ...(await openPictures(options)) };
+  const planned = await planCells(groups, shared, warnOnce(reporter));
+  const cells = planned.flat();
+  const made = { image: options.image, mask: options.mask, version: await version() };
+  const settingsOf = (cell: PlannedCell): PictureSettings =>
+    pictureSettings(cell.settings, 0, {
+      ...made,
+      model: shownModel(cell.recipe.options),
+      engine: `onnxruntime-node/${options.engine}`,
+    });
+  const fields = commonFields(cells.map((cell) => automatic1111Fields(settingsOf(cell))));
+  const sheet = sheetOf(prompt, options, fields, cells);
+
+  const progress = {
+    label: 'drawing',
+    total: cells.reduce((sum, { steps }) => sum + steps, 0),
+    unit: 'step',
+  };
+  let done = 0;
+  for (const group of planned) {
+    const pipeline = await loadModel(group[0]!.recipe.options);
+    try {
+      for (const cell of group) {
+        signal.throwIfAborted();
+        const { images } = await pipeline.run({ ...cell.request, signal }, () => {
+          reporter.progress({ ...progress, done: ++done });
+        });
+        const { column, row, grid } = cell;
+        sheet.draw(images[0]!, column, row, grid);
+        const single = saveImages && join(saveImages, `${nameOf(cell, options)}.png`);
+        if (single) {
+          await writeFileAtomically(single, [await encodePng(images[0]!, pictureText(settingsOf(cell)))]);
+        }
+        const { width, height, steps, guidanceScale, scheduler, seeds } = cell.settings;
+        reporter.event('image', {
+          ...{ path: single, column, row, grid, values: valuesOf(cell) },
+          ...{ seed: seeds[0], width, height, steps, guidanceScale, scheduler },
+        });
+      }
+    } finally {
+      await pipeline.dispose();
+    }
+  }
+  signal.throwIfAborted();
+  const parameters = automatic1111Text(prompt, options.negativePrompt ?? '', [
+    ...fields,
+    ...axesOf(options).flatMap(({ flag, name, values }) => {
+      const letter = flag.slice('--'.length).toUpperCase();
+      const list = JSON.stringify(values.map(({ text }) => quoted(text)).join(','));
+      return [`${letter} Type: ${name}`, `${letter} Values: ${list}`];
+    }),
+  ]);
+  await writeFileAtomically(path, [await encodePng(sheet.image(), { [PARAMETERS_KEYWORD]: parameters })]);
+  const seconds = performance.now() / 1000;
+  const { width, height } = sheet;
+  reporter.event('plot', { path, width, height, images: cells.length, sinceStart: seconds });
+  reporter.print(
+    `${path}  (${width}×${height}, ${cells.length} pictures, ${duration(seconds)} since the start)`,
+  );
+}
+
+/** The sheet with its legend and no pictures yet. */
+function sheetOf(
+  prompt: string,
+  { x, y, z, scale: wanted }: Options,
+  fields: readonly string[],
+  cells: readonly PlannedCell[],
+): Sheet {
+  const place = (column: number, row: number, grid: number) => `${column},${row},${grid}`;
+  const sizes = new Map(cells.map(({ column, row, grid, settings }) => [place(column, row, grid), settings]));
+  const largest = Math.max(...cells.map(({ settings }) => Math.max(settings.width, settings.height)));
+  const scale = wanted ?? Math.ceil(PICTURE_SIDE / largest);
+  const labels = (axis: Axis | undefined) => axis?.values.map(({ label }) => label) ?? [''];
+  return createSheet(
+    {
+      title: [x, y, z].some((axis) => axis?.name === 'prompt') ? '' : prompt,
+      remark: fields.filter((field) => !field.startsWith('Version: ')).join(', '),
+      columns: labels(x),
+      rows: labels(y),
+      grids: labels(z),
+      sizeOf(column, row, grid) {
+        const { width, height } = sizes.get(place(column, row, grid))!;
+        return { width: width * scale, height: height * scale };
+      },
+    },
+    scale,
+  );
+}
+
+/** What is the same in all pictures. */
+function commonFields(all: readonly (readonly string[])[]): string[] {
+  return all[0]!.filter((field) => all.every((fields) => fields.includes(field)));
+}
+
+/** `x1-y2`: the places on the axes that there are. */
+function nameOf({ column, row, grid }: Cell, { x, y, z }: PlotAxes): string {
+  return [x && `x${column + 1}`, y && `y${row + 1}`, z && `z${grid + 1}`].filter(Boolean).join('-');
+}
+
+function valuesOf({ chosen }: Cell): Record<string, string> {
+  return Object.fromEntries(chosen.map(({ axis, value }) => [axis.flag.slice('--'.length), value.text]));
+}
+
+/** As `--x` takes it. */
+function quoted(text: string): string {
+  return text === '' || /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** The same remark about many pictures is made once. */
+function warnOnce(reporter: Reporter): (message: string) => void {
+  const said = new Set<string>();
+  return (message) => {
+    if (!said.has(message)) reporter.warn(message);
+    said.add(message);
+  };
+}

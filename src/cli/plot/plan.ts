@@ -1,0 +1,57 @@
+/** Checks every picture of a plot before the first one is drawn. Only configurations are read. */
+import { UsageError } from '../../errors.ts';
+import { planGeneration } from '../../pipelines/generation.ts';
+import type { GenerationRequest, Settings } from '../../pipelines/settings.ts';
+import { type GenerationOptions, openComponents, requestOf, withFlagNames } from '../generation-options.ts';
+import type { Cell } from './cells.ts';
+
+export interface PlannedCell extends Cell {
+  readonly request: GenerationRequest;
+  readonly settings: Settings;
+  /** Passes of the sampler, for the progress. */
+  readonly steps: number;
+}
+
+/**
+ * Plans the cells of each model. shared: what is in every request and in no option. Throws UsageError or InputError
+ * for the first picture that cannot be drawn, naming the values of the axes.
+ */
+export async function planCells(
+  groups: readonly (readonly Cell[])[],
+  shared: Partial<GenerationRequest>,
+  onWarning: (message: string) => void,
+): Promise<PlannedCell[][]> {
+  const planned: PlannedCell[][] = [];
+  for (const cells of groups) {
+    const model = await openComponents(cells[0]!.recipe.options);
+    planned.push(
+      cells.map((cell) => {
+        const { prompt, options } = cell.recipe;
+        const request = { ...shared, ...requestOf(prompt, options, [seedOf(options)]) };
+        try {
+          const { settings, sampler, from } = planGeneration(model, { ...request, onWarning });
+          return { ...cell, request, settings, steps: sampler.timesteps.length - from };
+        } catch (error) {
+          throw atCell(error, cell);
+        }
+      }),
+    );
+  }
+  return planned;
+}
+
+function seedOf({ seed }: GenerationOptions): number {
+  if (seed === undefined) throw new Error('the pictures of a plot are planned with their seed');
+  return seed;
+}
+
+/** What the library found wrong, with the option or the axes that said so. */
+function atCell(error: unknown, { chosen }: Cell): unknown {
+  const named = withFlagNames(error, (option) => {
+    const axis = chosen.find((one) => one.axis.name === option)?.axis;
+    return axis ? `${axis.flag} ${option}=` : `--${option} `;
+  });
+  if (!(named instanceof UsageError) || named.message.startsWith('--')) return named;
+  const values = chosen.map(({ axis, value }) => `${axis.flag} ${axis.name}=${value.text}`);
+  return new UsageError(`${values.join(' ')}: ${named.message}`, { cause: error });
+}
