@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { measure, type Timing } from './timing.ts';
+import { measure, type Timing } from '../src/speed/timing.ts';
 
 /** The command, as it is built. */
 export const LAUNCHER = fileURLToPath(new URL('../../bin/lcm.js', import.meta.url));

@@ -6,8 +6,8 @@
  */
 import { cpus } from 'node:os';
 import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
+import { gemmPeak } from '../src/speed/gemm-peak.ts';
 import { measureFirstPicture } from './first-picture.ts';
-import { gemmPeak } from './gemm-peak.ts';
 import { EMBEDDED_MODEL, measureGeneration } from './generation.ts';
 import { measureCommand, measureStages, profileStages } from './stable-diffusion-15.ts';
 import { measureTraining } from './training.ts';

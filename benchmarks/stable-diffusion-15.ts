@@ -13,11 +13,11 @@ import { type Components, loadComponents } from '../src/pipelines/components.ts'
 import { Networks } from '../src/pipelines/networks.ts';
 import { openModel } from '../src/pipelines/node/open-model.ts';
 import { Generator } from '../src/random/generator.ts';
+import { stageFlops } from '../src/speed/flops.ts';
+import { measure } from '../src/speed/timing.ts';
 import { LAUNCHER } from './first-picture.ts';
-import { stageFlops } from './generation.ts';
 import { type OperatorTime, profileNetwork } from './profile.ts';
 import { randomStableDiffusion15 } from './random-model.ts';
-import { measure } from './timing.ts';
 
 export interface StageSpeed {
   readonly stage: string;

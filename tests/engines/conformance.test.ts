@@ -1,6 +1,7 @@
 /** The conformance suite over every engine that Node can run. */
 import { afterAll, describe, test } from 'vitest';
 import { createNodeEngine } from '../../src/engines/onnxruntime-node/engine.ts';
+import { engineTolerance } from '../../src/engines/onnxruntime-node/tolerance.ts';
 import { createReferenceEngine } from '../../src/engines/reference/engine.ts';
 import { program } from '../../src/graph/program.ts';
 import { input } from '../../src/graph/tensor.ts';
@@ -12,7 +13,7 @@ const engines: readonly EngineUnderTest[] = [
     name: 'onnxruntime-node on the CPU',
     available: async () => true,
     create: () => createNodeEngine({ threads: 2 }),
-    tolerance: 1e-5,
+    tolerance: engineTolerance.cpu,
   },
   {
     name: 'onnxruntime-node on WebGPU',
@@ -28,8 +29,7 @@ const engines: readonly EngineUnderTest[] = [
       }
     },
     create: () => createNodeEngine({ device: 'webgpu' }),
-    // WGSL promises sin and cos no better than 2^-11 (WebGPU Shading Language, accuracy of built-in functions).
-    tolerance: 2 ** -11,
+    tolerance: engineTolerance.webgpu,
   },
 ];
 

@@ -59,6 +59,11 @@ export const commands: readonly CommandEntry[] = [
     load: async (signal) => (await import('./evaluate.ts')).evaluateCommand(signal),
   },
   {
+    name: 'doctor',
+    summary: 'what works on this machine, and how fast',
+    load: async (signal) => (await import('./doctor.ts')).doctorCommand(signal),
+  },
+  {
     name: 'explain',
     summary: 'show how a model works',
     group: true,

@@ -54,7 +54,7 @@ const kinds = {
       if (width === undefined || height === undefined) {
         throw new UsageError(`${option}=${text}: expected width and height in pixels, as 768x512`);
       }
-      return { label: `${width}×${height}`, ...setting({ width: side(width), height: side(height) }) };
+      return { label: `${width}x${height}`, ...setting({ width: side(width), height: side(height) }) };
     }),
   },
   scheduler: {
@@ -121,7 +121,7 @@ const kinds = {
   'negative-prompt': {
     description: 'whole negative prompts; "" is none',
     values: texts((_option, text) => ({
-      label: `not: ${text === '' ? '–' : text}`,
+      label: `not: ${text === '' ? '(nothing)' : text}`,
       ...setting({ negativePrompt: text }),
     })),
   },

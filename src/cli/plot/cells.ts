@@ -1,4 +1,5 @@
 /** The pictures of a plot: one for each combination of the values, put together by the model that draws them. */
+import type { GenerationOptions } from '../generation-options.ts';
 import { type Axis, type AxisValue, byOrder, optionsOf, type Recipe } from './axes.ts';
 
 export interface PlotAxes {
@@ -38,26 +39,23 @@ export function cellsOf({ x, y, z }: PlotAxes, base: Recipe): Cell[] {
 }
 
 /**
- * The cells by the model that they need, so that each is loaded once; those of one size stand together, for which
- * the networks are compiled.
+ * The cells by the model that they need with its LoRAs and its autoencoder, so that each is loaded once; those of one
+ * size stand together, for which the networks are compiled.
  */
 export function groupByModel<C extends Cell>(cells: readonly C[]): C[][] {
-  const groups = by(cells, ({ recipe: { options } }) => {
-    const { model, vae, lora, tokenizer } = options;
-    return JSON.stringify([model, vae, lora, tokenizer]);
-  });
-  return groups.map((group) =>
-    by(group, ({ recipe: { options } }) => `${options.width}×${options.height}`).flat(),
-  );
+  return by(cells, ({ model }) => model)
+    .flatMap((group) => by(group, ({ vae, lora }) => JSON.stringify([vae, lora])))
+    .map((group) => by(group, ({ width, height }) => `${width}×${height}`).flat());
 }
 
 /** In the order in which the keys are met. */
-function by<T>(values: readonly T[], key: (value: T) => string): T[][] {
-  const groups = new Map<string, T[]>();
-  for (const value of values) {
-    const group = groups.get(key(value));
-    if (group) group.push(value);
-    else groups.set(key(value), [value]);
+function by<C extends Cell>(cells: readonly C[], key: (options: GenerationOptions) => string): C[][] {
+  const groups = new Map<string, C[]>();
+  for (const cell of cells) {
+    const name = key(cell.recipe.options);
+    const group = groups.get(name);
+    if (group) group.push(cell);
+    else groups.set(name, [cell]);
   }
   return [...groups.values()];
 }

@@ -107,6 +107,14 @@ describe('errors of ONNX Runtime', () => {
   });
 });
 
+test('a device that this build does not have is refused, not replaced by the CPU', async () => {
+  const elsewhere = createNodeEngine({ device: process.platform === 'darwin' ? 'dml' : 'coreml' });
+  await expect(elsewhere.compile(program({ x: input('x', [1]) }))).rejects.toThrow(
+    /program does not compile on onnxruntime-node\/\w+: ONNX Runtime for \S+ on \S+ has no \w+; it has cpu/,
+  );
+  await elsewhere.dispose();
+});
+
 describe('the worker thread', () => {
   const size = 1024;
   const square = hostTensor(new Float32Array(size * size), [size, size]);

@@ -1,7 +1,7 @@
 /** The thread in which ONNX Runtime lives: its `run` blocks the thread that calls it, so it gets one of its own. */
 import { open } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import type { DType, TypedArray } from '../../graph/dtype.ts';
 import { type Gate, throughGate } from './exit-gate.ts';
 import type { ExternalValue, ReplyMessage, Request, RequestMessage, Result, WireTensor } from './messages.ts';
@@ -60,6 +60,7 @@ async function createSession({
   folder,
   settings,
 }: Extract<Request, { kind: 'compile' }>): Promise<InferenceSession> {
+  requireProvider(settings.executionProviders[0]!);
   const externalData = await Promise.all(
     external.map(async (value) => ({
       path: value.location,
@@ -83,6 +84,15 @@ async function createSession({
       },
     },
   });
+}
+
+/** Throws for a device that this build does not know: the binding would take the CPU in its place. */
+function requireProvider(name: string): void {
+  const known = listSupportedBackends().map((backend) => backend.name);
+  if (known.includes(name)) return;
+  throw new Error(
+    `ONNX Runtime for ${process.platform} on ${process.arch} has no ${name}; it has ${known.join(', ')}`,
+  );
 }
 
 async function readRange({

@@ -1,0 +1,11 @@
+/** The process that tries an engine, whose name is its argument, and sends an `EngineReply`. */
+import { engineNames } from '../engine-options.ts';
+import { oneOf } from '../option-values.ts';
+import { type EngineReply, tryEngine } from './engine-check.ts';
+
+const name = oneOf('engine', engineNames)(process.argv[2] ?? '');
+const reply: EngineReply = await tryEngine(name).then(
+  (error) => ({ error }),
+  (error: Error) => ({ failure: error.message }),
+);
+process.send!(reply, () => process.disconnect());

@@ -1,0 +1,74 @@
+/** `lcm doctor` from end to end, with little time for the measurements. */
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { lcm, temporaryFolder } from './lcm.ts';
+
+// Every case starts processes, which take their time on a busy machine.
+vi.setConfig({ testTimeout: 300_000 });
+
+let folder: ReturnType<typeof temporaryFolder>;
+beforeEach(() => {
+  folder = temporaryFolder();
+});
+afterEach(() => folder.remove());
+
+it('tries every engine, draws, measures, and weighs the cache', async () => {
+  const model = join(folder.path, 'cache/models--owner--name');
+  mkdirSync(join(model, 'blobs'), { recursive: true });
+  writeFileSync(join(model, 'blobs/abc'), new Uint8Array(1000));
+  symlinkSync('blobs/abc', join(model, 'link'));
+  const { code, stdout, stderr } = await lcm(['doctor', '--seconds', '0.1', '--json'], {
+    cwd: folder.path,
+    through: ['env', `HF_HUB_CACHE=${join(folder.path, 'cache')}`],
+  });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const lines = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(lines.map(({ type }) => type)).toEqual([
+    ...['versions', 'processor', 'memory', 'cache'],
+    ...['engine', 'engine', 'engine', 'engine', 'engine', 'model', 'speed', 'done'],
+  ]);
+  const [versions, processor, memory, cache, ...rest] = lines;
+  expect(versions).toMatchObject({ node: process.versions.node, nodeSuffices: true, requiredNode: '20.19' });
+  expect(processor.usable).toBeGreaterThan(0);
+  expect(memory.total).toBeGreaterThanOrEqual(memory.available);
+  expect(cache).toMatchObject({ models: 1, bytes: 1000 });
+
+  const engines = rest.slice(0, 5);
+  expect(engines.map(({ engine }) => engine)).toEqual(['cpu', 'webgpu', 'cuda', 'coreml', 'dml']);
+  for (const { works, error, tolerance, reason } of engines) {
+    if (works) expect(error).toBeLessThanOrEqual(tolerance);
+    else expect(reason).toMatch(/^\S.{10,}$/);
+  }
+  expect(engines[0]).toMatchObject({ works: true });
+  // No system has both.
+  expect(engines[3].works && engines[4].works).toBe(false);
+  const [picture, speed, done] = rest.slice(5);
+  expect(picture).toMatchObject({ works: true, engine: 'cpu' });
+  expect(speed.gemmPeak).toBeGreaterThan(0);
+  expect(speed.gflopsPerLargeStep).toBeCloseTo(803.27, 1);
+  expect(done).toEqual({ type: 'done', works: true });
+});
+
+it('ends with 1 when no engine works', async () => {
+  // The thread of ONNX Runtime is not there for whoever may start none.
+  const { code, stdout } = await lcm(['doctor'], {
+    cwd: folder.path,
+    through: ['env', `NODE_OPTIONS=--require ${withoutThreads()}`],
+  });
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/^engines {4}cpu {5}no: no threads today$/m);
+  expect(stdout).not.toMatch(/^(model|speed)/m);
+});
+
+/** A module that takes the threads away from whoever loads it first. */
+function withoutThreads(): string {
+  const path = join(folder.path, 'no-threads.cjs');
+  const code =
+    "require('node:worker_threads').Worker = class { constructor() { throw new Error('no threads today'); } };";
+  writeFileSync(path, `${code}\nrequire('node:module').syncBuiltinESMExports();\n`);
+  return path;
+}
