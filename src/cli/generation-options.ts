@@ -80,7 +80,7 @@ export function withGenerationOptions(command: Command): Command {
       '--negative-prompt <text>',
       'what the picture should not show, for models without built-in guidance',
     )
-    .option('--seed <s>', 'the same seed gives the same picture; picture i has seed s + i', integer('--seed'))
+    .option('--seed <s>', 'the same seed gives the same picture', values.seed('--seed'))
     .option('--width <pixels>', 'width', values.side('--width'))
     .option('--height <pixels>', 'height', values.side('--height'))
     .option('--scheduler <name>', schedulerNames.join(', '), values.scheduler('--scheduler'))

@@ -40,7 +40,12 @@ export function generateCommand(signal: AbortSignal): Command {
     .description('Draws pictures from a sentence. What is not given is as the model was made for.')
     .argument('[prompt]', 'what the picture should show');
   return withGenerationOptions(command)
-    .option('--num-images <n>', 'how many pictures', integer('--num-images', { min: 1 }), 1)
+    .option(
+      '--num-images <n>',
+      'how many pictures; picture i has seed s + i',
+      integer('--num-images', { min: 1 }),
+      1,
+    )
     .option('--batch-size <n>', 'how many at a time', integer('--batch-size', { min: 1 }), 1)
     .option('--scale <n>', 'save every pixel as n × n', integer('--scale', { min: 1, max: 16 }), 1)
     .option('--preview', 'also save what the model sees at each step')

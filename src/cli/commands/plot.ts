@@ -1,6 +1,7 @@
 /** `lcm plot`: pictures over one, two or three settings, as a grid with its legend. */
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { nodeEngineName } from '../../engines/onnxruntime-node/engine.ts';
 import { UsageError } from '../../errors.ts';
 import { encodePng } from '../../images/png.ts';
 import {
@@ -90,84 +91,97 @@ function axesOf({ x, y, z }: PlotAxes): Axis[] {
 
 async function plot(
   prompt: string,
-  options: Options,
+  given: Options,
   restored: Partial<GenerationRequest>,
   signal: AbortSignal,
 ): Promise<void> {
+  const options = { ...given, seed: given.seed ?? randomSeed() };
+  const { seed, saveImages } = options;
   const reporter = createReporter({ json: options.json });
-  const { x, y, z, saveImages } = options;
-  const base = { prompt, options: { ...options, seed: options.seed ?? randomSeed() } };
-  const groups = groupByModel(cellsOf({ x, y, z }, base));
+  const groups = groupByModel(cellsOf(options, { prompt, options }));
   if (groups.flat().some(({ recipe }) => recipe.prompt.trim() === '')) {
     throw new UsageError(
       'the prompt is empty: write what the pictures should show, or put prompts on an axis',
     );
   }
-  const path = (await outputPaths(options.out, 1))({
-    index: 0,
-    prompt: `plot ${prompt}`,
-    seed: base.options.seed,
-  });
+  const path = (await outputPaths(options.out, 1))({ index: 0, prompt: `plot ${prompt}`, seed });
   if (saveImages !== undefined) await requireWritable(saveImages);
   const shared = { ...restored, ...(await openPictures(options)) };
-  const planned = await planCells(groups, shared, warnOnce(reporter));
+  const planned = (await planCells(groups, shared, warnOnce(reporter))).map(await withSettings(options));
   const cells = planned.flat();
-  const made = { image: options.image, mask: options.mask, version: await version() };
-  const settingsOf = (cell: PlannedCell): PictureSettings =>
-    pictureSettings(cell.settings, 0, {
-      ...made,
-      model: shownModel(cell.recipe.options),
-      engine: `onnxruntime-node/${options.engine}`,
-    });
-  const fields = commonFields(cells.map((cell) => automatic1111Fields(settingsOf(cell))));
+  const fields = commonFields(cells.map(({ carried }) => automatic1111Fields(carried)));
   const sheet = sheetOf(prompt, options, fields, cells);
 
-  const progress = {
-    label: 'drawing',
-    total: cells.reduce((sum, { steps }) => sum + steps, 0),
-    unit: 'step',
-  };
+  await draw(planned, sheet, options, reporter, signal);
+  const text = { [PARAMETERS_KEYWORD]: parametersOf(prompt, options, fields) };
+  await writeFileAtomically(path, [await encodePng(sheet.image(), text)]);
+  const sinceStart = performance.now() / 1000;
+  const { width, height } = sheet;
+  reporter.event('plot', { path, width, height, images: cells.length, sinceStart });
+  reporter.print(
+    `${path}  (${width}×${height}, ${cells.length} pictures, ${duration(sinceStart)} since the start)`,
+  );
+}
+
+/** A cell with the settings that its picture carries. */
+interface DrawnCell extends PlannedCell {
+  readonly carried: PictureSettings;
+}
+
+async function withSettings({
+  image,
+  mask,
+  engine,
+}: Options): Promise<(cells: PlannedCell[]) => DrawnCell[]> {
+  const made = { image, mask, engine: nodeEngineName(engine), version: await version() };
+  return (cells) =>
+    cells.map((cell) => {
+      const model = shownModel(cell.recipe.options);
+      return { ...cell, carried: pictureSettings(cell.settings, 0, { ...made, model }) };
+    });
+}
+
+/** Draws all cells onto the sheet, one model after the other. */
+async function draw(
+  groups: readonly (readonly DrawnCell[])[],
+  sheet: Sheet,
+  options: Options,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<void> {
+  const total = groups.flat().reduce((sum, { steps }) => sum + steps, 0);
   let done = 0;
-  for (const group of planned) {
-    const pipeline = await loadModel(group[0]!.recipe.options);
+  for (const cells of groups) {
+    const pipeline = await loadModel(cells[0]!.recipe.options);
     try {
-      for (const cell of group) {
-        signal.throwIfAborted();
+      for (const cell of cells) {
         const { images } = await pipeline.run({ ...cell.request, signal }, () => {
-          reporter.progress({ ...progress, done: ++done });
+          reporter.progress({ label: 'drawing', done: ++done, total, unit: 'step' });
         });
-        const { column, row, grid } = cell;
+        const { column, row, grid, carried } = cell;
         sheet.draw(images[0]!, column, row, grid);
-        const single = saveImages && join(saveImages, `${nameOf(cell, options)}.png`);
-        if (single) {
-          await writeFileAtomically(single, [await encodePng(images[0]!, pictureText(settingsOf(cell)))]);
-        }
-        const { width, height, steps, guidanceScale, scheduler, seeds } = cell.settings;
+        const path = options.saveImages && join(options.saveImages, `${nameOf(cell, options)}.png`);
+        if (path) await writeFileAtomically(path, [await encodePng(images[0]!, pictureText(carried))]);
+        const { seed, width, height, steps, guidanceScale, scheduler } = carried;
         reporter.event('image', {
-          ...{ path: single, column, row, grid, values: valuesOf(cell) },
-          ...{ seed: seeds[0], width, height, steps, guidanceScale, scheduler },
+          ...{ path, column, row, grid, values: valuesOf(cell) },
+          ...{ seed, width, height, steps, guidanceScale, scheduler },
         });
       }
     } finally {
       await pipeline.dispose();
     }
   }
-  signal.throwIfAborted();
-  const parameters = automatic1111Text(prompt, options.negativePrompt ?? '', [
-    ...fields,
-    ...axesOf(options).flatMap(({ flag, name, values }) => {
-      const letter = flag.slice('--'.length).toUpperCase();
-      const list = JSON.stringify(values.map(({ text }) => quoted(text)).join(','));
-      return [`${letter} Type: ${name}`, `${letter} Values: ${list}`];
-    }),
-  ]);
-  await writeFileAtomically(path, [await encodePng(sheet.image(), { [PARAMETERS_KEYWORD]: parameters })]);
-  const seconds = performance.now() / 1000;
-  const { width, height } = sheet;
-  reporter.event('plot', { path, width, height, images: cells.length, sinceStart: seconds });
-  reporter.print(
-    `${path}  (${width}×${height}, ${cells.length} pictures, ${duration(seconds)} since the start)`,
-  );
+}
+
+/** What is common to the pictures and what varies, as Automatic1111 writes it into its grids. */
+function parametersOf(prompt: string, options: Options, fields: readonly string[]): string {
+  const varied = axesOf(options).flatMap(({ flag, name, values }) => {
+    const letter = flag.slice('--'.length).toUpperCase();
+    const list = JSON.stringify(values.map(({ text }) => quoted(text)).join(','));
+    return [`${letter} Type: ${name}`, `${letter} Values: ${list}`];
+  });
+  return automatic1111Text(prompt, options.negativePrompt ?? '', [...fields, ...varied]);
 }
 
 /** The sheet with its legend and no pictures yet. */

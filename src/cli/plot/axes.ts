@@ -121,7 +121,7 @@ const kinds = {
   'negative-prompt': {
     description: 'whole negative prompts; "" is none',
     values: texts((_option, text) => ({
-      label: `not: ${text === '' ? '(nothing)' : text}`,
+      label: `negative: ${text === '' ? '(nothing)' : text}`,
       ...setting({ negativePrompt: text }),
     })),
   },

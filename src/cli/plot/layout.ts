@@ -7,6 +7,11 @@ export interface Size {
   readonly height: number;
 }
 
+export interface Place {
+  readonly left: number;
+  readonly top: number;
+}
+
 export interface PlotContents {
   /** What is the same in all pictures: the prompt, and in small letters the settings. Empty for none. */
   readonly title: string;
@@ -30,153 +35,180 @@ export interface PlacedText {
 export interface PlotLayout extends Size {
   readonly texts: readonly PlacedText[];
   /** The top left corner of a picture. */
-  placeOf(column: number, row: number, grid: number): { readonly left: number; readonly top: number };
+  placeOf(column: number, row: number, grid: number): Place;
 }
 
 const INK = '#1f2328';
 const GREY = '#59636e';
 
-/** Labels grow with the pictures, within this. */
-const LABEL_SIZES = { smallest: 14, largest: 40, ofPicture: 1 / 13 };
-/** Lines of a column's label, and of the title. */
-const LABEL_LINES = 4;
-const TITLE_LINES = 4;
-/** The title may make a narrow plot wider than its pictures. */
-const TITLE_WIDTH = 24;
+/** Labels grow with the pictures, within these sizes. */
+const LABEL_SHARE = 1 / 13;
+const [SMALLEST_LABEL, LARGEST_LABEL, SMALLEST_REMARK] = [14, 40, 12];
+/** Most lines of a column's label, of a grid's title, and of the title and the remark over all. */
+const [COLUMN_LINES, GRID_LINES, HEADING_LINES] = [4, 2, 4];
+/** So many times the size of its letters the title may make a narrow plot wider than its pictures. */
+const HEADING_WIDTH = 24;
 
+/** Grids that are taller than wide stand side by side, the others one below the other, all under one heading. */
 export function layoutPlot(contents: PlotContents, measure: Measure): PlotLayout {
-  const { columns, rows, grids, sizeOf } = contents;
-  const largest = (sizes: readonly number[]) => Math.max(...sizes);
-  const widths = columns.map((_, x) =>
-    largest(rows.flatMap((_, y) => grids.map((_, z) => sizeOf(x, y, z).width))),
-  );
-  const heights = rows.map((_, y) =>
-    largest(columns.flatMap((_, x) => grids.map((_, z) => sizeOf(x, y, z).height))),
-  );
-  const side = (mean(widths) + mean(heights)) / 2;
-  const size = Math.round(
-    Math.min(Math.max(side * LABEL_SIZES.ofPicture, LABEL_SIZES.smallest), LABEL_SIZES.largest),
-  );
-  const label: TextStyle = { size, color: INK };
+  const { title, remark, grids } = contents;
+  const cells = cellBoxes(contents);
+  const side = (mean(cells.widths) + mean(cells.heights)) / 2;
+  const size = Math.round(Math.min(Math.max(side * LABEL_SHARE, SMALLEST_LABEL), LARGEST_LABEL));
   const gap = Math.max(4, Math.round(size / 3));
   const margin = Math.round(size * 1.25);
-
-  // The legend of one grid: labels over the columns, labels left of the rows.
-  const columnLabels = fitTexts(
-    columns.map((text, x) => ({ text, width: widths[x]!, height: LABEL_LINES * lineHeight(label) })),
-    label,
-    measure,
-  );
-  const rowWidth = Math.ceil(Math.min(largest(rows.map((text) => measure(text, label))), mean(widths)));
-  const rowLabels = fitTexts(
-    rows.map((text, y) => ({ text, width: rowWidth, height: heights[y]! })),
-    label,
-    measure,
-  );
-  const header = heightOf(columnLabels);
-  const left = rowWidth > 0 ? rowWidth + 2 * gap : 0;
-  const picturesWidth = sum(widths) + (columns.length - 1) * gap;
-  const gridWidth = left + picturesWidth;
-  const bold: TextStyle = { ...label, bold: true };
-  const gridTitles = fitTexts(
-    grids.map((text) => ({ text, width: gridWidth, height: 2 * lineHeight(bold) })),
-    bold,
-    measure,
-  );
-  const gridHeader = heightOf(gridTitles);
-  const above = (height: number) => (height > 0 ? height + gap : 0);
-  const gridHeight = above(gridHeader) + above(header) + sum(heights) + (rows.length - 1) * gap;
-
-  // Grids that are taller than wide stand side by side, the others one below the other.
-  const beside = gridHeight > gridWidth;
-  const [across, down] = beside ? [grids.length, 1] : [1, grids.length];
   const between = 2 * margin;
-  const gridsWidth = across * (gridWidth + between) - between;
-  const titleStyle: TextStyle = { ...bold, size: Math.round(size * 1.15) };
-  const remarkStyle: TextStyle = { size: Math.max(SMALLEST_REMARK, Math.round(size * 0.8)), color: GREY };
-  const inner = Math.max(
-    gridsWidth,
-    Math.ceil(Math.min(measure(contents.title, titleStyle), TITLE_WIDTH * size)),
-  );
-  const [title] = fitTexts(
-    [{ text: contents.title, width: inner, height: TITLE_LINES * lineHeight(titleStyle) }],
-    titleStyle,
-    measure,
-  );
-  const [remark] = fitTexts(
-    [{ text: contents.remark, width: inner, height: TITLE_LINES * lineHeight(remarkStyle) }],
-    remarkStyle,
-    measure,
-  );
-  const head = heightOf([title!]) + heightOf([remark!]);
-  const top = margin + (head > 0 ? head + 2 * gap : 0);
-  const corner = (z: number) => ({
-    left: margin + (beside ? z * (gridWidth + between) : 0),
-    top: top + (beside ? 0 : z * (gridHeight + between)),
-  });
-  const columnLeft = (x: number) => left + sum(widths.slice(0, x)) + x * gap;
-  const rowTop = (y: number) => above(gridHeader) + above(header) + sum(heights.slice(0, y)) + y * gap;
 
-  const texts: PlacedText[] = [
-    ...lines(title!, margin, margin, (line) => measure(line, title!.style), 0),
-    ...lines(remark!, margin, margin + heightOf([title!]), (line) => measure(line, remark!.style), 0),
+  const grid = layoutGrid(contents, cells, { size, color: INK }, gap, measure);
+  const beside = grid.height > grid.width;
+  const [across, down] = beside ? [grids.length, 1] : [1, grids.length];
+
+  const titleStyle: TextStyle = { size: Math.round(size * 1.15), color: INK, bold: true };
+  const remarkStyle: TextStyle = { size: Math.max(SMALLEST_REMARK, Math.round(size * 0.8)), color: GREY };
+  const width = Math.max(
+    across * (grid.width + between) - between,
+    Math.ceil(Math.min(measure(title, titleStyle), HEADING_WIDTH * size)),
+  );
+  const heading = [
+    ...fitTexts(
+      [{ text: title, width, height: HEADING_LINES * lineHeight(titleStyle) }],
+      titleStyle,
+      measure,
+    ),
+    ...fitTexts(
+      [{ text: remark, width, height: HEADING_LINES * lineHeight(remarkStyle) }],
+      remarkStyle,
+      measure,
+    ),
   ];
-  for (const z of grids.keys()) {
-    const { left: gridLeft, top: gridTop } = corner(z);
-    const widthOf =
-      ({ style }: FittedText) =>
-      (line: string) =>
-        measure(line, style);
-    const titled = gridTitles[z]!;
-    texts.push(...lines(titled, gridLeft + left + picturesWidth / 2, gridTop, widthOf(titled), 0.5));
-    for (const [x, fitted] of columnLabels.entries()) {
-      const centre = gridLeft + columnLeft(x) + widths[x]! / 2;
-      // The last line stands on the pictures.
-      const first = gridTop + above(gridHeader) + header - heightOf([fitted]);
-      texts.push(...lines(fitted, centre, first, widthOf(fitted), 0.5));
-    }
-    for (const [y, fitted] of rowLabels.entries()) {
-      const first = gridTop + rowTop(y) + (heights[y]! - heightOf([fitted])) / 2;
-      texts.push(...lines(fitted, gridLeft + rowWidth, first, widthOf(fitted), 1));
-    }
-  }
+  const [titleHeight, remarkHeight] = heading.map(heightOf) as [number, number];
+  const headingHeight = titleHeight + remarkHeight;
+  const top = margin + (headingHeight > 0 ? headingHeight + 2 * gap : 0);
+  const cornerOf = (z: number): Place => ({
+    left: margin + (beside ? z * (grid.width + between) : 0),
+    top: top + (beside ? 0 : z * (grid.height + between)),
+  });
   return {
-    width: inner + 2 * margin,
-    height: top + down * (gridHeight + between) - between + margin,
-    texts,
-    placeOf(column, row, grid) {
-      const { width, height } = sizeOf(column, row, grid);
-      const { left: gridLeft, top: gridTop } = corner(grid);
+    width: width + 2 * margin,
+    height: top + down * (grid.height + between) - between + margin,
+    texts: [
+      ...linesOf(heading[0]!, { left: margin, top: margin }, 0, measure),
+      ...linesOf(heading[1]!, { left: margin, top: margin + titleHeight }, 0, measure),
+      ...grids.flatMap((_, z) => grid.textsOf(z, cornerOf(z))),
+    ],
+    placeOf(column, row, z) {
+      const picture = contents.sizeOf(column, row, z);
+      const cell = grid.cellOf(column, row);
+      const corner = cornerOf(z);
       return {
-        left: gridLeft + columnLeft(column) + Math.floor((widths[column]! - width) / 2),
-        top: gridTop + rowTop(row) + Math.floor((heights[row]! - height) / 2),
+        left: corner.left + cell.left + Math.floor((cell.width - picture.width) / 2),
+        top: corner.top + cell.top + Math.floor((cell.height - picture.height) / 2),
       };
     },
   };
 }
 
-const SMALLEST_REMARK = 12;
+/** The width of each column and the height of each row: those of the largest picture in it, in any grid. */
+interface CellBoxes {
+  readonly widths: readonly number[];
+  readonly heights: readonly number[];
+}
 
-/** The lines of a text from `top` down; `share` of each lies left of `x`. */
-function lines(
-  { lines: all, style }: FittedText,
-  x: number,
-  top: number,
-  width: (line: string) => number,
+function cellBoxes({ columns, rows, grids, sizeOf }: PlotContents): CellBoxes {
+  const sizes = columns.map((_, x) => rows.map((_, y) => grids.map((_, z) => sizeOf(x, y, z))));
+  return {
+    widths: sizes.map((column) => Math.max(...column.flat().map(({ width }) => width))),
+    heights: rows.map((_, y) =>
+      Math.max(...sizes.flatMap((column) => column[y]!.map(({ height }) => height))),
+    ),
+  };
+}
+
+interface GridLayout extends Size {
+  /** The box of a cell, from the grid's corner. */
+  cellOf(column: number, row: number): Place & Size;
+  /** The legend of a grid whose corner is there. */
+  textsOf(grid: number, corner: Place): PlacedText[];
+}
+
+/** One grid: its title, the columns' labels over the pictures, the rows' labels left of them. */
+function layoutGrid(
+  { columns, rows, grids }: PlotContents,
+  { widths, heights }: CellBoxes,
+  label: TextStyle,
+  gap: number,
+  measure: Measure,
+): GridLayout {
+  const columnLabels = fitTexts(
+    columns.map((text, x) => ({ text, width: widths[x]!, height: COLUMN_LINES * lineHeight(label) })),
+    label,
+    measure,
+  );
+  const widest = Math.max(...rows.map((text) => measure(text, label)));
+  const rowWidth = Math.ceil(Math.min(widest, mean(widths)));
+  const rowLabels = fitTexts(
+    rows.map((text, y) => ({ text, width: rowWidth, height: heights[y]! })),
+    label,
+    measure,
+  );
+  const left = rowWidth > 0 ? rowWidth + 2 * gap : 0;
+  const width = left + sum(widths) + (columns.length - 1) * gap;
+  const bold: TextStyle = { ...label, bold: true };
+  const titles = fitTexts(
+    grids.map((text) => ({ text, width, height: GRID_LINES * lineHeight(bold) })),
+    bold,
+    measure,
+  );
+  const withGap = (texts: readonly FittedText[]) => {
+    const height = Math.max(...texts.map(heightOf));
+    return height > 0 ? height + gap : 0;
+  };
+  const [titleHeight, columnsHeight] = [withGap(titles), withGap(columnLabels)];
+  const top = titleHeight + columnsHeight;
+  const cellOf = (x: number, y: number) => ({
+    left: left + sum(widths.slice(0, x)) + x * gap,
+    top: top + sum(heights.slice(0, y)) + y * gap,
+    width: widths[x]!,
+    height: heights[y]!,
+  });
+  return {
+    width,
+    height: top + sum(heights) + (rows.length - 1) * gap,
+    cellOf,
+    textsOf: (z, corner) => [
+      ...linesOf(titles[z]!, { left: corner.left + (left + width) / 2, top: corner.top }, 0.5, measure),
+      ...columnLabels.flatMap((fitted, x) => {
+        const cell = cellOf(x, 0);
+        // The last line stands on the pictures.
+        const above = corner.top + top - gap - heightOf(fitted);
+        return linesOf(fitted, { left: corner.left + cell.left + cell.width / 2, top: above }, 0.5, measure);
+      }),
+      ...rowLabels.flatMap((fitted, y) => {
+        const cell = cellOf(0, y);
+        const first = corner.top + cell.top + (cell.height - heightOf(fitted)) / 2;
+        return linesOf(fitted, { left: corner.left + rowWidth, top: first }, 1, measure);
+      }),
+    ],
+  };
+}
+
+/** The lines of a text from `top` down; `share` of each lies left of `left`. */
+function linesOf(
+  { lines, style }: FittedText,
+  { left, top }: Place,
   share: number,
+  measure: Measure,
 ): PlacedText[] {
-  const height = lineHeight(style);
-  return all.map((text, i) => ({
+  return lines.map((text, i) => ({
     text,
-    x: Math.round(x - share * width(text)),
-    y: Math.round(top + (i + 0.5) * height),
+    x: Math.round(left - share * measure(text, style)),
+    y: Math.round(top + (i + 0.5) * lineHeight(style)),
     style,
   }));
 }
 
-/** Of the tallest. */
-function heightOf(fitted: readonly FittedText[]): number {
-  return Math.max(...fitted.map(({ lines: all, style }) => all.length * lineHeight(style)));
+function heightOf({ lines, style }: FittedText): number {
+  return lines.length * lineHeight(style);
 }
 
 function sum(values: readonly number[]): number {

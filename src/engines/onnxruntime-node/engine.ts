@@ -27,6 +27,11 @@ export interface NodeEngineOptions {
   readonly profile?: string;
 }
 
+/** What the engine of a device is called in reports and pictures. */
+export function nodeEngineName(device: NodeDevice): string {
+  return `onnxruntime-node/${device}`;
+}
+
 /** An engine on a worker thread of its own, so that no run blocks the event loop. */
 export function createNodeEngine(options: NodeEngineOptions = {}): Engine {
   return new NodeEngine(options);
@@ -48,7 +53,7 @@ class NodeEngine implements Engine {
     profile,
   }: NodeEngineOptions) {
     this.#onProcessor = device === 'cpu';
-    this.name = `onnxruntime-node/${device}`;
+    this.name = nodeEngineName(device);
     this.#settings = {
       // What a device cannot do falls back to the CPU.
       executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
