@@ -152,8 +152,12 @@ export function pictureRequest(settings: PictureSettings): TextToImageRequest & 
 }
 
 /** Prompt, negative prompt, and one line `Steps: 4, Sampler: LCM, …`. */
-export function automatic1111Text(prompt: string, negativePrompt: string, fields: readonly string[]): string {
-  const negative = negativePrompt === '' ? [] : [`Negative prompt: ${negativePrompt}`];
+export function automatic1111Text(
+  prompt: string,
+  negativePrompt: string | undefined,
+  fields: readonly string[],
+): string {
+  const negative = !negativePrompt ? [] : [`Negative prompt: ${negativePrompt}`];
   return [prompt, ...negative, fields.join(', ')].join('\n');
 }
 

@@ -181,7 +181,7 @@ function parametersOf(prompt: string, options: Options, fields: readonly string[
     const list = JSON.stringify(values.map(({ text }) => quoted(text)).join(','));
     return [`${letter} Type: ${name}`, `${letter} Values: ${list}`];
   });
-  return automatic1111Text(prompt, options.negativePrompt ?? '', [...fields, ...varied]);
+  return automatic1111Text(prompt, options.negativePrompt, [...fields, ...varied]);
 }
 
 /** The sheet with its legend and no pictures yet. */
