@@ -99,6 +99,8 @@ const exceptions: readonly Exception[] = [
   { command: /^dataset\b/, instead: (args) => args.with(args.indexOf('--count') + 1, '4') },
   // Minutes, with models that were trained for it; tests/cli/evaluate.test.ts runs both on tiny ones.
   { command: /^(evaluate|explain)\b/, instead: (args) => args, parsedOnly: true },
+  // It starts processes of the built command and measures the machine; tests/cli/doctor.test.ts runs it.
+  { command: /^doctor\b/, instead: (args) => args, parsedOnly: true },
   // Tiny as they are, single files are drawn at their family's size, 512 pixels or more.
   {
     command: /^generate (?!.*--(width|image|from) ).*--model \S*\.safetensors/,
@@ -188,7 +190,7 @@ const checks: Readonly<Record<string, (args: readonly string[], outcome: Outcome
     const sheet = await decodePng(readFileSync(optionOf(args, '--out') ?? 'plot.png'));
     expect(sheet.width).toBeGreaterThan(64);
   },
-  doctor: (_, { stdout }) => expect(stdout).toMatch(/onnxruntime/),
+  doctor: () => {},
   dataset: (args) => expect(existsSync(join(optionOf(args, '--out')!, 'metadata.jsonl'))).toBe(true),
   train: (_, { stdout }) => expect(stdout).toMatch(/parameters/),
   distill: (_, { stdout }) => expect(stdout).toMatch(/parameters/),
