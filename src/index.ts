@@ -8,27 +8,53 @@
  * }
  * await pipeline.dispose();
  * ```
+ *
+ * `loadPipeline` also takes checkpoints, and `pullModel` downloads models; `openLora` opens LoRAs for it; `evaluate`
+ * measures models of postcards. What `lcm generate` does is `loadPipeline`, `run`, `pictureText` and `encodePng`.
  */
 
+export { createContext } from './datasets/node/canvas.ts';
+export type { PredictionType } from './diffusion/prediction.ts';
 export type { Engine, Executable } from './engines/engine.ts';
 export { createNodeEngine, type NodeEngineOptions } from './engines/onnxruntime-node/engine.ts';
 export { InputError, UsageError } from './errors.ts';
+export { Autoencoding } from './evaluation/autoencoding.ts';
+export {
+  contactSheet,
+  type Evaluation,
+  type EvaluationOptions,
+  type EvaluationProgress,
+  type EvaluationRow,
+  evaluate,
+  type Sampling,
+} from './evaluation/evaluate.ts';
+export type { Fidelity } from './evaluation/fidelity.ts';
+export { Judging } from './evaluation/judging.ts';
+export { openJudge } from './evaluation/node/judge-files.ts';
 export { type HostTensor, hostTensor } from './graph/host-tensor.ts';
+export { type CachedModelOptions, cachedModel, findCachedModel } from './hub/node/cache.ts';
+export { type PullOptions, type PullProgress, pullModel } from './hub/node/pull.ts';
 export { grid } from './images/grid.ts';
 export { createImage, type Image } from './images/image.ts';
 export { openImage } from './images/node/open-image.ts';
 export { decodePng, encodePng } from './images/png.ts';
 export { readPngText } from './images/png-text.ts';
+export type { Components, GenerationDefaults } from './pipelines/components.ts';
 export type { Generation, GenerationStep } from './pipelines/generation.ts';
 export type { ModelFiles, StoredNetwork } from './pipelines/model-files.ts';
 export { diffusersFiles } from './pipelines/node/diffusers-files.ts';
+export { modelFingerprint } from './pipelines/node/fingerprint.ts';
 export { type LoadOptions, loadPipeline } from './pipelines/node/load.ts';
+export { type OpenModelOptions, openModel } from './pipelines/node/open-model.ts';
 export {
+  type PictureFile,
+  type PictureLora,
   type PictureSettings,
   pictureRequest,
   pictureSettings,
   pictureText,
   readPictureSettings,
+  type Surroundings,
 } from './pipelines/picture-text.ts';
 export { createPipeline, type Pipeline, type PipelineOptions } from './pipelines/pipeline.ts';
 export { type SchedulerName, schedulerNames } from './pipelines/scheduler.ts';
@@ -42,4 +68,6 @@ export type {
 export type { Stage, Timings } from './pipelines/timings.ts';
 export { Generator } from './random/generator.ts';
 export type { AppliedLora } from './weights/lora.ts';
+export type { Lora } from './weights/lora-file.ts';
+export { hashFile, hashTensors } from './weights/node/file-hash.ts';
 export { openLora } from './weights/node/lora.ts';

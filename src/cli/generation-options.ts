@@ -1,16 +1,17 @@
 /** The options of every command that draws: the model, what it is asked for, and the engine. */
 import { type Command, Option } from 'commander';
-import { UsageError } from '../errors.ts';
+import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts';
 import type { Image } from '../images/image.ts';
 import { openImage } from '../images/node/open-image.ts';
 import type { Components } from '../pipelines/components.ts';
 import { loadPipeline } from '../pipelines/node/load.ts';
-import { openModel } from '../pipelines/node/open-model.ts';
+import { type OpenModelOptions, openModel } from '../pipelines/node/open-model.ts';
 import { adaptedComponents, type Pipeline } from '../pipelines/pipeline.ts';
 import { type SchedulerName, schedulerNames } from '../pipelines/scheduler.ts';
 import type { GenerationRequest } from '../pipelines/settings.ts';
 import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from './embedded-models.ts';
 import { type EngineName, engineNames, engineOptions } from './engine-options.ts';
+import { withFlagNames } from './flag-names.ts';
 import { type LoraOption, loraOption, openLoras } from './lora-option.ts';
 import { integer, number, oneOf } from './option-values.ts';
 
@@ -20,6 +21,8 @@ export interface ModelOptions {
   readonly vae?: string;
   readonly lora?: readonly LoraOption[];
   readonly tokenizer?: string;
+  readonly config?: string;
+  readonly predictionType?: PredictionType;
 }
 
 export interface GenerationOptions extends ModelOptions {
@@ -66,10 +69,19 @@ export function withGenerationOptions(command: Command): Command {
     )
     .option(
       '--lora <path[:strength]>',
-      'a LoRA: a file, a folder or a pulled owner/name; may be given several times',
+      'a LoRA: a file, a folder or a pulled owner/name; may be given several times. An LCM-LoRA, one whose metadata or name say lcm, makes the scheduler lcm',
       loraOption,
     )
     .option('--tokenizer <dir>', 'a CLIP tokenizer, for checkpoints that come without one')
+    .option(
+      '--config <path>',
+      "a diffusers directory of a checkpoint's kind, or a UNet's config.json, for what its weights do not tell",
+    )
+    .option(
+      '--prediction-type <type>',
+      `${predictionTypes.join(', ')}: what the UNet predicts, for models that do not say (default: v_prediction for a checkpoint of Stable Diffusion 2 that is neither for inpainting nor, by its global_step, the base model; else epsilon)`,
+      oneOf('--prediction-type', predictionTypes),
+    )
     .option('--steps <n>', 'denoising steps', values.steps('--steps'))
     .option(
       '--guidance-scale <g>',
@@ -98,19 +110,30 @@ export function withGenerationOptions(command: Command): Command {
 
 /** The pipeline that the options ask for, on their engine. */
 export async function loadModel(options: GenerationOptions): Promise<Pipeline> {
-  const { model, vae, tokenizer } = options;
-  const loras = await openLoras(options.lora ?? []);
-  return loadPipeline(model, { ...engineOptions(options), vae, tokenizer, loras });
+  const { model, lora = [] } = options;
+  const loras = await openLoras(lora);
+  return named(() => loadPipeline(model, { ...engineOptions(options), ...openingOptions(options), loras }));
 }
 
 /** What the model is made of, for checking what is asked of it; no engine and no weights. */
-export async function openComponents({
-  model,
-  vae,
-  tokenizer,
-  lora = [],
-}: ModelOptions): Promise<Components> {
-  return adaptedComponents(await openModel(model, { vae, tokenizer }), await openLoras(lora));
+export async function openComponents(options: ModelOptions): Promise<Components> {
+  const { model, lora = [] } = options;
+  const loras = await openLoras(lora);
+  return named(async () => adaptedComponents(await openModel(model, openingOptions(options)), loras));
+}
+
+/** How the model is opened. */
+export function openingOptions({ vae, tokenizer, config, predictionType }: ModelOptions): OpenModelOptions {
+  return { vae, tokenizer, config, predictionType };
+}
+
+/** What the library does, with errors that name the options. */
+async function named<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw withFlagNames(error);
+  }
 }
 
 /** The pictures that `--image` and `--mask` name. */
@@ -153,17 +176,4 @@ export function randomSeed(): number {
 /** How pictures name the model: pictures get around, and carry no path of this machine that nobody typed. */
 export function shownModel({ model }: ModelOptions): string {
   return model === EMBEDDED_MODEL ? EMBEDDED_MODEL_NAME : model;
-}
-
-/**
- * The library names what was wrong as `steps 60: …`; on the command line that is `--steps 60: …`.
- * before: what stands before the value of an option.
- */
-export function withFlagNames(error: unknown, before = (option: string): string => `--${option} `): unknown {
-  if (!(error instanceof UsageError)) return error;
-  const message = error.message.replace(
-    /^(steps|strength|guidance scale|width|height|eta) (?=\S+:)/,
-    (name) => before(name.trim().replace(' ', '-')),
-  );
-  return new UsageError(message, { cause: error });
 }

@@ -1,9 +1,11 @@
 /** `--from PICTURE`: the settings that a picture carries as the options of `lcm generate`. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { InputError } from '../errors.ts';
+import { localPath } from '../hub/node/cache.ts';
 import { readPngText } from '../images/png-text.ts';
 import { type PictureSettings, pictureRequest, readPictureSettings } from '../pipelines/picture-text.ts';
 import type { GenerationRequest } from '../pipelines/settings.ts';
+import type { DrawnWith } from './drawn-with.ts';
 import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from './embedded-models.ts';
 import { type EngineName, engineNames } from './engine-options.ts';
 
@@ -13,11 +15,13 @@ export interface RestoredOptions {
   readonly options: Readonly<Record<string, unknown>>;
   /** What has no option of its own. */
   readonly request: Partial<GenerationRequest>;
+  /** Of what the options name: what it was when the picture was drawn. */
+  readonly drawnWith: Partial<DrawnWith>;
 }
 
 /**
  * Reads the picture. isGiven: whether the option of that name stands on the command line. Throws InputError when there
- * is no such picture or it carries no settings.
+ * is no such picture, when it carries no settings, and when a file that it was drawn with is not there.
  */
 export async function optionsFromPicture(
   path: string,
@@ -30,27 +34,62 @@ export async function optionsFromPicture(
   if (settings === undefined) {
     throw new InputError(`--from ${path}: the picture carries no settings of lcm generate`);
   }
-  const { prompt, ...options } = { ...settings, ...surroundings(settings) };
-  const request: Partial<GenerationRequest> = pictureRequest(settings);
-  // What was chosen for the old steps or the old scheduler does not go with others.
+  const { prompt, image, mask, modelFingerprint, vae, loras } = settings;
+  const { prompt: _, ...request }: Partial<GenerationRequest> = pictureRequest(settings);
+  // What was chosen for the old steps, the old scheduler or the old model does not go with others.
   const dropped = [
     ...(isGiven('scheduler') ? ['timesteps', 'originalSteps', 'eta'] : []),
     ...(isGiven('steps') ? ['timesteps'] : []),
+    ...(isGiven('model') ? ['tokenizer', 'config', 'predictionType'] : []),
   ];
-  const kept = (values: object, drop: (name: string) => boolean) =>
-    Object.fromEntries(Object.entries(values).filter(([name]) => !drop(name)));
+  const kept = <T extends object>(values: T, drop: (name: string) => boolean) =>
+    Object.fromEntries(
+      Object.entries(values).filter(([name, value]) => value !== undefined && !drop(name)),
+    ) as Partial<T>;
+  const options = kept(
+    { ...request, image, mask, ...surroundings(settings) },
+    (name) => isGiven(name) || dropped.includes(name),
+  );
+  await requireFiles(path, options);
   return {
     prompt,
-    options: kept(options, (name) => isGiven(name) || dropped.includes(name)),
+    options,
     request: kept(request, (name) => dropped.includes(name)),
+    drawnWith: {
+      ...(!isGiven('model') && modelFingerprint !== undefined && { modelFingerprint }),
+      ...(!isGiven('vae') && vae && { vae }),
+      ...(!isGiven('lora') && loras && { loras }),
+    },
   };
 }
 
-/** The model and the engine as options name them. */
-function surroundings({ model, engine }: PictureSettings): { model?: string; engine?: EngineName } {
-  const device = engineNames.find((name) => engine?.endsWith(`/${name}`));
+/** The model, what is laid over it, and the engine as options name them. */
+function surroundings({ model, vae, loras, tokenizer, config, predictionType, engine }: PictureSettings) {
+  const device: EngineName = engineNames.find((name) => engine?.endsWith(`/${name}`)) ?? 'cpu';
   return {
-    ...(model !== undefined && { model: model === EMBEDDED_MODEL_NAME ? EMBEDDED_MODEL : model }),
-    engine: device ?? 'cpu',
+    model: model === EMBEDDED_MODEL_NAME ? EMBEDDED_MODEL : model,
+    vae: vae?.path,
+    lora: loras?.map(({ path, strength }) => ({ path, strength })),
+    ...{ tokenizer, config, predictionType },
+    engine: device,
   };
+}
+
+/** The paths of a picture are from where its maker was. What is missing is said with the option that names another. */
+async function requireFiles(
+  picture: string,
+  { vae, lora = [], tokenizer, config }: Partial<ReturnType<typeof surroundings>>,
+): Promise<void> {
+  const named: (readonly [what: string, path: string | undefined, option: string])[] = [
+    ...lora.map(({ path, strength }) => ['LoRA', path, `--lora <path>:${strength}`] as const),
+    ['VAE', vae, '--vae'],
+    ['tokenizer', tokenizer, '--tokenizer'],
+    ['configuration', config, '--config'],
+  ];
+  for (const [what, path, option] of named) {
+    if (path === undefined || (await stat(await localPath(path)).catch(() => undefined))) continue;
+    throw new InputError(
+      `--from ${picture}: it was drawn with the ${what} ${path}, which is not there; say where it is with ${option}`,
+    );
+  }
 }

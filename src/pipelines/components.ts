@@ -1,5 +1,5 @@
 /** The parts of a model: configurations that were checked, a tokenizer, and where the weights lie. */
-import { InputError } from '../errors.ts';
+import { InputError, UsageError } from '../errors.ts';
 import { type CLIPTextConfig, clipTextConfig } from '../models/clip-text.ts';
 import { configFields } from '../models/config.ts';
 import { type UNet2DConditionConfig, unet2DConditionConfig } from '../models/unet-2d-condition-config.ts';
@@ -8,7 +8,7 @@ import { loadClipTokenizer } from '../text/tokenizer-files.ts';
 import type { Weights } from '../weights/weights.ts';
 import { type Autoencoder, autoencoder } from './autoencoder.ts';
 import type { ModelFiles } from './model-files.ts';
-import { type Scheduler, scheduler } from './scheduler.ts';
+import { type Scheduler, type SchedulerName, scheduler } from './scheduler.ts';
 
 /** A network: what describes it (its config, mostly) and its weights. */
 export interface Component<Description> {
@@ -22,6 +22,8 @@ export interface Component<Description> {
 export interface GenerationDefaults {
   readonly steps?: number;
   readonly guidanceScale?: number;
+  /** In place of the model's own. */
+  readonly scheduler?: SchedulerName;
 }
 
 /** A text encoder and the tokenizer that goes with it. */
@@ -58,7 +60,10 @@ export const supportedClasses: readonly string[] = [
   'StableDiffusionXLInpaintPipeline',
 ];
 
-/** Reads all configurations. Throws InputError, naming the file, when one is missing or not supported. */
+/**
+ * Reads all configurations. Throws InputError, naming the file, when one is missing or not supported; UsageError when
+ * the model is said to predict something else than its scheduler_config.json says.
+ */
 export async function loadComponents(files: ModelFiles): Promise<Components> {
   if (!supportedClasses.includes(files.pipelineClass)) {
     throw new InputError(
@@ -100,7 +105,7 @@ export async function loadComponents(files: ModelFiles): Promise<Components> {
     unet,
     vae,
     scheduler: located(`${files.location}/scheduler`, () =>
-      scheduler(files.classes.get('scheduler') ?? '', schedulerJson),
+      scheduler(files.classes.get('scheduler') ?? '', withPredictionType(schedulerJson, files)),
     ),
     zerosForEmptyPrompt: files.options?.force_zeros_for_empty_prompt !== false,
     defaults,
@@ -155,6 +160,16 @@ async function component<Description>(
 ): Promise<Component<Description>> {
   const { location, config, weights } = await files.network(name);
   return { location, config: located(location, () => describe(config)), weights };
+}
+
+/** A scheduler's configuration with what it leaves open. */
+function withPredictionType(json: unknown, { predictionType, location }: ModelFiles): unknown {
+  if (predictionType === undefined || typeof json !== 'object' || json === null) return json;
+  const stated = 'prediction_type' in json ? (json.prediction_type ?? predictionType) : predictionType;
+  if (stated === predictionType) return { ...json, prediction_type: predictionType };
+  throw new UsageError(
+    `prediction type ${predictionType}: the scheduler_config.json of ${location} says ${stated}; leave the prediction type out`,
+  );
 }
 
 /** What is wrong with a configuration, with the folder in which it lies. */

@@ -1,4 +1,6 @@
 /** The files of a model, wherever they lie: a folder, a server, memory. Named as in a diffusers directory. */
+import type { PredictionType } from '../diffusion/prediction.ts';
+import type { Checkpoint, CheckpointPrediction } from '../weights/single-file/checkpoint.ts';
 import type { Weights } from '../weights/weights.ts';
 
 export interface ModelFiles {
@@ -10,10 +12,21 @@ export interface ModelFiles {
   readonly classes: ReadonlyMap<string, string>;
   /** The other entries of model_index.json, e.g. `force_zeros_for_empty_prompt`; none where there is no such file. */
   readonly options?: Readonly<Record<string, unknown>>;
+  /** Of a single-file checkpoint. */
+  readonly checkpoint?: CheckpointFacts | undefined;
+  /** What the UNet predicts according to whoever opened the model, for a scheduler_config.json that does not say it. */
+  readonly predictionType?: PredictionType | undefined;
   /** Opens a network: its configuration, and the names and places of its weights. */
   network(component: string): Promise<StoredNetwork>;
   /** The text of another file, such as `tokenizer/vocab.json`; undefined when there is none. */
   text(path: string): Promise<string | undefined>;
+}
+
+/** What the names and shapes of a single file tell, and its free-form texts. */
+export interface CheckpointFacts extends Pick<Checkpoint, 'family'> {
+  /** Undefined where the scheduler_config.json of a folder says it. */
+  readonly prediction: CheckpointPrediction | undefined;
+  readonly metadata: Readonly<Record<string, string>>;
 }
 
 export interface StoredNetwork {

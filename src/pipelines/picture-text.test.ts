@@ -27,8 +27,31 @@ it('writes what Automatic1111 reads', () => {
   );
 });
 
+const drawnWith = {
+  modelFingerprint: '0123456789abcdef',
+  vae: { path: 'vae/better.safetensors', sha256: '1234567890abcdef' },
+  loras: [
+    { path: 'style.safetensors', strength: 0.8, sha256: 'aa', dataSha256: '0123456789abcdef' },
+    { path: 'lcm, "new"', strength: 1, sha256: 'bb', dataSha256: 'fedcba9876543210' },
+  ],
+  tokenizer: 'clip',
+  config: 'sd15',
+  predictionType: 'v_prediction',
+} as const;
+
+it('names LoRAs and the autoencoder as Automatic1111 does', () => {
+  expect(pictureText({ ...settings, prompt: 'a fox', ...drawnWith }).parameters).toBe(
+    'a fox <lora:style:0.8> <lora:lcm   new :1>\nSteps: 4, Sampler: DPM++ 2M Karras, CFG scale: 8.5, Seed: 7, ' +
+      'Size: 96x64, Model: my  model, VAE hash: 1234567890, VAE: better.safetensors, Clip skip: 2, ' +
+      'Lora hashes: "style: 0123456789ab, lcm   new : fedcba987654", Version: latent-consistency 1.2.3',
+  );
+});
+
 it('reads back what it wrote', () => {
+  const all = { ...settings, ...drawnWith };
   expect(readPictureSettings(pictureText(settings))).toEqual(settings);
+  expect(readPictureSettings(pictureText(all))).toEqual(all);
+  expect(pictureRequest(all)).toEqual(pictureRequest(settings));
   expect(readPictureSettings({ parameters: 'a fox' })).toBeUndefined();
 });
 
@@ -70,11 +93,12 @@ it('makes the request again, without what surrounded it', () => {
   });
 });
 
-it.each([{ steps: '4' }, { scheduler: 'magic' }, { timesteps: [1, 'x'] }, { model: null }, { timeIds: [1] }])(
-  'refuses settings with %j',
-  (wrong) => {
-    const text = { 'latent-consistency': JSON.stringify({ ...settings, ...wrong }) };
-    const name = Object.keys(wrong)[0]!;
-    expect(() => readPictureSettings(text)).toThrow(new RegExp(`says ${name} .*, which is no such value`));
-  },
-);
+it.each([
+  ...[{ steps: '4' }, { scheduler: 'magic' }, { timesteps: [1, 'x'] }, { model: null }, { timeIds: [1] }],
+  ...[{ vae: 'x' }, { loras: [null] }, { loras: [{ path: 'x', sha256: 'y', dataSha256: 'z' }] }],
+  { predictionType: 'flow' },
+])('refuses settings with %j', (wrong) => {
+  const text = { 'latent-consistency': JSON.stringify({ ...settings, ...wrong }) };
+  const name = Object.keys(wrong)[0]!;
+  expect(() => readPictureSettings(text)).toThrow(new RegExp(`says ${name} .*, which is no such value`));
+});

@@ -2,8 +2,10 @@
  * The settings that a picture carries: a `parameters` text as Automatic1111 writes it and many tools read it, and
  * our own JSON, from which the picture can be made again.
  */
+import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts';
 import { InputError } from '../errors.ts';
 import type { PngText } from '../images/png-text.ts';
+import { loraTitle } from '../weights/lora-title.ts';
 import { type SchedulerName, schedulerNames } from './scheduler.ts';
 import type { Settings, TextToImageRequest } from './settings.ts';
 
@@ -12,10 +14,43 @@ export const SETTINGS_KEYWORD = 'latent-consistency';
 /** Automatic1111's. */
 export const PARAMETERS_KEYWORD = 'parameters';
 
-/** Everything that decides how a picture looks, but for the weights. */
-export interface PictureSettings {
+/** A file that took part in a picture. */
+export interface PictureFile {
+  /** Where it was, as it was asked for. */
+  readonly path: string;
+  /** Of its content, in hexadecimal digits. */
+  readonly sha256: string;
+}
+
+export interface PictureLora extends PictureFile {
+  readonly strength: number;
+  /** SHA-256 of what follows the safetensors header, by which Automatic1111 and Civitai know LoRAs. */
+  readonly dataSha256: string;
+}
+
+/** What a picture was drawn with, beside its request. */
+export interface Surroundings {
   /** Where the model was, as it was asked for. */
   readonly model: string;
+  /** Of its weights, in hexadecimal digits: see `modelFingerprint`. */
+  readonly modelFingerprint?: string;
+  /** In place of the model's own. */
+  readonly vae?: PictureFile;
+  readonly loras?: readonly PictureLora[];
+  /** For single-file checkpoints, as they were asked for. */
+  readonly tokenizer?: string;
+  readonly config?: string;
+  readonly predictionType?: PredictionType;
+  /** Of image-to-image and inpainting: where the picture and the mask were, as they were asked for. */
+  readonly image?: string;
+  readonly mask?: string;
+  /** Of this package. */
+  readonly version: string;
+  readonly engine: string;
+}
+
+/** Everything that decides how a picture looks, but for the weights themselves. */
+export interface PictureSettings extends Surroundings {
   readonly prompt: string;
   /** Left out where none was asked for. */
   readonly negativePrompt?: string;
@@ -30,15 +65,10 @@ export interface PictureSettings {
   readonly eta?: number;
   readonly timesteps?: readonly number[];
   readonly originalSteps?: number;
-  /** Of image-to-image and inpainting, with where the picture and the mask were, as they were asked for. */
+  /** Of image-to-image and inpainting. */
   readonly strength?: number;
-  readonly image?: string;
-  readonly mask?: string;
   /** SDXL's original and target size and crop, where they are not those of the picture itself. */
   readonly timeIds?: readonly number[];
-  /** Of this package. */
-  readonly version: string;
-  readonly engine: string;
 }
 
 /** Automatic1111's names. */
@@ -52,11 +82,7 @@ const samplerNames: Readonly<Record<SchedulerName, string>> = {
 };
 
 /** The settings of picture `index` of a batch. */
-export function pictureSettings(
-  settings: Settings,
-  index: number,
-  made: Pick<PictureSettings, 'model' | 'version' | 'engine' | 'image' | 'mask'>,
-): PictureSettings {
+export function pictureSettings(settings: Settings, index: number, made: Surroundings): PictureSettings {
   const { steps, guidanceScale, guidanceRescale, scheduler, width, height, clipSkip } = settings;
   const { eta, timesteps, originalSteps, strength, timeIds } = settings;
   const negativePrompt = settings.negativePrompts[index];
@@ -77,9 +103,11 @@ export function pictureSettings(
 
 /** For `encodePng`. */
 export function pictureText(settings: PictureSettings): PngText {
-  const { prompt, negativePrompt } = settings;
+  const { prompt, negativePrompt, loras = [] } = settings;
+  const positive = [prompt, ...loras.map(({ path, strength }) => `<lora:${loraName(path)}:${strength}>`)];
+  const fields = automatic1111Fields(settings);
   return {
-    [PARAMETERS_KEYWORD]: automatic1111Text(prompt, negativePrompt, automatic1111Fields(settings)),
+    [PARAMETERS_KEYWORD]: automatic1111Text(positive.join(' '), negativePrompt, fields),
     [SETTINGS_KEYWORD]: JSON.stringify(settings),
   };
 }
@@ -112,8 +140,24 @@ const isText = (value: unknown) => typeof value === 'string';
 const isNumber = (value: unknown) => typeof value === 'number';
 const areNumbers = (value: unknown) => Array.isArray(value) && value.every(isNumber);
 
+const isFile = (value: unknown) => {
+  const { path, sha256 } = Object(value) as Partial<PictureFile>;
+  return isText(path) && isText(sha256);
+};
+const areLoras = (value: unknown) =>
+  Array.isArray(value) &&
+  value.every((lora: Partial<PictureLora> | null) => {
+    return isFile(lora) && isNumber(lora?.strength) && isText(lora?.dataSha256);
+  });
+
 const fields: Readonly<Record<keyof PictureSettings, (value: unknown) => boolean>> = {
   model: isText,
+  modelFingerprint: isText,
+  vae: isFile,
+  loras: areLoras,
+  tokenizer: isText,
+  config: isText,
+  predictionType: (value) => predictionTypes.some((type) => type === value),
   prompt: isText,
   negativePrompt: isText,
   seed: isNumber,
@@ -135,18 +179,25 @@ const fields: Readonly<Record<keyof PictureSettings, (value: unknown) => boolean
   engine: isText,
 };
 
-/** The request that makes the picture again. Its image and mask, if any, are to be opened and put beside `strength`. */
+/**
+ * The request that makes the picture again, with a pipeline like the one that it was drawn with. Its image and mask, if
+ * any, are to be opened and put beside `strength`.
+ */
 export function pictureRequest(settings: PictureSettings): TextToImageRequest & { strength?: number } {
-  const { model: _model, image: _image, mask: _mask, version: _version, engine: _engine, ...rest } = settings;
-  const { timeIds, timesteps, ...request } = rest;
-  const [originalHeight, originalWidth, top, left, height, width] = timeIds ?? [];
+  const { prompt, negativePrompt, seed, steps, guidanceScale, guidanceRescale, scheduler } = settings;
+  const { width, height, clipSkip, eta, timesteps, originalSteps, strength, timeIds } = settings;
+  const [originalHeight, originalWidth, top, left, targetHeight, targetWidth] = timeIds ?? [];
   return {
-    ...request,
+    ...{ prompt, seed, steps, guidanceScale, guidanceRescale, scheduler, width, height, clipSkip },
+    ...(negativePrompt !== undefined && { negativePrompt }),
+    ...(eta !== undefined && { eta }),
+    ...(originalSteps !== undefined && { originalSteps }),
+    ...(strength !== undefined && { strength }),
     ...(timesteps && { timesteps }),
     ...(timeIds && {
       originalSize: [originalHeight!, originalWidth!] as const,
       cropTopLeft: [top!, left!] as const,
-      targetSize: [height!, width!] as const,
+      targetSize: [targetHeight!, targetWidth!] as const,
     }),
   };
 }
@@ -161,9 +212,11 @@ export function automatic1111Text(
   return [prompt, ...negative, fields.join(', ')].join('\n');
 }
 
-/** `Steps: 4`, `Sampler: LCM` and what else Automatic1111 has a name for. */
+/** `Steps: 4`, `Sampler: LCM` and what else Automatic1111 has a name for, in its order and with its lengths of hashes. */
 export function automatic1111Fields(settings: PictureSettings): string[] {
-  const { steps, scheduler, guidanceScale, seed, width, height, clipSkip, strength } = settings;
+  const { steps, scheduler, guidanceScale, seed, width, height } = settings;
+  const { clipSkip, strength, vae, loras = [] } = settings;
+  const hashes = loras.map(({ path, dataSha256 }) => `${loraName(path)}: ${dataSha256.slice(0, 12)}`);
   return [
     `Steps: ${steps}`,
     `Sampler: ${samplerNames[scheduler]}`,
@@ -171,14 +224,24 @@ export function automatic1111Fields(settings: PictureSettings): string[] {
     `Seed: ${seed}`,
     `Size: ${width}x${height}`,
     `Model: ${modelName(settings.model)}`,
+    ...(vae ? [`VAE hash: ${vae.sha256.slice(0, 10)}`, `VAE: ${modelName(vae.path)}`] : []),
     ...(strength !== undefined ? [`Denoising strength: ${strength}`] : []),
     ...(clipSkip > 0 ? [`Clip skip: ${clipSkip + 1}`] : []),
+    ...(hashes.length > 0 ? [`Lora hashes: "${hashes.join(', ')}"`] : []),
     `Version: latent-consistency ${settings.version}`,
   ];
 }
 
-/** The last part of a path, without what would end a field of the line. */
+/** The last part of a path. */
 function modelName(location: string): string {
-  const name = location.split(/[\\/]/).filter(Boolean).at(-1) ?? location;
-  return name.replace(/[,:"\n]/g, ' ');
+  return plain(location.split(/[\\/]/).filter(Boolean).at(-1) ?? location);
+}
+
+function loraName(path: string): string {
+  return plain(loraTitle(path));
+}
+
+/** Without what would end a field of the line, or a LoRA in the prompt. */
+function plain(name: string): string {
+  return name.replace(/[,:"<>\n]/g, ' ');
 }

@@ -26,16 +26,23 @@ export interface Pipeline {
 }
 
 export interface PipelineOptions {
-  /** Low-rank adapters on the UNet and the text encoders, added up. */
+  /**
+   * Low-rank adapters on the UNet and the text encoders, added up. One that is an LCM-LoRA (`Lora.isConsistency`) makes
+   * a diffusion model a latent consistency model: unless a request says otherwise it draws with the LCM scheduler, 4
+   * steps at guidance scale 1.
+   */
   readonly loras?: readonly AppliedLora[];
 }
 
-/** The parts of a model, no weights yet. Throws InputError for LoRAs that adapt networks which it does not have. */
+/**
+ * The parts of a model with what LoRAs make of it, no weights yet. Throws InputError for LoRAs that adapt networks which
+ * it does not have.
+ */
 export async function adaptedComponents(
   files: ModelFiles,
   loras: readonly AppliedLora[],
 ): Promise<Components> {
-  const model = await loadComponents(files);
+  const model = withConsistency(await loadComponents(files), loras);
   requireComponents(
     loras,
     model.second ? ['unet', 'text_encoder', 'text_encoder_2'] : ['unet', 'text_encoder'],
@@ -74,4 +81,11 @@ export async function createPipeline(
       await engine.dispose();
     },
   };
+}
+
+/** With an LCM-LoRA the sampler's own defaults hold (4 steps, no guidance), not what the base was made for. */
+function withConsistency(model: Components, loras: readonly AppliedLora[]): Components {
+  const distilled = loras.some(({ lora, strength }) => lora.isConsistency && strength > 0);
+  if (!distilled || model.unet.config.time_cond_proj_dim !== null) return model;
+  return { ...model, defaults: { scheduler: 'lcm' } };
 }

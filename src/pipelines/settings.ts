@@ -184,7 +184,7 @@ function strengthOf(model: Components, { image, mask, strength }: GenerationRequ
 }
 
 function schedulerOf(model: Components, wanted: SchedulerName | undefined): SchedulerName {
-  const name = wanted ?? model.scheduler.name;
+  const name = wanted ?? model.defaults.scheduler ?? model.scheduler.name;
   if (name !== undefined) return name;
   throw new UsageError(
     `the model's scheduler, ${model.scheduler.className}, is not among those here; ` +

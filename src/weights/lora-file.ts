@@ -6,6 +6,7 @@
 import { InputError } from '../errors.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import { type LoraComponent, type LoraPart, layerKey, parseLoraName } from './lora-names.ts';
+import { isConsistencyLora } from './lora-title.ts';
 import type { Weights } from './weights.ts';
 
 export type { LoraComponent } from './lora-names.ts';
@@ -23,6 +24,8 @@ export interface LoraLayer {
 export interface Lora {
   /** For messages: the file. */
   readonly from: string;
+  /** Whether it is an LCM-LoRA: see `isConsistencyLora`. */
+  readonly isConsistency: boolean;
   readonly weights: Weights;
   /** By the layer's name with `_` for `.`, the form in which both layouts agree. */
   readonly layers: Readonly<Record<LoraComponent, ReadonlyMap<string, LoraLayer>>>;
@@ -75,7 +78,7 @@ export function readLora(
     text_encoder: layersOf('text_encoder'),
     text_encoder_2: layersOf('text_encoder_2'),
   };
-  return { from, weights, layers };
+  return { from, isConsistency: isConsistencyLora(from, metadata), weights, layers };
 }
 
 /**

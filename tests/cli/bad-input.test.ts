@@ -52,6 +52,18 @@ const usage: readonly (readonly [args: readonly string[], message: RegExp])[] = 
   ],
   [['generate', 'a fox', '--width', '65'], /--width 65: .* multiples of 8, up to 16384; use 64/],
   [['generate', 'a fox', '--height', '100000'], /--height 100000: .* up to 16384; use 16384/],
+  [
+    ['generate', 'a fox', '--prediction-type', 'v'],
+    /--prediction-type v: expected one of epsilon, v_prediction, sample/,
+  ],
+  [
+    ['generate', 'a fox', '--prediction-type', 'v_prediction'],
+    /--prediction-type v_prediction: the scheduler_config\.json of .* says epsilon; leave the prediction type out/,
+  ],
+  [
+    ['generate', 'a fox', '--config', 'sd15'],
+    /--config sd15: .* is a diffusers directory, which has its own; only a single-file checkpoint takes another/,
+  ],
   [['generate', 'a fox', '--num-images', '0'], /--num-images 0: expected a whole number, 1 or more/],
   [['generate', 'a fox', '--threads', '0'], /--threads 0: expected a whole number from 1 to 1024/],
   [['generate', 'a fox', '--eta', '0.5'], /eta is for the schedulers ddim and tcd; this one is lcm/],

@@ -55,6 +55,21 @@ it('says what is missing', async () => {
   const odd = await run('evaluate', '--model', tinyModel, '--judge', 'judge', '--count', '5');
   expect(odd).toMatchObject({ code: 2, stdout: '' });
   expect(odd.stderr).toMatch(/^lcm: --count 5: expected an even number/);
+  const steps = await run(
+    'evaluate',
+    '--model',
+    tinyModel,
+    '--judge',
+    'judge',
+    '--count',
+    '2',
+    '--steps',
+    '60',
+  );
+  expect(steps).toMatchObject({ code: 2, stdout: '' });
+  expect(steps.stderr).toMatch(
+    /^lcm: --steps 60: the model was distilled on a grid of 50 timesteps; use 1 to 50/,
+  );
 });
 
 it('draws the figure of consistency, before and after distillation', async () => {

@@ -18,10 +18,13 @@ beforeEach(() => {
 afterEach(() => folder.remove());
 
 const run = (...args: string[]) => lcm(args, { cwd: folder.path });
+/** A red fox by the tiny model, unless `args` say otherwise: options that are given again replace those before. */
+const draw = (...args: string[]) =>
+  run('generate', 'a red fox', '--model', tinyModel, '--seed', '7', ...args);
 const read = (name: string) => new Uint8Array(readFileSync(join(folder.path, name)));
 
 it('writes a picture with its settings, and says where it is and how long each stage took', async () => {
-  const { code, stdout, stderr } = await run('generate', 'a red fox', '--model', tinyModel, '--seed', '7');
+  const { code, stdout, stderr } = await draw();
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(readdirSync(folder.path)).toEqual(['a-red-fox-7.png']);
   expect(stdout).toMatch(
@@ -43,11 +46,8 @@ it('writes a picture with its settings, and says where it is and how long each s
 });
 
 it('gives the same picture for the same seed, alone or in a batch', async () => {
-  await run('generate', 'a red fox', '--model', tinyModel, '--seed', '8', '--out', 'alone.png');
-  const { code } = await run(
-    ...['generate', 'a red fox', '--model', tinyModel, '--seed', '7'],
-    ...['--num-images', '3', '--batch-size', '2', '--out', 'many.png'],
-  );
+  await draw('--seed', '8', '--out', 'alone.png');
+  const { code } = await draw('--num-images', '3', '--batch-size', '2', '--out', 'many.png');
   expect(code).toBe(0);
   expect(readdirSync(folder.path).sort()).toEqual(['alone.png', 'many-1.png', 'many-2.png', 'many-3.png']);
   const [alone, second, third] = await Promise.all(
@@ -59,21 +59,7 @@ it('gives the same picture for the same seed, alone or in a batch', async () => 
 });
 
 it('reports as JSON lines', async () => {
-  const { stdout, stderr } = await run(
-    ...[
-      'generate',
-      'a red fox',
-      '--model',
-      tinyModel,
-      '--seed',
-      '7',
-      '--steps',
-      '2',
-      '--json',
-      '--out',
-      'x.png',
-    ],
-  );
+  const { stdout, stderr } = await draw('--steps', '2', '--json', '--out', 'x.png');
   expect(stderr).toBe('');
   const lines = stdout
     .trimEnd()
@@ -85,9 +71,9 @@ it('reports as JSON lines', async () => {
 });
 
 it('guides a model without a guidance embedding by a negative prompt', async () => {
-  const args = ['generate', 'a red fox', '--model', tinyTeacher, '--seed', '7', '--steps', '3'];
-  await run(...args, '--out', 'plain.png');
-  const { code, stderr } = await run(...args, '--negative-prompt', 'blurry', '--out', 'guided.png');
+  const args = ['--model', tinyTeacher, '--steps', '3'];
+  await draw(...args, '--out', 'plain.png');
+  const { code, stderr } = await draw(...args, '--negative-prompt', 'blurry', '--out', 'guided.png');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(read('guided.png')).not.toEqual(read('plain.png'));
   expect((await readPngText(read('guided.png'))).parameters).toContain(
@@ -108,22 +94,7 @@ it('warns of a negative prompt that has no effect, and of a prompt that is cut',
 });
 
 it('enlarges whole pixels, and saves a preview of each step', async () => {
-  const { code } = await run(
-    ...[
-      'generate',
-      'a red fox',
-      '--model',
-      tinyModel,
-      '--seed',
-      '7',
-      '--steps',
-      '2',
-      '--scale',
-      '3',
-      '--preview',
-    ],
-    ...['--out', 'pictures'],
-  );
+  const { code } = await draw('--steps', '2', '--scale', '3', '--preview', '--out', 'pictures');
   expect(code).toBe(0);
   expect(readdirSync(join(folder.path, 'pictures')).sort()).toEqual([
     'a-red-fox-7.png',
@@ -134,22 +105,6 @@ it('enlarges whole pixels, and saves a preview of each step', async () => {
   expect([image.width, image.height]).toEqual([192, 192]);
   // The last preview is the picture.
   expect((await decodePng(read('pictures/a-red-fox-7.step-2.png'))).data).toEqual(image.data);
-});
-
-it('says what a model and a picture are', async () => {
-  await run('generate', 'a red fox', '--model', tinyModel, '--seed', '7', '--out', 'x.png');
-  const picture = await run('info', 'x.png', '--json');
-  expect(JSON.parse(picture.stdout)).toMatchObject({
-    type: 'picture',
-    settings: { prompt: 'a red fox', seed: 7 },
-  });
-  const model = await run('info', tinyModel, '--json');
-  expect(JSON.parse(model.stdout)).toMatchObject({
-    type: 'model',
-    pipeline: 'LatentConsistencyModelPipeline',
-    size: 64,
-    parts: { unet: { dtypes: ['float32'] } },
-  });
 });
 
 it('stops at Ctrl-C with exit code 130 and no half-written file', async () => {
@@ -179,11 +134,9 @@ it('ends quietly when nobody reads its output any more', async () => {
 });
 
 it('goes on from a picture, and draws anew what a mask leaves white', async () => {
-  const common = ['a red fox', '--model', tinyModel, '--seed', '7', '--steps', '2'];
-  await run('generate', ...common, '--out', 'first.png');
-  const changed = await run(
-    ...['generate', ...common, '--image', 'first.png', '--strength', '0.5', '--out', 'changed.png'],
-  );
+  const from = ['--steps', '2', '--image', 'first.png'];
+  await draw('--steps', '2', '--out', 'first.png');
+  const changed = await draw(...from, '--strength', '0.5', '--out', 'changed.png');
   expect({ code: changed.code, stderr: changed.stderr }).toEqual({ code: 0, stderr: '' });
   expect(changed.stdout).toMatch(/, encode .* s, denoise /);
   const text = await readPngText(read('changed.png'));
@@ -201,9 +154,7 @@ it('goes on from a picture, and draws anew what a mask leaves white', async () =
   white.data.fill(255);
   writeFileSync(join(folder.path, 'white.png'), await encodePng(white));
   for (const mask of ['black', 'white']) {
-    const { code, stderr } = await run(
-      ...['generate', ...common, '--image', 'first.png', '--mask', `${mask}.png`, '--out', `of-${mask}.png`],
-    );
+    const { code, stderr } = await draw(...from, '--mask', `${mask}.png`, '--out', `of-${mask}.png`);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   }
   const [kept, anew] = await Promise.all(
@@ -219,18 +170,7 @@ it('goes on from a picture, and draws anew what a mask leaves white', async () =
 });
 
 it('makes a picture again from its settings, or with some of them changed', async () => {
-  await run(
-    'generate',
-    'a red fox',
-    '--model',
-    tinyModel,
-    '--seed',
-    '7',
-    '--steps',
-    '3',
-    '--out',
-    'start.png',
-  );
+  await draw('--steps', '3', '--out', 'start.png');
   const made = await run(
     ...['generate', 'the sea', '--model', tinyTeacher, '--seed', '9', '--steps', '5', '--scheduler', 'ddim'],
     ...['--eta', '0.5', '--guidance-scale', '3', '--negative-prompt', 'blurry'],
@@ -241,20 +181,8 @@ it('makes a picture again from its settings, or with some of them changed', asyn
   expect({ code: again.code, stderr: again.stderr }).toEqual({ code: 0, stderr: '' });
   expect(read('again.png')).toEqual(read('made.png'));
 
-  const changed = await run(
-    ...[
-      'generate',
-      'the moon',
-      '--from',
-      'made.png',
-      '--seed',
-      '8',
-      '--scheduler',
-      'euler',
-      '--out',
-      'new.png',
-    ],
-  );
+  const others = ['--seed', '8', '--scheduler', 'euler'];
+  const changed = await run('generate', 'the moon', '--from', 'made.png', ...others, '--out', 'new.png');
   expect({ code: changed.code, stderr: changed.stderr }).toEqual({ code: 0, stderr: '' });
   const settings = readPictureSettings(await readPngText(read('new.png')));
   expect(settings).toMatchObject({
@@ -269,7 +197,7 @@ it('refuses pictures and masks that do not go together, before anything is drawn
   writeFileSync(join(folder.path, 'square.png'), await encodePng(createImage(64, 64, 3)));
   writeFileSync(join(folder.path, 'words.png'), 'words');
   const refused = async (...args: string[]) => {
-    const { code, stderr } = await run('generate', 'a red fox', '--model', tinyModel, ...args);
+    const { code, stderr } = await draw(...args);
     return `${code} ${stderr}`;
   };
   expect(await refused('--image', 'wide.png', '--mask', 'square.png')).toMatch(

@@ -163,6 +163,31 @@ describe('a single file', () => {
     expect(await prediction(140_000)).toBe('v_prediction');
   });
 
+  it('of no published width takes its configurations from a folder or a file', async () => {
+    const tiny = { ...unet, depths: [1, 1], linear: false };
+    await write(originalUNet(tiny));
+    await expect(singleFile(file)).rejects.toThrow(/not known .* is \[64, 64\].*--config/);
+    const config = join(fixture, 'config');
+    const files = await singleFile(file, { config });
+    expect(files.checkpoint).toMatchObject({ family: 'stable-diffusion-1', prediction: undefined });
+    const json = {
+      _class_name: 'UNet2DConditionModel',
+      cross_attention_dim: 1024,
+      attention_head_dim: [2, 2],
+    };
+    const path = join(folder, 'unet.json');
+    writeFileSync(path, JSON.stringify(json));
+    const described = await singleFile(file, { config: path });
+    expect(described.checkpoint).toMatchObject({ family: 'stable-diffusion-2' });
+    expect((await described.network('unet')).config).toEqual(json);
+    writeFileSync(path, '{"_class_name": "AutoencoderKL"}');
+    await expect(singleFile(file, { config: path })).rejects.toThrow(
+      /unet\.json describes no UNet2DCondition/,
+    );
+    writeFileSync(join(folder, 'v2.yaml'), 'model:');
+    await expect(singleFile(file, { config: join(folder, 'v2.yaml') })).rejects.toThrow(/original code/);
+  });
+
   it('that is a pickle is refused, with the reason', async () => {
     const pickle = join(folder, 'model.ckpt');
     writeFileSync(pickle, 'anything');

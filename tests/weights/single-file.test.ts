@@ -1,6 +1,6 @@
 /** Checkpoints of the published sizes, by names and shapes alone: which model they are, and what its parts are called. */
 import { describe, expect, it } from 'vitest';
-import { InputError } from '../../src/errors.ts';
+import { InputError, UsageError } from '../../src/errors.ts';
 import { input } from '../../src/graph/tensor.ts';
 import { DeclaredParams } from '../../src/layers/params.ts';
 import { autoencoderKLConfig, decode, encode } from '../../src/models/autoencoder-kl.ts';
@@ -203,11 +203,19 @@ describe('what a checkpoint predicts', () => {
     const metadata = { 'modelspec.prediction_type': 'epsilon' };
     expect(prediction(sd21)).toBe('v_prediction');
     expect(prediction(sd21, { metadata })).toBe('epsilon');
-    expect(prediction(sd21, { metadata, predictionType: 'v_prediction' })).toBe('v_prediction');
+    expect(prediction(sd21, { predictionType: 'sample' })).toBe('sample');
+    expect(prediction(sd21, { metadata, predictionType: 'epsilon' })).toBe('epsilon');
+    expect(() => read(sd21, { metadata, predictionType: 'v_prediction' })).toThrow(UsageError);
     expect(prediction(sd21, { globalStep: 875_000 })).toBe('epsilon');
     expect(prediction(sd21, { globalStep: 140_000 })).toBe('v_prediction');
+    const convolution = 'model.diffusion_model.input_blocks.0.0.weight';
+    const inpainting = new Map(sd21).set(convolution, [320, 9, 3, 3]);
+    expect(read(inpainting).prediction).toEqual({ type: 'epsilon', source: 'family' });
     const xl = originalCheckpoints.sdxl().set('v_pred', []).set('ztsnr', []);
-    expect(prediction(xl)).toBe('v_prediction');
+    expect(read(xl).prediction).toEqual({ type: 'v_prediction', source: 'file' });
+    expect(() => read(xl, { predictionType: 'epsilon' })).toThrow(
+      /prediction type epsilon: model\.safetensors says that it predicts v_prediction; leave/,
+    );
     expect(read(xl).scheduler.config.rescale_betas_zero_snr).toBe(true);
   });
 

@@ -17,6 +17,7 @@ import { loadPipeline } from '../../pipelines/node/load.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { EMBEDDED_JUDGE, EMBEDDED_MODEL } from '../embedded-models.ts';
 import { type EngineName, engineNames, engineOptions } from '../engine-options.ts';
+import { withFlagNames } from '../flag-names.ts';
 import { integer, number, oneOf } from '../option-values.ts';
 import { requireWritable } from '../output-paths.ts';
 import { createReporter, type Reporter } from '../progress.ts';
@@ -89,6 +90,8 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
       },
     });
     await present(evaluation, options, reporter);
+  } catch (error) {
+    throw withFlagNames(error);
   } finally {
     for (const thing of opened) await thing.dispose();
   }

@@ -7,22 +7,21 @@ import { encodePng } from '../../images/png.ts';
 import type { PngText } from '../../images/png-text.ts';
 import type { GenerationStep } from '../../pipelines/generation.ts';
 import { pictureSettings, pictureText } from '../../pipelines/picture-text.ts';
-import type { GenerationRequest } from '../../pipelines/settings.ts';
 import { type Stage, Stopwatch } from '../../pipelines/timings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
+import { changesSince, drawnWith } from '../drawn-with.ts';
+import { withFlagNames } from '../flag-names.ts';
 import {
   type GenerationOptions,
   loadModel,
   openPictures,
   randomSeed,
   requestOf,
-  shownModel,
-  withFlagNames,
   withGenerationOptions,
 } from '../generation-options.ts';
 import { integer } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
-import { optionsFromPicture } from '../picture-options.ts';
+import { optionsFromPicture, type RestoredOptions } from '../picture-options.ts';
 import { createReporter, duration, type Reporter } from '../progress.ts';
 import { version } from '../version.ts';
 
@@ -52,17 +51,17 @@ export function generateCommand(signal: AbortSignal): Command {
     .option('--json', 'report as JSON lines on the standard output')
     .option('--out <path>', 'a .png file, or a folder')
     .action(async (prompt: string | undefined, options: Options, command: Command) => {
-      if (options.from === undefined) return generate(prompt ?? '', options, {}, signal);
+      if (options.from === undefined) return generate(prompt ?? '', options, undefined, signal);
       const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
       const picture = await optionsFromPicture(options.from, isGiven);
-      return generate(prompt ?? picture.prompt, { ...options, ...picture.options }, picture.request, signal);
+      return generate(prompt ?? picture.prompt, { ...options, ...picture.options }, picture, signal);
     });
 }
 
 async function generate(
   prompt: string,
   options: Options,
-  restored: Partial<GenerationRequest>,
+  restored: RestoredOptions | undefined,
   signal: AbortSignal,
 ): Promise<void> {
   if (prompt.trim() === '') {
@@ -77,10 +76,12 @@ async function generate(
   const stopwatch = new Stopwatch<Stage | 'save'>();
   const pipeline = await stopwatch.time('load', () => loadModel(options));
   try {
-    const made = {
-      ...{ model: shownModel(options), image, mask },
-      ...{ engine: pipeline.engine, version: await version() },
-    };
+    const drawn = await stopwatch.time('load', () => drawnWith(options));
+    for (const change of changesSince(restored?.drawnWith ?? {}, drawn))
+      reporter.warn(`--from ${options.from}: ${change}`);
+    const made = { ...drawn, image, mask, engine: pipeline.engine, version: await version() };
+    if (options.scheduler === undefined && pipeline.model.defaults.scheduler === 'lcm')
+      reporter.note('with an LCM-LoRA: LCM scheduler, and unless given 4 steps at guidance scale 1');
     for (let first = 0; first < pictures.length; first += options.batchSize) {
       const batch = pictures.slice(first, first + options.batchSize);
       const request = requestOf(
@@ -90,7 +91,7 @@ async function generate(
       );
       const { images, settings, timings } = await pipeline.run(
         {
-          ...restored,
+          ...restored?.request,
           ...request,
           ...opened,
           signal,

@@ -23,8 +23,8 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: 'info',
-    summary: 'what a model is made of, or how a picture was made',
-    load: async () => (await import('./info.ts')).infoCommand(),
+    summary: 'what a model, a LoRA or a picture is',
+    load: async (signal) => (await import('./info.ts')).infoCommand(signal),
   },
   {
     name: 'dataset',

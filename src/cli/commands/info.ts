@@ -1,63 +1,108 @@
-/** `lcm info`: what a model is made of, or how a picture was made. */
-import { readFile, stat } from 'node:fs/promises';
+/** `lcm info`: what a model, a LoRA or an autoencoder is made of, or how a picture was made. */
+import { open, readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { InputError } from '../../errors.ts';
-import { elementCount } from '../../graph/shape.ts';
+import { cachedModel } from '../../hub/node/cache.ts';
+import { isModelId } from '../../hub/node/settings.ts';
 import { readPngText } from '../../images/png-text.ts';
-import { type Component, loadComponents } from '../../pipelines/components.ts';
-import { diffusersFiles } from '../../pipelines/node/diffusers-files.ts';
+import { openModel } from '../../pipelines/node/open-model.ts';
 import { PARAMETERS_KEYWORD, readPictureSettings } from '../../pipelines/picture-text.ts';
+import { LORA_FILE_NAME } from '../../weights/node/lora.ts';
+import { openModelFolder } from '../../weights/node/model-folder.ts';
+import { openSafetensors } from '../../weights/node/safetensors-file.ts';
+import { autoencoderAlone, type StoredAutoencoder } from '../../weights/single-file/autoencoder.ts';
+import { isCheckpoint } from '../../weights/single-file/checkpoint.ts';
+import { describeLora, looksLikeLora } from '../info/lora.ts';
+import { describeModel } from '../info/model.ts';
+import { describeNetwork } from '../info/network.ts';
 import { createReporter, type Reporter } from '../progress.ts';
 
-export function infoCommand(): Command {
-  return new Command('info')
-    .description('Says what a model is made of, or with which settings a picture was made.')
-    .argument('<path>', 'a diffusers directory, or a .png file')
-    .option('--json', 'report as one JSON line')
-    .action(async (path: string, { json }: { json?: boolean }) => {
-      const reporter = createReporter({ json });
-      const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
-        throw new InputError(`${path}: there is no such file or folder`, { cause });
-      });
-      await (found.isDirectory() ? describeModel(path, reporter) : describePicture(path, reporter));
-    });
+/** Where a description goes, and what ends it. */
+interface Context {
+  readonly reporter: Reporter;
+  readonly signal: AbortSignal;
 }
 
-async function describeModel(path: string, reporter: Reporter): Promise<void> {
-  const model = await loadComponents(await diffusersFiles(path));
-  const { config: unet } = model.unet;
-  const { config: vae } = model.vae;
-  const parts = {
-    unet: summary(model.unet),
-    vae: summary(model.vae),
-    text_encoder: summary(model.textEncoder),
-    ...(model.second && { text_encoder_2: summary(model.second.textEncoder) }),
-  };
-  const side = unet.sample_size === null ? vae.sampleSize : unet.sample_size * vae.factor;
-  const facts = {
-    pipeline: model.pipelineClass,
-    scheduler: model.scheduler.className,
-    prediction: model.scheduler.predictionType,
-    guidance: unet.time_cond_proj_dim === null ? 'classifier-free (two passes)' : 'built in (one pass)',
-    size: side,
-    tokens: model.textEncoder.config.max_position_embeddings,
-    defaults: model.defaults,
-  };
-  reporter.event('model', { path, ...facts, parts });
-  reporter.print(`${path}: ${facts.pipeline}, ${facts.scheduler}, predicts ${facts.prediction}`);
-  for (const [name, { parameters, bytes, dtypes }] of Object.entries(parts)) {
-    reporter.print(
-      `  ${name.padEnd(13)}${count(parameters).padStart(9)} parameters, ${megabytes(bytes)} of ${dtypes.join(' and ')}`,
+const EXPECTED =
+  'expected a diffusers directory, a pulled owner/name, a .safetensors checkpoint, LoRA or VAE, or a .png picture';
+
+export function infoCommand(signal: AbortSignal): Command {
+  return new Command('info')
+    .description(
+      'Says what a model, a LoRA or an autoencoder is made of, or with which settings a picture was made. Of weights only the headers are read, and all of it for the checksum.',
+    )
+    .argument('<path>', EXPECTED.replace('expected ', ''))
+    .option('--json', 'report as one JSON line')
+    .action((path: string, { json }: { json?: boolean }) =>
+      describe(path, { reporter: createReporter({ json }), signal }),
+    );
+}
+
+async function describe(path: string, context: Context): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined ? !isModelId(path) : !found.isFile() && !found.isDirectory()) {
+    throw new InputError(`${path}: there is no such file or folder; ${EXPECTED}`);
+  }
+  // What exists comes first: a folder may be called as a model is.
+  const place = found ? path : await cachedModel(path);
+  await (found?.isFile() ? describeFile(path, place, context) : describeFolder(path, place, context));
+}
+
+/** path: as it was asked for; folder: where that is. */
+async function describeFolder(path: string, folder: string, context: Context): Promise<void> {
+  const names = await readdir(folder);
+  if (names.includes('model_index.json')) return describeModel(path, await openModel(folder), context);
+  if (names.includes(LORA_FILE_NAME)) return describeFile(path, join(folder, LORA_FILE_NAME), context);
+  if (names.includes('config.json')) return describeNetwork(path, await openModelFolder(folder), context);
+  const weights = names.filter((name) => name.endsWith('.safetensors'));
+  if (weights.length === 1) return describeFile(path, join(folder, weights[0]!), context);
+  throw new InputError(
+    `${path} holds neither model_index.json, config.json, ${LORA_FILE_NAME} nor a single .safetensors file; ${EXPECTED}`,
+  );
+}
+
+async function describeFile(path: string, file: string, context: Context): Promise<void> {
+  if (await isPng(file)) return describePicture(path, file, context.reporter);
+  if (/\.(ckpt|pt|pth|bin)$/.test(file)) {
+    throw new InputError(
+      `${path} is a Python pickle, which can run any code when it is opened; only safetensors are read`,
     );
   }
-  reporter.print(`  guidance     ${facts.guidance}`);
-  if (side !== undefined)
-    reporter.print(`  pictures     ${side}×${side}, sides in multiples of ${vae.factor}`);
-  reporter.print(`  prompts      up to ${facts.tokens - 2} tokens`);
+  if (!file.endsWith('.safetensors')) throw new InputError(`${path} is of another kind; ${EXPECTED}`);
+  const opened = await openSafetensors(file);
+  const { weights, metadata } = opened;
+  if (isCheckpoint(weights)) return describeModel(path, await openModel(file), context);
+  if (looksLikeLora(weights)) return describeLora(path, file, opened, context);
+  // How latents are scaled and the size of the pictures are not in such a file.
+  const unknown = { sampleSize: 0, scalingFactor: 0 };
+  let autoencoder: StoredAutoencoder;
+  try {
+    autoencoder = autoencoderAlone(weights, file, unknown);
+  } catch (cause) {
+    if (!(cause instanceof InputError)) throw cause;
+    const names = [...weights.keys()].slice(0, 3).join(', ') || 'none';
+    throw new InputError(
+      `${path} holds tensors (${names}) that belong neither to a Stable Diffusion checkpoint nor to a LoRA or an autoencoder; ${EXPECTED}`,
+      { cause },
+    );
+  }
+  const { sample_size: _size, scaling_factor: _factor, ...config } = autoencoder.config;
+  await describeNetwork(path, { ...autoencoder, config, metadata }, context);
 }
 
-async function describePicture(path: string, reporter: Reporter): Promise<void> {
-  const text = await readPngText(await readFile(path));
+async function isPng(path: string): Promise<boolean> {
+  const file = await open(path);
+  try {
+    const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0);
+    return buffer.toString('latin1') === '\x89PNG';
+  } finally {
+    await file.close();
+  }
+}
+
+async function describePicture(path: string, file: string, reporter: Reporter): Promise<void> {
+  const text = await readPngText(await readFile(file));
   const settings = readPictureSettings(text);
   const parameters = text[PARAMETERS_KEYWORD];
   if (settings === undefined && parameters === undefined) {
@@ -66,22 +111,4 @@ async function describePicture(path: string, reporter: Reporter): Promise<void> 
   reporter.event('picture', { path, settings, parameters });
   if (parameters !== undefined) reporter.print(parameters);
   if (settings !== undefined) reporter.print(JSON.stringify(settings, null, 2));
-}
-
-function summary({ weights }: Component<unknown>) {
-  let parameters = 0;
-  let bytes = 0;
-  for (const { shape, storage } of weights.values()) {
-    parameters += elementCount(shape);
-    bytes += storage.kind === 'bytes' ? storage.bytes.byteLength : storage.length;
-  }
-  return { parameters, bytes, dtypes: [...new Set([...weights.values()].map(({ dtype }) => dtype))] };
-}
-
-function count(parameters: number): string {
-  return parameters >= 1e6 ? `${(parameters / 1e6).toFixed(2)} M` : `${(parameters / 1e3).toFixed(1)} k`;
-}
-
-function megabytes(bytes: number): string {
-  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(2)} MB`;
 }

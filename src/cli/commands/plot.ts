@@ -12,19 +12,18 @@ import {
   pictureSettings,
   pictureText,
 } from '../../pipelines/picture-text.ts';
-import type { GenerationRequest } from '../../pipelines/settings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
+import { changesSince, drawnWith } from '../drawn-with.ts';
 import {
   type GenerationOptions,
   loadModel,
   openPictures,
   randomSeed,
-  shownModel,
   withGenerationOptions,
 } from '../generation-options.ts';
 import { integer } from '../option-values.ts';
 import { outputPaths, requireWritable } from '../output-paths.ts';
-import { optionsFromPicture } from '../picture-options.ts';
+import { optionsFromPicture, type RestoredOptions } from '../picture-options.ts';
 import { type Axis, axesHelp, axisOption, optionsSetBy, requireDistinct } from '../plot/axes.ts';
 import { type Cell, cellsOf, groupByModel, type PlotAxes } from '../plot/cells.ts';
 import { createSheet, type Sheet } from '../plot/draw.ts';
@@ -71,11 +70,11 @@ export function plotCommand(signal: AbortSignal): Command {
     .addHelpText('after', help)
     .action(async (prompt: string | undefined, options: Options, command: Command) => {
       const axes = axesOf(options);
-      if (options.from === undefined) return plot(prompt ?? '', options, {}, signal);
+      if (options.from === undefined) return plot(prompt ?? '', options, undefined, signal);
       const onAxes = axes.flatMap(optionsSetBy);
       const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli' || onAxes.includes(name);
       const picture = await optionsFromPicture(options.from, isGiven);
-      return plot(prompt ?? picture.prompt, { ...options, ...picture.options }, picture.request, signal);
+      return plot(prompt ?? picture.prompt, { ...options, ...picture.options }, picture, signal);
     });
 }
 
@@ -92,7 +91,7 @@ function axesOf({ x, y, z }: PlotAxes): Axis[] {
 async function plot(
   prompt: string,
   given: Options,
-  restored: Partial<GenerationRequest>,
+  restored: RestoredOptions | undefined,
   signal: AbortSignal,
 ): Promise<void> {
   const options = { ...given, seed: given.seed ?? randomSeed() };
@@ -106,8 +105,11 @@ async function plot(
   }
   const path = (await outputPaths(options.out, 1))({ index: 0, prompt: `plot ${prompt}`, seed });
   if (saveImages !== undefined) await requireWritable(saveImages);
-  const shared = { ...restored, ...(await openPictures(options)) };
-  const planned = (await planCells(groups, shared, warnOnce(reporter))).map(await withSettings(options));
+  const shared = { ...restored?.request, ...(await openPictures(options)) };
+  const warn = warnOnce(reporter);
+  const planned: DrawnCell[][] = [];
+  for (const cells of await planCells(groups, shared, warn))
+    planned.push(await withSettings(cells, options, restored, warn));
   const cells = planned.flat();
   const fields = commonFields(cells.map(({ carried }) => automatic1111Fields(carried)));
   const sheet = sheetOf(prompt, options, fields, cells);
@@ -128,17 +130,17 @@ interface DrawnCell extends PlannedCell {
   readonly carried: PictureSettings;
 }
 
-async function withSettings({
-  image,
-  mask,
-  engine,
-}: Options): Promise<(cells: PlannedCell[]) => DrawnCell[]> {
-  const made = { image, mask, engine: nodeEngineName(engine), version: await version() };
-  return (cells) =>
-    cells.map((cell) => {
-      const model = shownModel(cell.recipe.options);
-      return { ...cell, carried: pictureSettings(cell.settings, 0, { ...made, model }) };
-    });
+/** cells: of one model. */
+async function withSettings(
+  cells: readonly PlannedCell[],
+  { image, mask, engine, from }: Options,
+  restored: RestoredOptions | undefined,
+  warn: (message: string) => void,
+): Promise<DrawnCell[]> {
+  const drawn = await drawnWith(cells[0]!.recipe.options);
+  for (const change of changesSince(restored?.drawnWith ?? {}, drawn)) warn(`--from ${from}: ${change}`);
+  const made = { ...drawn, image, mask, engine: nodeEngineName(engine), version: await version() };
+  return cells.map((cell) => ({ ...cell, carried: pictureSettings(cell.settings, 0, made) }));
 }
 
 /** Draws all cells onto the sheet, one model after the other. */
@@ -199,7 +201,7 @@ function sheetOf(
   return createSheet(
     {
       title: [x, y, z].some((axis) => axis?.name === 'prompt') ? '' : prompt,
-      remark: fields.filter((field) => !field.startsWith('Version: ')).join(', '),
+      remark: fields.filter((field) => !/^(Version|VAE hash|Lora hashes): /.test(field)).join(', '),
       columns: labels(x),
       rows: labels(y),
       grids: labels(z),

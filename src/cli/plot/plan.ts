@@ -2,7 +2,8 @@
 import { UsageError } from '../../errors.ts';
 import { planGeneration } from '../../pipelines/generation.ts';
 import type { GenerationRequest, Settings } from '../../pipelines/settings.ts';
-import { type GenerationOptions, openComponents, requestOf, withFlagNames } from '../generation-options.ts';
+import { withFlagNames } from '../flag-names.ts';
+import { type GenerationOptions, openComponents, requestOf } from '../generation-options.ts';
 import type { Cell } from './cells.ts';
 
 export interface PlannedCell extends Cell {

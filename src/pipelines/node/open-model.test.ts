@@ -1,11 +1,12 @@
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { InputError } from '../../errors.ts';
+import { InputError, UsageError } from '../../errors.ts';
 import { loadTensors, openSafetensors, writeSafetensors } from '../../weights/node/safetensors-file.ts';
-import { openModel } from './open-model.ts';
+import { loadComponents } from '../components.ts';
+import { type OpenModelOptions, openModel } from './open-model.ts';
 
 const golden = fileURLToPath(new URL('../../../tests/fixtures/golden', import.meta.url));
 const lcm = join(golden, 'pipelines', 'lcm', 'model');
@@ -50,6 +51,46 @@ describe('openModel', () => {
     expect(error).toBeInstanceOf(InputError);
     expect((error as Error).message).toMatch(message);
   });
+});
+
+describe('what a model predicts', () => {
+  const prediction = async (name: string, options: OpenModelOptions) =>
+    (await loadComponents(await openModel(name, options))).scheduler.predictionType;
+
+  it('may be said where its configuration does not, and not against it', async () => {
+    const model = join(folder, 'model');
+    cpSync(lcm, model, { recursive: true });
+    const file = join(model, 'scheduler', 'scheduler_config.json');
+    const { prediction_type: stated, ...rest } = JSON.parse(readFileSync(file, 'utf8'));
+    expect(await prediction(model, { predictionType: stated })).toBe('epsilon');
+    await expect(prediction(model, { predictionType: 'v_prediction' })).rejects.toThrow(
+      /prediction type v_prediction: the scheduler_config\.json of .* says epsilon; leave/,
+    );
+    writeFileSync(file, JSON.stringify(rest));
+    expect(await prediction(model, {})).toBe('epsilon');
+    expect(await prediction(model, { predictionType: 'v_prediction' })).toBe('v_prediction');
+  });
+
+  it('may be said of a checkpoint, but not against the folder that describes it', async () => {
+    const config = join(golden, 'pipelines', 'single_file', 'config');
+    const alone = join(folder, 'model.safetensors');
+    copyFileSync(single, alone);
+    const { predictionType } = await openModel(alone, { predictionType: 'v_prediction' });
+    expect(predictionType).toBe('v_prediction');
+    const text = { tokenizer: join(config, 'tokenizer'), config };
+    await expect(prediction(alone, { ...text, predictionType: 'sample' })).rejects.toThrow(/says epsilon/);
+  });
+
+  it.each(['config', 'tokenizer'] as const)(
+    '%s of its own is what a diffusers directory has',
+    async (name) => {
+      const opening = openModel(lcm, { [name]: lcm });
+      await expect(opening).rejects.toThrow(UsageError);
+      await expect(opening).rejects.toThrow(
+        new RegExp(`^${name} .*is a diffusers directory, which has its own`),
+      );
+    },
+  );
 });
 
 describe('another autoencoder', () => {

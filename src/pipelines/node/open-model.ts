@@ -1,7 +1,7 @@
 /** A model by whatever people call it: a folder, a file, or a name on the hub; and another autoencoder for it. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InputError } from '../../errors.ts';
+import { InputError, UsageError } from '../../errors.ts';
 import { localPath } from '../../hub/node/cache.ts';
 import { openDiffusersDirectory } from '../../weights/node/diffusers-directory.ts';
 import { openModelFolder } from '../../weights/node/model-folder.ts';
@@ -18,22 +18,37 @@ export interface OpenModelOptions extends SingleFileOptions {
 
 /**
  * Opens a diffusers directory, a single-file checkpoint, or, by its name on the hub, a model that was downloaded
- * before; nothing is downloaded here. Throws InputError when there is no such model.
+ * before; nothing is downloaded here. Throws InputError when there is no such model, UsageError for a configuration or
+ * a tokenizer given to a diffusers directory, which has its own, and for a prediction type that a file contradicts.
  */
 export async function openModel(name: string, options: OpenModelOptions = {}): Promise<ModelFiles> {
-  const files = await openPath(await localPath(name), options);
-  return options.vae === undefined ? files : withAutoencoder(files, options.vae);
+  const opened = await openPath(await localPath(name), options);
+  const { predictionType, vae } = options;
+  const files = predictionType === undefined ? opened : { ...opened, predictionType };
+  return vae === undefined ? files : withAutoencoder(files, vae);
 }
 
 async function openPath(path: string, options: SingleFileOptions): Promise<ModelFiles> {
-  if ((await kindOf(path)) === 'file') return singleFile(path, options);
+  const file = await checkpointFile(path);
+  if (file !== undefined) return singleFile(file, options);
+  const files = await diffusersFiles(path);
+  for (const name of ['config', 'tokenizer'] as const) {
+    if (options[name] === undefined) continue;
+    throw new UsageError(
+      `${name} ${options[name]}: ${path} is a diffusers directory, which has its own; only a single-file checkpoint takes another`,
+    );
+  }
+  return files;
+}
+
+/** The single-file checkpoint at a path, if it is one, or a folder with one, as the hub has them. */
+async function checkpointFile(path: string): Promise<string | undefined> {
+  if ((await kindOf(path)) === 'file') return path;
   const names = await readdir(path).catch((): string[] => []);
   const checkpoints = names.filter((name) => name.endsWith('.safetensors'));
-  // As a repository is downloaded that holds a single file.
-  if (!names.includes('model_index.json') && checkpoints.length === 1) {
-    return singleFile(join(path, checkpoints[0]!), options);
-  }
-  return diffusersFiles(path);
+  return !names.includes('model_index.json') && checkpoints.length === 1
+    ? join(path, checkpoints[0]!)
+    : undefined;
 }
 
 /**

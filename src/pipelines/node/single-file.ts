@@ -4,14 +4,13 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import type { PredictionType } from '../../diffusion/prediction.ts';
 import { InputError } from '../../errors.ts';
 import { findCachedModel } from '../../hub/node/cache.ts';
+import { type JsonObject, readJsonObject } from '../../weights/node/json-file.ts';
 import { loadTensors, openSafetensors } from '../../weights/node/safetensors-file.ts';
-import {
-  type Checkpoint,
-  type PredictionType,
-  readCheckpoint,
-} from '../../weights/single-file/checkpoint.ts';
+import { type Checkpoint, readCheckpoint } from '../../weights/single-file/checkpoint.ts';
+import { type Family, familyOfWidth } from '../../weights/single-file/published.ts';
 import type { Weights } from '../../weights/weights.ts';
 import type { ModelFiles } from '../model-files.ts';
 import { diffusersFiles } from './diffusers-files.ts';
@@ -19,9 +18,12 @@ import { diffusersFiles } from './diffusers-files.ts';
 export interface SingleFileOptions {
   /** A folder with CLIP's vocab.json and merges.txt, or a diffusers directory that has one. */
   readonly tokenizer?: string | undefined;
-  /** A diffusers directory of the same kind of model, for its configurations, tokenizer and scheduler. */
+  /**
+   * A diffusers directory of the same kind of model, for its configurations, tokenizer and scheduler; or the config.json
+   * of a UNet, for that alone.
+   */
   readonly config?: string | undefined;
-  /** What the UNet predicts, where the file does not say it. */
+  /** What the UNet predicts, where the model does not say it. */
   readonly predictionType?: PredictionType | undefined;
 }
 
@@ -30,11 +32,23 @@ const CLIP = 'openai/clip-vit-large-patch14';
 
 /**
  * Opens the checkpoint `path`, of which only the header is read. Throws InputError when it is damaged, when it is no
- * checkpoint of Stable Diffusion, and, as soon as it is asked for, when there is no tokenizer to be found.
+ * checkpoint of Stable Diffusion, and, as soon as it is asked for, when there is no tokenizer to be found; UsageError
+ * for a prediction type that it contradicts.
  */
 export async function singleFile(path: string, options: SingleFileOptions = {}): Promise<ModelFiles> {
-  const checkpoint = await openCheckpoint(path, options.predictionType);
-  const config = await configFolder(path, checkpoint, options.config);
+  const configFile =
+    options.config !== undefined && (await isFile(options.config)) ? options.config : undefined;
+  const unet = configFile === undefined ? undefined : await readUNetConfig(configFile);
+  const named = options.config === configFile ? undefined : await diffusersFiles(options.config!);
+  const { weights, metadata } = await openCheckpoint(path);
+  const checkpoint = readCheckpoint(weights, path, {
+    // A folder that somebody names says what is predicted, whatever the file says.
+    predictionType: named ? undefined : options.predictionType,
+    metadata,
+    family: await familyOf(named, unet),
+    globalStep: await globalStepOf(weights),
+  });
+  const config = named ?? (await configBeside(path, checkpoint));
   const classes = new Map([...checkpoint.networks].map(([name, { className }]) => [name, className]));
   classes.set('scheduler', checkpoint.scheduler.className);
   checkpoint.textEncoders.forEach((_, i) => {
@@ -47,6 +61,11 @@ export async function singleFile(path: string, options: SingleFileOptions = {}):
     pipelineClass: config?.pipelineClass ?? checkpoint.pipelineClass,
     classes,
     options: config?.options,
+    checkpoint: {
+      family: checkpoint.family,
+      prediction: config === undefined ? checkpoint.prediction : undefined,
+      metadata,
+    },
     async network(component) {
       const network = checkpoint.networks.get(component);
       if (!network && config?.classes.has(component)) return config.network(component);
@@ -55,7 +74,8 @@ export async function singleFile(path: string, options: SingleFileOptions = {}):
           `${path} has no ${component}; it holds ${[...checkpoint.networks.keys()].join(', ')}${component === 'vae' ? '. Pass one with --vae' : ''}`,
         );
       }
-      const stored = config && (await readJson(config, `${component}/config.json`));
+      const stored =
+        component === 'unet' && unet ? unet : config && (await readJson(config, `${component}/config.json`));
       return {
         location: `${path}, ${component}`,
         config: stored ?? network.config(),
@@ -76,14 +96,36 @@ export async function singleFile(path: string, options: SingleFileOptions = {}):
   };
 }
 
-async function openCheckpoint(path: string, predictionType: PredictionType | undefined): Promise<Checkpoint> {
+async function openCheckpoint(path: string) {
   if (/\.(ckpt|pt|pth|bin)$/.test(path)) {
     throw new InputError(
       `${path} is a Python pickle, which can run any code when it is opened; only safetensors are read. Most models are offered as .safetensors too; or convert it once where you trust it`,
     );
   }
-  const { weights, metadata } = await openSafetensors(path);
-  return readCheckpoint(weights, path, { predictionType, metadata, globalStep: await globalStepOf(weights) });
+  return openSafetensors(path);
+}
+
+async function readUNetConfig(path: string): Promise<JsonObject> {
+  const expected = "expected a diffusers directory, or the config.json of a diffusers model's UNet";
+  if (/\.ya?ml$/.test(path)) {
+    throw new InputError(`${path} is a configuration of the original code, which is not read; ${expected}`);
+  }
+  const json = await readJsonObject(path);
+  const { _class_name: name = 'UNet2DConditionModel' } = json;
+  if (name === 'UNet2DConditionModel' && 'cross_attention_dim' in json) return json;
+  throw new InputError(`${path} describes no UNet2DConditionModel; ${expected}`);
+}
+
+/** The kind of model that the named configurations describe. */
+async function familyOf(
+  named: ModelFiles | undefined,
+  unet: JsonObject | undefined,
+): Promise<Family | undefined> {
+  if (named?.pipelineClass.startsWith('StableDiffusionXL')) return 'stable-diffusion-xl';
+  const described = unet ?? (named && (await readJson(named, 'unet/config.json')));
+  if (described === undefined) return undefined;
+  if (described.addition_embed_type === 'text_time') return 'stable-diffusion-xl';
+  return familyOfWidth(described.cross_attention_dim) ?? 'stable-diffusion-1';
 }
 
 async function globalStepOf(weights: Weights): Promise<number | undefined> {
@@ -92,13 +134,8 @@ async function globalStepOf(weights: Weights): Promise<number | undefined> {
   return Number(tensor?.data[0]);
 }
 
-/** The named folder, or the one that the file lies in, or `config` beside it, if it describes this model. */
-async function configFolder(
-  path: string,
-  checkpoint: Checkpoint,
-  named: string | undefined,
-): Promise<ModelFiles | undefined> {
-  if (named !== undefined) return diffusersFiles(named);
+/** The folder that the file lies in, or `config` beside it, if it describes this model. */
+async function configBeside(path: string, checkpoint: Checkpoint): Promise<ModelFiles | undefined> {
   for (const folder of [dirname(path), join(dirname(path), 'config')]) {
     if (!(await isFile(join(folder, 'model_index.json')))) continue;
     const files = await diffusersFiles(folder);

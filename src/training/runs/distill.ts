@@ -21,6 +21,7 @@ import { unet2DCondition } from '../../models/unet-2d-condition.ts';
 import { type UNet2DConditionConfig, unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import { scheduler } from '../../pipelines/scheduler.ts';
 import { formatLora } from '../../weights/lora-file.ts';
+import { CONSISTENCY_METADATA } from '../../weights/lora-title.ts';
 import { openDiffusersDirectory, readSchedulerConfig } from '../../weights/node/diffusers-directory.ts';
 import { writeSafetensors } from '../../weights/node/safetensors-file.ts';
 import { paramsFromWeights, withPrefix } from '../../weights/source.ts';
@@ -297,7 +298,8 @@ async function writeStudent(
   if (config.lora) {
     const file = formatLora(tensors, config.lora, 'peft');
     await mkdir(directory, { recursive: true });
-    await writeSafetensors(join(directory, 'pytorch_lora_weights.safetensors'), file.tensors, file.metadata);
+    const metadata = { ...file.metadata, ...CONSISTENCY_METADATA };
+    await writeSafetensors(join(directory, 'pytorch_lora_weights.safetensors'), file.tensors, metadata);
     return;
   }
   const scale = 1 + (config.guidance.min + config.guidance.max) / 2;

@@ -7,7 +7,7 @@ import { type Lora, readLora } from '../lora-file.ts';
 import { openSafetensors } from './safetensors-file.ts';
 
 /** As diffusers names it in a folder. */
-const FILE_NAME = 'pytorch_lora_weights.safetensors';
+export const LORA_FILE_NAME = 'pytorch_lora_weights.safetensors';
 
 /**
  * Opens a LoRA: a safetensors file, a folder with pytorch_lora_weights.safetensors or one other, or by its name on the
@@ -31,5 +31,5 @@ export async function openLora(name: string, options: { alpha?: number } = {}): 
 
 async function fileIn(folder: string): Promise<string> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors'));
-  return join(folder, names.length === 1 ? names[0]! : FILE_NAME);
+  return join(folder, names.length === 1 ? names[0]! : LORA_FILE_NAME);
 }

@@ -3,21 +3,26 @@
  * was trained with. It is recognised by its keys, as by diffusers' `from_single_file`, and taken apart into the
  * networks of a diffusers directory. Nothing is copied: every weight stays a range of the file.
  */
-import { InputError } from '../../errors.ts';
+import type { PredictionType } from '../../diffusion/prediction.ts';
+import { InputError, UsageError } from '../../errors.ts';
 import { formatShape } from '../../graph/shape.ts';
 import type { Weights } from '../weights.ts';
 import { autoencoderConfig, autoencoderWeights } from './autoencoder.ts';
 import { sizesOf, withoutPrefix } from './names.ts';
-import { type Family, families, schedulerDefaults } from './published.ts';
+import { type Family, families, familyOfWidth, schedulerDefaults } from './published.ts';
 import { type TextEncoderKind, textEncoderConfig, textEncoderWeights } from './text-encoder.ts';
 import { unetConfig, unetWeights } from './unet.ts';
 
-export type PredictionType = 'epsilon' | 'v_prediction' | 'sample';
-
 /** What the weights' names and shapes leave open. */
 export interface CheckpointHints {
-  /** What the UNet predicts. By default what the file says, else velocity for SD 2 and noise for the others. */
+  /**
+   * What the UNet predicts. By default what the file says (`modelspec.prediction_type`, or a tensor `v_pred`), else as
+   * in diffusers: velocity for SD 2 unless its `global_step` is that of the base model or it is for inpainting; noise
+   * for all others.
+   */
   readonly predictionType?: PredictionType | undefined;
+  /** For a file without text encoders whose UNet attends to prompts of a width that no published model has. */
+  readonly family?: Family | undefined;
   /** The training step of the tensor `global_step`, where the file has one. */
   readonly globalStep?: number | undefined;
   /** The file's free-form texts. */
@@ -32,8 +37,15 @@ export interface CheckpointNetwork {
   config(): Record<string, unknown>;
 }
 
+/** What the UNet predicts, and how that is known. */
+export interface CheckpointPrediction {
+  readonly type: PredictionType;
+  readonly source: 'file' | 'request' | 'family';
+}
+
 export interface Checkpoint {
   readonly family: Family;
+  readonly prediction: CheckpointPrediction;
   /** diffusers' class, e.g. `StableDiffusionXLPipeline`. */
   readonly pipelineClass: string;
   /** By diffusers' folder names: `unet`, `vae`, `text_encoder`, `text_encoder_2`; what the file lacks is left out. */
@@ -56,16 +68,23 @@ const TEXT_ENCODERS: Readonly<Record<Family, readonly { prefix: string; kind: Te
   ],
 };
 
+/** Whether these are the tensors of a checkpoint, supported or not. */
+export function isCheckpoint(stored: Weights): boolean {
+  return stored.has(FIRST_CONVOLUTION);
+}
+
 /**
  * Takes a checkpoint apart. stored: all tensors of the file; `file` names it in errors. Throws InputError for files
- * that are something else, saying what they seem to be and what to do with them.
+ * that are something else, saying what they seem to be and what to do with them; UsageError when it is said to predict
+ * something else than the file says.
  */
 export function readCheckpoint(stored: Weights, file: string, hints: CheckpointHints = {}): Checkpoint {
-  const family = recognise(stored, file);
+  const family = recognise(stored, file, hints.family);
   const { pixels, scalingFactor } = families[family];
-  const prediction = predictionOf(family, stored, hints);
+  const channels = sizesOf(stored, file).size(FIRST_CONVOLUTION, 1);
+  const prediction = predictionOf(family, channels, stored, file, hints);
   // SD 2 at 512 pixels predicts noise, at 768 velocity; their shapes are the same.
-  const side = family === 'stable-diffusion-2' && prediction !== 'v_prediction' ? 512 : pixels;
+  const side = family === 'stable-diffusion-2' && prediction.type !== 'v_prediction' ? 512 : pixels;
   const networks = new Map<string, CheckpointNetwork>();
 
   const text = TEXT_ENCODERS[family].map(({ prefix, kind }, i) => {
@@ -105,23 +124,24 @@ export function readCheckpoint(stored: Weights, file: string, hints: CheckpointH
     });
   }
 
-  const channels = sizesOf(stored, file).size(FIRST_CONVOLUTION, 1);
   const guided = networks.get('unet')!.weights.has('time_embedding.cond_proj.weight');
+  const zeroTerminalSnr = stored.has('ztsnr');
   return {
     family,
+    prediction,
     pipelineClass: pipelineClassOf(family, channels, guided, file),
     networks,
-    scheduler: schedulerDefaults(family, { guided, prediction, zeroTerminalSnr: stored.has('ztsnr') }),
+    scheduler: schedulerDefaults(family, { guided, prediction: prediction.type, zeroTerminalSnr }),
     textEncoders: text.map(({ kind }) => kind),
   };
 }
 
-function recognise(stored: Weights, file: string): Family {
+function recognise(stored: Weights, file: string, hint: Family | undefined): Family {
   const starts = (prefix: string) => [...stored.keys()].some((name) => name.startsWith(prefix));
   const refuse = (what: string): never => {
     throw new InputError(`${file} ${what}`);
   };
-  if (!stored.has(FIRST_CONVOLUTION)) {
+  if (!isCheckpoint(stored)) {
     if (
       starts('lora_') ||
       [...stored.keys()].some((name) => /\.lora(_A|_B|\.down|\.up|_down|_up)\b/.test(name))
@@ -154,32 +174,54 @@ function recognise(stored: Weights, file: string): Family {
   // Without text encoders, the width of the states that the UNet attends to tells the family.
   const query = `${UNET}middle_block.1.transformer_blocks.0.attn2.to_k.weight`;
   const shape = stored.get(query)?.shape;
-  const family = Object.entries(families).find(([, { promptWidth }]) => promptWidth === shape?.[1]);
   return (
-    (family?.[0] as Family | undefined) ??
+    familyOfWidth(shape?.[1]) ??
+    hint ??
     refuse(
-      `has no text encoder and attends to prompts in a way that is not known (${query} is ${shape ? formatShape(shape) : 'absent'})`,
+      `has no text encoder and attends to prompts in a way that is not known (${query} is ${shape ? formatShape(shape) : 'absent'}); name a diffusers directory of such a model with --config`,
     )
   );
 }
 
-function predictionOf(family: Family, stored: Weights, hints: CheckpointHints): PredictionType {
-  const { predictionType, globalStep, metadata = {} } = hints;
-  if (predictionType !== undefined) return predictionType;
-  // Stability AI's metadata, then a mark that some SDXL models carry, then what diffusers goes by.
+function predictionOf(
+  family: Family,
+  channels: number,
+  stored: Weights,
+  file: string,
+  { predictionType, globalStep, metadata = {} }: CheckpointHints,
+): CheckpointPrediction {
+  const stated = statedPrediction(stored, metadata);
+  if (predictionType !== undefined && stated !== undefined && predictionType !== stated) {
+    throw new UsageError(
+      `prediction type ${predictionType}: ${file} says that it predicts ${stated}; leave the prediction type out, or name a diffusers directory as its config, which overrules the file`,
+    );
+  }
+  if (stated !== undefined) return { type: stated, source: 'file' };
+  if (predictionType !== undefined) return { type: predictionType, source: 'request' };
+  const velocity =
+    family === 'stable-diffusion-2' && channels !== INPAINTING_CHANNELS && globalStep !== SD2_BASE_STEPS;
+  return { type: velocity ? 'v_prediction' : 'epsilon', source: 'family' };
+}
+
+/** Stability AI's metadata, or a mark that some SDXL models carry. */
+function statedPrediction(
+  stored: Weights,
+  metadata: Readonly<Record<string, string>>,
+): PredictionType | undefined {
   const stated = metadata['modelspec.prediction_type'];
   if (stated === 'v') return 'v_prediction';
   if (stated === 'epsilon') return 'epsilon';
-  if (stored.has('v_pred')) return 'v_prediction';
-  return family === 'stable-diffusion-2' && globalStep !== SD2_BASE_STEPS ? 'v_prediction' : 'epsilon';
+  return stored.has('v_pred') ? 'v_prediction' : undefined;
 }
 
+/** Four of the latents, one of the mask, four of what is kept. */
+const INPAINTING_CHANNELS = 9;
 /** How long stabilityai/stable-diffusion-2-base, which predicts noise, was trained. */
 const SD2_BASE_STEPS = 875_000;
 
 function pipelineClassOf(family: Family, channels: number, guided: boolean, file: string): string {
   const name = family === 'stable-diffusion-xl' ? 'StableDiffusionXL' : 'StableDiffusion';
-  if (channels === 9) return `${name}InpaintPipeline`;
+  if (channels === INPAINTING_CHANNELS) return `${name}InpaintPipeline`;
   if (channels !== 4) {
     throw new InputError(
       `${file}: its UNet takes ${channels} channels; supported are 4, and 9 for inpainting`,

@@ -18,6 +18,12 @@ export const families: Readonly<Record<Family, PublishedFamily>> = {
   'stable-diffusion-xl': { pixels: 1024, scalingFactor: 0.13025, promptWidth: 2048 },
 };
 
+/** The family whose UNet attends to states of this width; undefined for none of the published ones. */
+export function familyOfWidth(width: unknown): Family | undefined {
+  const found = Object.entries(families).find(([, { promptWidth }]) => promptWidth === width);
+  return found?.[0] as Family | undefined;
+}
+
 const betas = {
   beta_schedule: 'scaled_linear',
   beta_start: 0.00085,

@@ -1,0 +1,58 @@
+/** What pictures are drawn with: named in them as it was asked for, with checksums to know it by. */
+import { createHash } from 'node:crypto';
+import { modelFingerprint } from '../pipelines/node/fingerprint.ts';
+import { openModel } from '../pipelines/node/open-model.ts';
+import type { Surroundings } from '../pipelines/picture-text.ts';
+import { filesOf, hashFile, hashTensors } from '../weights/node/file-hash.ts';
+import { openLora } from '../weights/node/lora.ts';
+import type { Weights } from '../weights/weights.ts';
+import { type ModelOptions, openingOptions, shownModel } from './generation-options.ts';
+
+export type DrawnWith = Omit<Surroundings, 'image' | 'mask' | 'version' | 'engine'>;
+
+/** Reads LoRAs and another autoencoder whole, of the model next to nothing. */
+export async function drawnWith(options: ModelOptions): Promise<DrawnWith> {
+  const { model, vae, lora = [], tokenizer, config, predictionType } = options;
+  const opening = openingOptions(options);
+  const own = await openModel(model, { ...opening, vae: undefined });
+  const loras = await Promise.all(
+    lora.map(async ({ path, strength }) => {
+      const { from, weights } = await openLora(path);
+      return { path, strength, sha256: await hashFile(from), dataSha256: await hashTensors(from, weights) };
+    }),
+  );
+  const other = vae === undefined ? undefined : await (await openModel(model, opening)).network('vae');
+  return {
+    model: shownModel(options),
+    modelFingerprint: await modelFingerprint(own),
+    ...(vae !== undefined && other && { vae: { path: vae, sha256: await hashOf(other.weights) } }),
+    ...(lora.length > 0 && { loras }),
+    ...(tokenizer !== undefined && { tokenizer }),
+    ...(config !== undefined && { config }),
+    ...(predictionType !== undefined && { predictionType }),
+  };
+}
+
+/** SHA-256 of the file that the weights lie in; of several files, that of their checksums one after the other. */
+async function hashOf(weights: Weights): Promise<string> {
+  const hashes = await Promise.all(filesOf(weights).map((path) => hashFile(path)));
+  return hashes.length === 1 ? hashes[0]! : createHash('sha256').update(hashes.join('')).digest('hex');
+}
+
+/** What is not as it was, one sentence each. Only what `then` has is compared. */
+export function changesSince(then: Partial<DrawnWith>, now: DrawnWith): string[] {
+  const changes: string[] = [];
+  const compare = (what: string, before: string | undefined, after: string | undefined) => {
+    if (before === undefined || before === after) return;
+    const digits = (hash: string | undefined) => hash?.slice(0, 12) ?? 'none';
+    changes.push(
+      `${what} is not the one that the picture was drawn with (checksum ${digits(before)} then, ${digits(after)} now); the new picture will differ`,
+    );
+  };
+  compare(`the model ${now.model}`, then.modelFingerprint, now.modelFingerprint);
+  compare(`the VAE ${now.vae?.path}`, then.vae?.sha256, now.vae?.sha256);
+  then.loras?.forEach(({ path, sha256 }, i) => {
+    compare(`the LoRA ${path}`, sha256, now.loras?.[i]?.sha256);
+  });
+  return changes;
+}

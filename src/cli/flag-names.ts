@@ -1,0 +1,14 @@
+/** What the library calls a request's parts, as the options that they are on the command line. */
+import { UsageError } from '../errors.ts';
+
+const NAMES = /^(steps|strength|guidance scale|width|height|eta|prediction type|config|tokenizer) (?=\S+:)/;
+
+/**
+ * The library names what was wrong as `steps 60: …`; on the command line that is `--steps 60: …`.
+ * before: what stands before the value of an option.
+ */
+export function withFlagNames(error: unknown, before = (option: string): string => `--${option} `): unknown {
+  if (!(error instanceof UsageError)) return error;
+  const message = error.message.replace(NAMES, (name) => before(name.trim().replace(' ', '-')));
+  return new UsageError(message, { cause: error });
+}

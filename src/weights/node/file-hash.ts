@@ -1,0 +1,44 @@
+/** Checksums of files, by which people and programs know models. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { InputError } from '../../errors.ts';
+import type { Weights } from '../weights.ts';
+
+export interface HashOptions {
+  /** The byte to begin with. */
+  readonly start?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * SHA-256 of the file `path` in hexadecimal digits, read piece by piece. Of a whole file the first 10 digits are
+ * Automatic1111's hash of a checkpoint or a VAE. Throws InputError when it cannot be read.
+ */
+export async function hashFile(path: string, { start = 0, signal }: HashOptions = {}): Promise<string> {
+  const hash = createHash('sha256');
+  try {
+    for await (const chunk of createReadStream(path, { start, highWaterMark: 1 << 20, signal })) {
+      hash.update(chunk as Buffer);
+    }
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new InputError(`cannot read ${path}: ${(cause as Error).message}`, { cause });
+  }
+  return hash.digest('hex');
+}
+
+/**
+ * SHA-256 of what follows the header of a safetensors file, whatever its metadata say. The first 12 digits are the hash
+ * by which Automatic1111 and Civitai know a LoRA. weights: those of the file, all of them.
+ */
+export async function hashTensors(path: string, weights: Weights): Promise<string> {
+  const starts = [...weights.values()].map(({ storage }) => (storage.kind === 'file' ? storage.offset : 0));
+  // The tensors fill the file from the header to its end.
+  return hashFile(path, { start: Math.min(...starts) });
+}
+
+/** The files that weights lie in, without repetition, in alphabetical order. */
+export function filesOf(weights: Weights): string[] {
+  const paths = [...weights.values()].flatMap(({ storage }) => (storage.kind === 'file' ? storage.path : []));
+  return [...new Set(paths)].sort();
+}

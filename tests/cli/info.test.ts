@@ -1,0 +1,161 @@
+/** `lcm info` on every kind of file that it knows, and on those that it does not. */
+import { createHash } from 'node:crypto';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
+import { createImage } from '../../src/images/image.ts';
+import { encodePng } from '../../src/images/png.ts';
+import { writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
+import { originalOpenClip, originalUNet } from '../weights/original-layout.ts';
+import { lcm, temporaryFolder, tinyModel } from './lcm.ts';
+
+// Every case starts processes, which take their time on a busy machine.
+vi.setConfig({ testTimeout: 300_000 });
+
+const golden = fileURLToPath(new URL('../fixtures/golden', import.meta.url));
+const COMMIT = 'c'.repeat(40);
+
+const folder = temporaryFolder();
+const at = (...parts: string[]) => join(folder.path, ...parts);
+const info = (...args: string[]) => lcm(['info', ...args], { cwd: folder.path });
+const sha256 = (path: string) => createHash('sha256').update(readFileSync(path)).digest('hex');
+
+async function facts(...args: string[]): Promise<Record<string, unknown>> {
+  const { code, stdout, stderr } = await info(...args, '--json');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout.trimEnd()).not.toContain('\n');
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+beforeAll(async () => {
+  // No model and no tokenizer of this machine's cache may be found.
+  vi.stubEnv('HF_HUB_CACHE', at('cache'));
+  const hub = at('cache', 'models--someone--tiny');
+  mkdirSync(join(hub, 'refs'), { recursive: true });
+  writeFileSync(join(hub, 'refs', 'main'), COMMIT);
+  cpSync(tinyModel, join(hub, 'snapshots', COMMIT), { recursive: true });
+});
+afterAll(() => {
+  vi.unstubAllEnvs();
+  folder.remove();
+});
+
+describe('a model', () => {
+  it('is a diffusers directory, or a name on the hub', async () => {
+    const model = await facts(tinyModel);
+    expect(model).toMatchObject({
+      ...{ type: 'model', layout: 'diffusers directory', latentConsistency: true, inpainting: false },
+      ...{ pipeline: 'LatentConsistencyModelPipeline', scheduler: 'LCMScheduler', prediction: 'epsilon' },
+      ...{
+        size: 64,
+        tokens: 77,
+        parts: { unet: { dtypes: ['float32'], config: { cross_attention_dim: 24 } } },
+      },
+    });
+    const files = model.files as { path: string; sha256: string }[];
+    expect(files.map(({ path }) => path.slice(tinyModel.length + 1))).toEqual([
+      'unet/diffusion_pytorch_model.safetensors',
+      'vae/diffusion_pytorch_model.safetensors',
+      'text_encoder/model.safetensors',
+    ]);
+    for (const { path, sha256: hash } of files) expect(hash).toBe(sha256(path));
+
+    const { stdout } = await info('someone/tiny');
+    expect(stdout).toMatch(
+      /^someone\/tiny: a model of its own size, latent consistency \(diffusers directory .*\)\n/,
+    );
+    expect(stdout).toMatch(/\n {2}unet {13}70\.7 k parameters, 0\.28 MB of float32\n/);
+  });
+
+  it('is a checkpoint, even where a tokenizer is missing and the file does not say what it predicts', async () => {
+    const unet = { modelChannels: 64, channelMult: [1, 1], depths: [1, 1], midDepth: 1, contextDim: 64 };
+    const shapes = [
+      ...originalUNet({ ...unet, inChannels: 4, linear: true }),
+      ...originalOpenClip('cond_stage_model.model.', 64, 2),
+    ];
+    const tensors = shapes.map(([name, shape]): [string, HostTensor] => {
+      const length = shape.reduce((product, size) => product * size, 1);
+      return [name, { dtype: 'int8', shape, data: new Int8Array(length) }];
+    });
+    await writeSafetensors(at('sd2.safetensors'), new Map(tensors), { 'modelspec.title': 'Two' });
+    const model = await facts('sd2.safetensors');
+    expect(model).toMatchObject({
+      ...{ layout: 'single file', family: 'stable-diffusion-2', metadata: { 'modelspec.title': 'Two' } },
+      ...{ prediction: 'v_prediction', predictionFrom: 'family' },
+      files: [{ path: at('sd2.safetensors'), sha256: sha256(at('sd2.safetensors')) }],
+      problem: expect.stringMatching(/has no vae|carries no tokenizer/),
+    });
+    expect(Object.keys(model.parts as object)).toEqual(['unet', 'text_encoder']);
+  });
+});
+
+it('a LoRA by its layout, ranks and alphas', async () => {
+  const lora = join(golden, 'lora/lcm_kohya.safetensors');
+  expect(await facts(lora)).toMatchObject({
+    ...{ type: 'lora', format: 'kohya', consistency: true, metadata: { ss_network_dim: '4' } },
+    networks: { unet: { layers: 115, ranks: [4], alphas: [4] } },
+    files: [{ sha256: sha256(lora) }],
+    automatic1111: tensorsHash(lora),
+  });
+  const { stdout } = await info(join(golden, 'lora/style_peft'));
+  expect(stdout).toMatch(/style_peft: a LoRA, peft layout\n/);
+  expect(stdout).toMatch(/\n {2}unet {10}115 layers, rank 3, alpha 8\n/);
+  const other = new Map([['lora_unet_mid.hada_w1_a', hostTensor(Float32Array.of(1), [1, 1])]]);
+  await writeSafetensors(at('loha.safetensors'), other);
+  expect(await facts('loha.safetensors')).toMatchObject({
+    problem: expect.stringMatching(/other kinds of adapters are not supported/),
+    firstKeys: ['lora_unet_mid.hada_w1_a'],
+  });
+});
+
+it('an autoencoder, as a file or a folder', async () => {
+  expect(await facts(join(golden, 'models/vae_tiny'))).toMatchObject({
+    ...{ type: 'network', class: 'AutoencoderTiny', config: { latent_channels: 4 }, dtypes: ['float32'] },
+  });
+  const file = await facts(join(golden, 'models/vae_kl_2x/diffusion_pytorch_model.safetensors'));
+  expect(file).toMatchObject({ class: 'AutoencoderKL', config: { block_out_channels: [8, 12] } });
+  expect(file.config).not.toHaveProperty('scaling_factor');
+});
+
+it('a picture, made here or by Automatic1111', async () => {
+  const parameters = 'a fox\nSteps: 20, Sampler: Euler a, Seed: 7';
+  writeFileSync(at('other.png'), await encodePng(createImage(8, 8, 3), { parameters }));
+  expect(await facts('other.png')).toEqual({ type: 'picture', path: 'other.png', parameters });
+  const settings = { prompt: 'a fox', seed: 7, steps: 4 };
+  const text = { 'latent-consistency': JSON.stringify(settings) };
+  writeFileSync(at('ours.png'), await encodePng(createImage(8, 8, 3), text));
+  expect(await facts('ours.png')).toMatchObject({ type: 'picture', settings });
+});
+
+it('says what it expected in place of anything else', async () => {
+  writeFileSync(at('plain.png'), await encodePng(createImage(8, 8, 3)));
+  writeFileSync(at('notes.txt'), 'words');
+  writeFileSync(at('model.ckpt'), 'anything');
+  mkdirSync(at('empty'));
+  const tensors = new Map([['wte.weight', hostTensor(Float32Array.of(1), [1])]]);
+  await writeSafetensors(at('gpt.safetensors'), tensors);
+  const expected: readonly (readonly [string, RegExp])[] = [
+    ['plain.png', /plain\.png carries no settings/],
+    ['notes.txt', /notes\.txt is of another kind; expected a diffusers directory, .* or a \.png picture/],
+    ['model.ckpt', /model\.ckpt is a Python pickle/],
+    ['empty', /empty holds neither model_index\.json, config\.json, .*; expected a diffusers directory/],
+    ['gpt.safetensors', /gpt\.safetensors holds tensors \(wte\.weight\) that belong neither to .*; expected/],
+    ['nowhere.png', /nowhere\.png: there is no such file or folder; expected/],
+    ['some/one', /some\/one \(main\) is not in the cache .*lcm pull some\/one/],
+  ];
+  for (const [path, message] of expected) {
+    const { code, stdout, stderr } = await info(path);
+    expect(stderr).toMatch(message);
+    expect(stderr).toMatch(/^lcm: [^\n]*\n$/);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  }
+});
+
+/** As Automatic1111 knows a LoRA: without the header. */
+function tensorsHash(path: string): string {
+  const file = readFileSync(path);
+  const data = file.subarray(8 + Number(file.readBigUInt64LE(0)));
+  return createHash('sha256').update(data).digest('hex').slice(0, 12);
+}
