@@ -1,10 +1,16 @@
 /** Ctrl-C, a request to end, and a reader that went away: all end the work in hand through one AbortSignal. */
+import { constants } from 'node:os';
 
 export interface Interruption {
   readonly signal: AbortSignal;
   /** The exit code that says what ended the work; undefined while nothing did. */
   exitCode(): number | undefined;
+  /** To be called when the command has ended: what still computes for nobody then has half a second left. */
+  leave(): void;
 }
+
+/** Milliseconds until a process that was asked to end, and has cleaned up, ends whatever still computes in it. */
+const GRACE = 500;
 
 /** Listens from now on. A second Ctrl-C does not wait for the work to stop. */
 export function interruption(): Interruption {
@@ -17,8 +23,8 @@ export function interruption(): Interruption {
     controller.abort();
   };
   process.on('SIGINT', () => {
-    if (code !== undefined) process.exit(130);
-    end(130, 'cancelled');
+    if (code !== undefined) dieOf(130);
+    else end(130, 'cancelled');
   });
   process.on('SIGTERM', () => end(143, 'ended by SIGTERM'));
   for (const stream of [process.stdout, process.stderr]) {
@@ -28,5 +34,24 @@ export function interruption(): Interruption {
       else throw error;
     });
   }
-  return { signal: controller.signal, exitCode: () => code };
+  return {
+    signal: controller.signal,
+    exitCode: () => code,
+    leave() {
+      // Does not keep the process alive, and comes too late for one that ends by itself.
+      setTimeout(() => dieOf(code), GRACE).unref();
+    },
+  };
+}
+
+/**
+ * Ends the process as the signal behind the exit code does when nobody listens, which is how a shell knows that code.
+ * Anything else waits for ONNX Runtime, whose runs cannot be broken off, to finish what it is at.
+ */
+function dieOf(code: number | undefined): void {
+  const entry = Object.entries(constants.signals).find(([, number]) => code === 128 + number);
+  if (entry === undefined) return;
+  const name = entry[0] as NodeJS.Signals;
+  process.removeAllListeners(name);
+  process.kill(process.pid, name);
 }

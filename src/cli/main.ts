@@ -7,11 +7,13 @@ import { version } from './version.ts';
 
 /** Exit codes: 0 done, 1 something the request needs is not right, 2 the request is not right, 130 cancelled. */
 export async function run(argv: readonly string[]): Promise<void> {
-  const { signal, exitCode } = interruption();
+  const { signal, exitCode, leave } = interruption();
   try {
     await parse(argv, signal);
   } catch (error) {
-    process.exitCode = exitCode() ?? report(error, argv);
+    const code = exitCode();
+    if (code !== undefined) leave();
+    process.exitCode = code ?? report(error, argv);
   }
 }
 

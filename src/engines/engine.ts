@@ -36,6 +36,9 @@ export interface Executable {
 }
 
 export interface RunOptions {
-  /** Checked before the run and after it; an ONNX Runtime run itself cannot be broken off. */
+  /**
+   * Rejects at once with its reason. ONNX Runtime cannot break off a run, so its thread computes to the end of it, for
+   * nobody, before it turns to the next.
+   */
   readonly signal?: AbortSignal;
 }

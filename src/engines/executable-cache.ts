@@ -19,6 +19,11 @@ export class ExecutableCache {
     return this.#entries.size;
   }
 
+  /** Whether the executable for `key` is held or being compiled. */
+  has(key: string): boolean {
+    return this.#entries.has(key);
+  }
+
   /** The executable for `key`, compiled now if it is not there. A compilation that fails is not kept. */
   async get(key: string, compile: () => Promise<Executable>): Promise<Executable> {
     const known = this.#entries.get(key);

@@ -11,7 +11,7 @@ export interface CompiledSegment {
 
 /**
  * `whole`: what the segments were cut from; `bound`: whether a parameter's value was given at compile time. The signal
- * is heard between segments.
+ * is heard by the segment that runs.
  */
 export function segmented(
   name: string,

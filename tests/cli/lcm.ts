@@ -1,7 +1,7 @@
 /** Running the command as a user does, in a folder of its own. */
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -12,7 +12,11 @@ export const tinyModel = fileURLToPath(new URL('../fixtures/golden/pipelines/lcm
 /** A Stable Diffusion model of the same size, with DDIM. */
 export const tinyTeacher = fileURLToPath(new URL('../fixtures/golden/pipelines/sd/model', import.meta.url));
 
+/** An AutoencoderTiny for both. */
+export const taesd = fileURLToPath(new URL('../fixtures/golden/pipelines/sd/taesd', import.meta.url));
+
 export interface Result {
+  /** As a shell knows it: 128 and the number of the signal that ended the process. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -43,9 +47,9 @@ export function lcm(args: readonly string[], { cwd, once, through = [] }: RunOpt
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     // The launcher says so when the sources are newer than the build.
-    child.on('close', (code) => {
+    child.on('close', (code, signal) => {
       const stderr = said.stderr.replace(/^lcm: building .*\n/, '');
-      resolve({ code, stdout: said.stdout, stderr });
+      resolve({ code: signal ? 128 + constants.signals[signal] : code, stdout: said.stdout, stderr });
     });
   });
 }

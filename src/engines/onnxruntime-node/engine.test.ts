@@ -135,6 +135,21 @@ describe('the worker thread', () => {
     await executable.dispose();
   });
 
+  test('a run that is aborted rejects at once, though the thread is busy', async () => {
+    const executable = await engine.compile(heavy());
+    const stop = new AbortController();
+    const order: string[] = [];
+    const before = executable.run({ x: square }).then(() => order.push('the run before'));
+    const aborted = executable
+      .run({ x: square }, { signal: stop.signal })
+      .catch((error: Error) => order.push(error.message));
+    stop.abort(new Error('aborted'));
+    await Promise.all([before, aborted]);
+    expect(order).toEqual(['aborted', 'the run before']);
+    await executable.run({ x: square });
+    await executable.dispose();
+  });
+
   test('finishes what was asked for before the engine is disposed of, and takes nothing after', async () => {
     const own = createNodeEngine();
     const executable = await own.compile(program({ y: multiply(input('x', [3]), 2) }), { name: 'doubler' });

@@ -6,11 +6,12 @@ import { type OnnxModel, serialize } from '../../graph/onnx/serialize.ts';
 import type { Program } from '../../graph/program.ts';
 import { segments } from '../../graph/segments.ts';
 import { elementCount } from '../../graph/shape.ts';
+import { abortable } from '../abortable.ts';
 import { checkInputs } from '../check-inputs.ts';
 import type { CompileOptions, Engine, Executable, RunOptions } from '../engine.ts';
 import { type CompiledSegment, segmented } from '../segmented.ts';
 import { BufferPool } from './buffer-pool.ts';
-import type { ExternalValue, SessionSettings } from './messages.ts';
+import type { ExternalValue, SessionSettings, WireTensor } from './messages.ts';
 import { weightFiles } from './weight-files.ts';
 import { WorkerClient } from './worker-client.ts';
 
@@ -150,16 +151,19 @@ class NodeExecutable implements Executable {
       data: this.#pool.copy(data),
     }));
     const transfer = wire.map(({ data }) => data.buffer).filter((buffer) => buffer instanceof ArrayBuffer);
+    return abortable(this.#ran(wire, transfer), signal);
+  }
+
+  async #ran(inputs: readonly WireTensor[], transfer: ArrayBuffer[]): Promise<Record<string, HostTensor>> {
     let result: Awaited<ReturnType<WorkerClient['request']>>;
     try {
-      result = await this.#client.request({ kind: 'run', session: this.#session, inputs: wire }, transfer);
+      result = await this.#client.request({ kind: 'run', session: this.#session, inputs }, transfer);
     } catch (error) {
       throw named(`${this.#name} failed`, error);
     }
     if (result.kind !== 'ran')
       throw new Error(`the ONNX Runtime thread answered a run with "${result.kind}"`);
     for (const { data } of result.inputs) this.#pool.release(data);
-    signal?.throwIfAborted();
     const outputs: Record<string, HostTensor> = {};
     for (const { name, dtype, shape, data } of result.outputs) {
       outputs[this.#outputs.get(name) ?? name] = { dtype, shape, data };
