@@ -2,7 +2,16 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type GenerationStep, loadPipeline, type Pipeline, UsageError } from '../src/index.ts';
+import {
+  createNodeEngine,
+  createPipeline,
+  diffusersFiles,
+  type Engine,
+  type GenerationStep,
+  loadPipeline,
+  type Pipeline,
+  UsageError,
+} from '../src/index.ts';
 
 const models = fileURLToPath(new URL('./fixtures/golden/pipelines', import.meta.url));
 let lcm: Pipeline;
@@ -26,8 +35,11 @@ it('yields every step with a preview, and the picture at the end', async () => {
   ]);
   const { images, latents, settings, timings } = await lcm.run({ prompt: 'a fox', seed: 1, steps: 3 });
   expect(latents).toEqual(steps[2]!.denoised);
-  expect(await steps[2]!.preview()).toEqual(images);
+  expect(await steps[2]!.decode()).toEqual(images);
   expect(await steps[0]!.decode()).not.toEqual(images);
+  // Decoding is more work than a pass of this UNet, so a preview shows one pixel per latent.
+  const [preview] = await steps[2]!.preview();
+  expect([preview!.width, preview!.height]).toEqual([8, 8]);
   expect(settings).toMatchObject({
     seeds: [1],
     steps: 3,
@@ -104,6 +116,7 @@ it.each([
   [{ numImages: 0 }, /number of images 0/],
   [{ negativePrompt: ['a', 'b'] }, /2 negative prompts for 1 pictures/],
   [{ clipSkip: 3 }, /clip skip 3: the text encoder has 2 layers/],
+  [{ tileSize: 60 }, /tile size 60: expected a multiple of 8 from 64/],
   [{ timesteps: [10, 500] }, /timesteps 10, 500: expected integers in descending order/],
   [{ scheduler: 'ddim' as const, timesteps: [500] }, /timesteps .* are for the schedulers lcm and tcd/],
   [{ scheduler: 'euler' as const, eta: 0.5 }, /eta is for the schedulers ddim and tcd/],
@@ -126,3 +139,84 @@ it.each(['lcm', 'tcd', 'ddim', 'euler', 'dpm++', 'dpm++-karras'] as const)(
     expect(latents.data.every((value) => Number.isFinite(Number(value)))).toBe(true);
   },
 );
+
+it('previews by the small autoencoder that was given', async () => {
+  const taesd = join(models, 'sd/taesd');
+  const previewing = await loadPipeline(join(models, 'lcm/model'), { previewVae: taesd });
+  const drawing = await loadPipeline(join(models, 'lcm/model'), { vae: taesd });
+  const request = { prompt: 'a fox', seed: 1, steps: 1 };
+  for await (const { preview, decode } of previewing.generate(request)) {
+    const [coarse, full] = [await preview(), await decode()];
+    expect(coarse).not.toEqual(full);
+    expect(coarse).toEqual((await drawing.run(request)).images);
+    expect(full).toEqual((await lcm.run(request)).images);
+  }
+  await previewing.dispose();
+  await drawing.dispose();
+  const other = join(models, '../models/vae_kl_2x');
+  await expect(loadPipeline(join(models, 'lcm/model'), { previewVae: other })).rejects.toThrow(
+    /vae_kl_2x is for latents of .* the model's have 4 channels and 8 pixels/,
+  );
+});
+
+it('keeps one network at a time with low memory, and draws the same', async () => {
+  const names: string[] = [];
+  const held = new Set<string>();
+  const engine = createNodeEngine();
+  const watched: Engine = {
+    ...{ name: engine.name, dispose: () => engine.dispose() },
+    async compile(program, options) {
+      const executable = await engine.compile(program, options);
+      const name = options!.name!;
+      expect([...held]).toEqual([]);
+      held.add(name);
+      names.push(name);
+      return {
+        run: (inputs, runOptions) => executable.run(inputs, runOptions),
+        async dispose() {
+          held.delete(name);
+          await executable.dispose();
+        },
+      };
+    },
+  };
+  const files = await diffusersFiles(join(models, 'lcm/model'));
+  const frugal = await createPipeline(files, watched, { lowMemory: true });
+  const { images: start } = await lcm.run({ prompt: 'the sea', seed: 2, steps: 1 });
+  const request = { prompt: 'a fox', numImages: 2, seed: 1, steps: 2, image: start[0]!, strength: 0.5 };
+  const { images, latents } = await frugal.run(request);
+  const usual = await lcm.run(request);
+  expect(latents.data).toEqual(usual.latents.data);
+  expect(images).toEqual(usual.images);
+  expect(names).toEqual(['text encoder', 'VAE encoder', 'UNet', 'VAE decoder']);
+  await frugal.dispose();
+});
+
+it('decodes in tiles when asked to, or when one piece would not fit', async () => {
+  const request = { prompt: 'a fox', seed: 1, steps: 1, width: 1024, height: 64 };
+  const whole = await lcm.run(request);
+  const tiled = await lcm.run({ ...request, tileSize: 512 });
+  expect(tiled.latents.data).toEqual(whole.latents.data);
+  expect([whole.settings.tileSize, tiled.settings.tileSize]).toEqual([undefined, 512]);
+  expect(tiled.images).not.toEqual(whole.images);
+
+  const small = await loadPipeline(join(models, 'lcm/model'), { memoryLimit: 18e6 });
+  const warnings: string[] = [];
+  const { images } = await small.run({ ...request, onWarning: (message) => warnings.push(message) });
+  expect(warnings).toEqual([expect.stringMatching(/decoded in tiles of 512 pixels/)]);
+  expect(images).toEqual(tiled.images);
+  await small.dispose();
+});
+
+it('stops in the middle of a run', async () => {
+  // A picture whose decoding takes its time; the signal comes while it runs.
+  const stop = new AbortController();
+  const work = lcm.run(
+    { prompt: 'a fox', seed: 1, steps: 1, width: 512, height: 512, signal: stop.signal },
+    () => {
+      setTimeout(() => stop.abort(new Error('enough')), 1);
+    },
+  );
+  await expect(work).rejects.toThrow('enough');
+  expect((await lcm.run({ prompt: 'a fox', seed: 1, steps: 1 })).images).toHaveLength(1);
+});

@@ -1,7 +1,8 @@
 /** What the library calls a request's parts, as the options that they are on the command line. */
 import { UsageError } from '../errors.ts';
 
-const NAMES = /^(steps|strength|guidance scale|width|height|eta|prediction type|config|tokenizer) (?=\S+:)/;
+const NAMES =
+  /^(steps|strength|guidance scale|width|height|eta|tile size|prediction type|config|tokenizer) (?=\S+:)/;
 
 /**
  * The library names what was wrong as `steps 60: …`; on the command line that is `--steps 60: …`.
@@ -9,6 +10,12 @@ const NAMES = /^(steps|strength|guidance scale|width|height|eta|prediction type|
  */
 export function withFlagNames(error: unknown, before = (option: string): string => `--${option} `): unknown {
   if (!(error instanceof UsageError)) return error;
-  const message = error.message.replace(NAMES, (name) => before(name.trim().replace(' ', '-')));
+  const message = error.message
+    .replace(NAMES, (name) => before(name.trim().replace(' ', '-')))
+    // The remedies where memory is short.
+    .replace('a smaller width and height', 'a smaller --width and --height')
+    .replace('a smaller batch size', 'a smaller --batch-size')
+    .replace('a smaller tile size', 'a smaller --tile-size')
+    .replace('low memory, which', '--low-memory, which');
   return new UsageError(message, { cause: error });
 }

@@ -38,6 +38,8 @@ export interface GenerationOptions extends ModelOptions {
   readonly strength?: number;
   readonly mask?: string;
   readonly from?: string;
+  readonly tileSize?: number;
+  readonly lowMemory?: boolean;
   readonly engine: EngineName;
   readonly threads?: number;
 }
@@ -104,15 +106,22 @@ export function withGenerationOptions(command: Command): Command {
       '--from <picture>',
       'restore all settings from a picture made here; what else is given overrides them',
     )
+    .option(
+      '--tile-size <pixels>',
+      'decode in tiles that fade into each other; done without being asked where a picture would not fit into memory',
+      integer('--tile-size', { min: 1 }),
+    )
+    .option('--low-memory', 'keep one network at a time in memory: the same pictures, more loading')
     .option('--engine <name>', engineNames.join(', '), oneOf('--engine', engineNames), 'cpu')
     .option('--threads <n>', 'processor threads', integer('--threads', { min: 1, max: 1024 }));
 }
 
-/** The pipeline that the options ask for, on their engine. */
-export async function loadModel(options: GenerationOptions): Promise<Pipeline> {
-  const { model, lora = [] } = options;
+/** The pipeline that the options ask for, on their engine. previewVae: where a small autoencoder for previews is. */
+export async function loadModel(options: GenerationOptions, previewVae?: string): Promise<Pipeline> {
+  const { model, lora = [], lowMemory } = options;
   const loras = await openLoras(lora);
-  return named(() => loadPipeline(model, { ...engineOptions(options), ...openingOptions(options), loras }));
+  const opening = { ...engineOptions(options), ...openingOptions(options) };
+  return named(() => loadPipeline(model, { ...opening, loras, previewVae, lowMemory }));
 }
 
 /** What the model is made of, for checking what is asked of it; no engine and no weights. */
@@ -153,6 +162,7 @@ export function requestOf(
   seed: readonly number[],
 ): GenerationRequest {
   const { negativePrompt, steps, guidanceScale, width, height, scheduler, eta, strength } = options;
+  const { tileSize } = options;
   return {
     prompt,
     negativePrompt,
@@ -163,6 +173,7 @@ export function requestOf(
     scheduler,
     eta,
     strength,
+    tileSize,
     seed,
     numImages: seed.length,
   };

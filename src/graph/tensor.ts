@@ -83,7 +83,16 @@ export function scalar(value: number): Tensor {
 
 /** A float32 constant with `value` in every place. */
 export function filled(shape: Shape, value: number): Tensor {
-  return constant(hostTensor(new Float32Array(elementCount(shape)).fill(value), shape));
+  let made: HostTensor | undefined;
+  const node: ConstantNode = {
+    kind: 'constant',
+    // When somebody looks at it: programs are also written to be counted, in sizes that no memory holds.
+    get value() {
+      made ??= hostTensor(new Float32Array(elementCount(shape)).fill(value), shape);
+      return made;
+    },
+  };
+  return leaf(node, shape, 'float32');
 }
 
 /** An int64 constant of rank 1, the form in which ONNX takes shapes, axes and ranges. */

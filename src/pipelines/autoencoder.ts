@@ -24,6 +24,8 @@ export interface Autoencoder {
   /** Picture size the model was trained at; undefined where its config does not say. */
   readonly sampleSize: number | undefined;
   readonly scalingFactor: number;
+  /** Channels of the decoder, from the pixels on. */
+  readonly widths: readonly number[];
   /** pixels: [B, 3, H, W] in [−1, 1], sides multiples of `factor`. */
   encode(p: Params, pixels: Tensor): Posterior;
   /** latents: [B, C, h, w], scaled → [B, 3, f·h, f·w], about in [−1, 1] and not clamped. */
@@ -41,6 +43,7 @@ export function autoencoder(className: string, json: unknown): Autoencoder {
         factor: kl.downsamplingFactor(config),
         sampleSize: config.sample_size,
         scalingFactor: config.scaling_factor,
+        widths: config.block_out_channels,
         encode(p, pixels) {
           const { mean, logVariance } = diagonalGaussian(kl.encode(config, p, pixels));
           const deviation = ops.exp(ops.multiply(logVariance, 0.5));
@@ -57,6 +60,7 @@ export function autoencoder(className: string, json: unknown): Autoencoder {
         factor: 2 ** (config.decoder_block_out_channels.length - 1),
         sampleSize: undefined,
         scalingFactor: config.scaling_factor,
+        widths: config.decoder_block_out_channels.toReversed(),
         encode: (p, pixels) => ({ mean: scale(tiny.encode(config, p, pixels), config) }),
         decode: (p, latents) => tiny.decode(config, p, unscale(latents, config)),
       };

@@ -7,7 +7,7 @@ import { type ClipTokenizer, requireFitting } from '../text/clip-tokenizer.ts';
 import { loadClipTokenizer } from '../text/tokenizer-files.ts';
 import type { Weights } from '../weights/weights.ts';
 import { type Autoencoder, autoencoder } from './autoencoder.ts';
-import type { ModelFiles } from './model-files.ts';
+import type { ModelFiles, StoredAutoencoder } from './model-files.ts';
 import { type Scheduler, type SchedulerName, scheduler } from './scheduler.ts';
 
 /** A network: what describes it (its config, mostly) and its weights. */
@@ -170,6 +170,22 @@ function withPredictionType(json: unknown, { predictionType, location }: ModelFi
   throw new UsageError(
     `prediction type ${predictionType}: the scheduler_config.json of ${location} says ${stated}; leave the prediction type out`,
   );
+}
+
+/** Another autoencoder for the model's latents. Throws InputError when it is for other ones. */
+export function previewAutoencoder(
+  { vae }: Components,
+  { location, className, config, weights }: StoredAutoencoder,
+): Component<Autoencoder> {
+  const other = located(location, () => autoencoder(className, config));
+  const { latentChannels, factor } = vae.config;
+  if (other.latentChannels !== latentChannels || other.factor !== factor) {
+    throw new InputError(
+      `${location} is for latents of ${other.latentChannels} channels and ${other.factor} pixels; the model's have ` +
+        `${latentChannels} channels and ${factor} pixels`,
+    );
+  }
+  return { location, config: other, weights };
 }
 
 /** What is wrong with a configuration, with the folder in which it lies. */

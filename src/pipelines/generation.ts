@@ -4,13 +4,16 @@
  */
 import { type Sampler, startStep } from '../diffusion/samplers/sampler.ts';
 import { UsageError } from '../errors.ts';
-import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
-import { type Image, tensorToImage } from '../images/image.ts';
+import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
+import type { Image } from '../images/image.ts';
 import { randnTensor } from '../random/randn-tensor.ts';
 import type { Components } from './components.ts';
 import { encodeConditioning, type Prompts, promptsOf } from './conditioning.ts';
+import { decodePixels, imagesOf } from './decoding.ts';
 import { type DenoiseInputs, denoise } from './denoise.ts';
+import { planMemory } from './memory-plan.ts';
 import type { Networks } from './networks.ts';
+import { createPreviewer } from './preview.ts';
 import { createSampler } from './scheduler.ts';
 import { type GenerationRequest, type Settings, settingsOf } from './settings.ts';
 import { Stopwatch, type Timings } from './timings.ts';
@@ -26,7 +29,10 @@ export interface GenerationStep {
   readonly latents: HostTensor;
   /** The clean latents as the network sees them at this step, [B, C, h, w]. */
   readonly denoised: HostTensor;
-  /** A quick look at `denoised`, which may be coarser than what `decode` gives. */
+  /**
+   * A quick look at `denoised`: by the autoencoder for previews where one was given; else by the model's own where that
+   * is no more work than a pass of the UNet; else by a linear map, in pictures of the latents' size.
+   */
   preview(): Promise<Image[]>;
   /** Pictures of `denoised`, by the autoencoder. */
   decode(): Promise<Image[]>;
@@ -51,6 +57,7 @@ export interface Plan {
   readonly shape: readonly [number, number, number, number];
   readonly prompts: Prompts;
   readonly signal: AbortSignal | undefined;
+  readonly onWarning: ((message: string) => void) | undefined;
   /** Standard normals for the whole batch, from its generators. */
   draw(): Float32Array<ArrayBuffer>;
 }
@@ -88,34 +95,47 @@ export function planGeneration(model: Components, request: GenerationRequest): P
     shape,
     prompts: promptsOf(model, settings, request.onWarning),
     signal: request.signal,
+    onWarning: request.onWarning,
     draw: () => randnTensor(shape, generators),
   };
 }
 
-/** Yields every step and returns the pictures. `begin` is called once, after the prompts were encoded. */
+/**
+ * Yields every step and returns the pictures. `begin` is called once, after the prompts were encoded. Throws UsageError,
+ * before any weight is read, for what needs more memory than there is.
+ */
 export async function* generate(
   plan: Plan,
   networks: Networks,
   begin: () => Promise<Beginning>,
 ): AsyncGenerator<GenerationStep, Generation> {
-  const { model, settings, sampler, from, shape, prompts, signal, draw } = plan;
+  const { model, sampler, from, shape, prompts, signal, onWarning, draw } = plan;
   const stopwatch = new Stopwatch();
-  await stopwatch.time('load', () =>
-    networks.prepare({
+  const { factor } = model.vae.config;
+  const { shapes, tileSize } = planMemory(networks, {
+    shapes: {
       ids: prompts.tokens.map(({ ids }) => ids.shape),
       latents: shape,
-      pixels: settings.strength === undefined ? undefined : [1, 3, settings.height, settings.width],
+      pixels:
+        plan.settings.strength === undefined ? undefined : [1, 3, plan.settings.height, plan.settings.width],
       unetBatch: prompts.texts.length,
-      clipSkip: settings.clipSkip,
-    }),
-  );
+      clipSkip: plan.settings.clipSkip,
+    },
+    tileSize: plan.settings.tileSize,
+    ...{ factor, onWarning },
+  });
+  const settings = { ...plan.settings, tileSize };
+  await stopwatch.time('load', () => networks.prepare(shapes, { signal }));
   const conditioning = await stopwatch.time('text', () =>
     encodeConditioning(networks, prompts, settings, { signal }),
   );
   signal?.throwIfAborted();
   const beginning = await (settings.strength === undefined ? begin() : stopwatch.time('encode', begin));
 
-  const decode = async (latents: HostTensor) => imagesOf(await networks.decode(latents, { signal }));
+  const tile = tileSize === undefined ? undefined : tileSize / factor;
+  const toPixels = (latents: HostTensor) => decodePixels(networks, latents, { tile, factor }, { signal });
+  const decode = async (latents: HostTensor) => imagesOf(await toPixels(latents));
+  const preview = createPreviewer(model, networks, shapes, toPixels);
   const guidanceWidth = model.unet.config.time_cond_proj_dim;
   const steps = denoise({
     ...{ networks, sampler, settings, from, guidanceWidth, noise: draw, signal },
@@ -138,7 +158,7 @@ export async function* generate(
       timestep,
       latents: sample,
       denoised,
-      preview: () => decode(denoised),
+      preview: () => preview(denoised, { signal }),
       decode: () => decode(denoised),
     };
   }
@@ -150,11 +170,4 @@ export async function* generate(
 
 function isLatentConsistency({ pipelineClass }: Components): boolean {
   return pipelineClass.startsWith('LatentConsistencyModel');
-}
-
-/** pixels: [B, 3, H, W] in [−1, 1] → B pictures of 8 bits. */
-function imagesOf(pixels: HostTensor): Image[] {
-  const [batch, , height, width] = pixels.shape as [number, number, number, number];
-  const data = float32Data(pixels);
-  return Array.from({ length: batch }, (_, i) => tensorToImage(data, width, height, i));
 }

@@ -36,3 +36,9 @@ export interface StoredNetwork {
   readonly config: unknown;
   readonly weights: Weights;
 }
+
+/** An autoencoder that comes by itself. */
+export interface StoredAutoencoder extends StoredNetwork {
+  /** `AutoencoderKL` or `AutoencoderTiny`. */
+  readonly className: string;
+}

@@ -67,6 +67,8 @@ export interface PictureSettings extends Surroundings {
   readonly originalSteps?: number;
   /** Of image-to-image and inpainting. */
   readonly strength?: number;
+  /** In which pixels of tiles it was decoded, where that was not done in one piece. */
+  readonly tileSize?: number;
   /** SDXL's original and target size and crop, where they are not those of the picture itself. */
   readonly timeIds?: readonly number[];
 }
@@ -84,7 +86,7 @@ const samplerNames: Readonly<Record<SchedulerName, string>> = {
 /** The settings of picture `index` of a batch. */
 export function pictureSettings(settings: Settings, index: number, made: Surroundings): PictureSettings {
   const { steps, guidanceScale, guidanceRescale, scheduler, width, height, clipSkip } = settings;
-  const { eta, timesteps, originalSteps, strength, timeIds } = settings;
+  const { eta, timesteps, originalSteps, strength, tileSize, timeIds } = settings;
   const negativePrompt = settings.negativePrompts[index];
   const usual = [height, width, 0, 0, height, width];
   return {
@@ -97,6 +99,7 @@ export function pictureSettings(settings: Settings, index: number, made: Surroun
     ...(timesteps !== undefined && { timesteps }),
     ...(originalSteps !== undefined && { originalSteps }),
     ...(strength !== undefined && { strength }),
+    ...(tileSize !== undefined && { tileSize }),
     ...(timeIds.some((value, i) => value !== usual[i]) && { timeIds }),
   };
 }
@@ -172,6 +175,7 @@ const fields: Readonly<Record<keyof PictureSettings, (value: unknown) => boolean
   timesteps: areNumbers,
   originalSteps: isNumber,
   strength: isNumber,
+  tileSize: isNumber,
   image: isText,
   mask: isText,
   timeIds: (value) => areNumbers(value) && (value as number[]).length === 6,

@@ -1,12 +1,12 @@
 /** A model that is ready to draw: its parts, its networks and the engine they run on. */
 import type { Engine } from '../engines/engine.ts';
 import { type AppliedLora, requireComponents } from '../weights/lora.ts';
-import { type Components, loadComponents } from './components.ts';
+import { type Components, loadComponents, previewAutoencoder } from './components.ts';
 import type { Generation, GenerationStep } from './generation.ts';
 import { imageToImage } from './image-to-image.ts';
 import { inpaint } from './inpaint.ts';
-import type { ModelFiles } from './model-files.ts';
-import { Networks } from './networks.ts';
+import type { ModelFiles, StoredAutoencoder } from './model-files.ts';
+import { Networks, type NetworksOptions } from './networks.ts';
 import type { GenerationRequest } from './settings.ts';
 import { textToImage } from './text-to-image.ts';
 
@@ -25,13 +25,9 @@ export interface Pipeline {
   dispose(): Promise<void>;
 }
 
-export interface PipelineOptions {
-  /**
-   * Low-rank adapters on the UNet and the text encoders, added up. One that is an LCM-LoRA (`Lora.isConsistency`) makes
-   * a diffusion model a latent consistency model: unless a request says otherwise it draws with the LCM scheduler, 4
-   * steps at guidance scale 1.
-   */
-  readonly loras?: readonly AppliedLora[];
+export interface PipelineOptions extends Omit<NetworksOptions, 'previewVae'> {
+  /** A small autoencoder for the same latents, such as TAESD, by which steps are previewed. */
+  readonly previewVae?: StoredAutoencoder | undefined;
 }
 
 /**
@@ -54,10 +50,13 @@ export async function adaptedComponents(
 export async function createPipeline(
   files: ModelFiles,
   engine: Engine,
-  { loras = [] }: PipelineOptions = {},
+  { previewVae, ...options }: PipelineOptions = {},
 ): Promise<Pipeline> {
-  const model = await adaptedComponents(files, loras);
-  const networks = new Networks(model, engine, loras);
+  const model = await adaptedComponents(files, options.loras ?? []);
+  const networks = new Networks(model, engine, {
+    ...options,
+    previewVae: previewVae && previewAutoencoder(model, previewVae),
+  });
   const generate = (request: GenerationRequest) => {
     const { image, mask } = request;
     if (mask !== undefined) return inpaint(model, networks, { ...request, mask });

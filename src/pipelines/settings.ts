@@ -41,7 +41,12 @@ export interface TextToImageRequest {
   readonly originalSize?: readonly [number, number];
   readonly targetSize?: readonly [number, number];
   readonly cropTopLeft?: readonly [number, number];
-  /** Stops between two steps. */
+  /**
+   * Decode in tiles of at most this many pixels along a side, which fade into each other: less memory, and nearly the
+   * same picture. By default in one piece, unless that would not fit into the memory.
+   */
+  readonly tileSize?: number;
+  /** Stops at once with its reason. */
   readonly signal?: AbortSignal;
   /** Told about what is done otherwise than asked for, e.g. a prompt that was cut. */
   readonly onWarning?: (message: string) => void;
@@ -90,12 +95,17 @@ export interface Settings {
   readonly clipSkip: number;
   /** Of image-to-image and inpainting; undefined for text-to-image. */
   readonly strength: number | undefined;
+  /** The longest side of a tile in which pictures are decoded, in pixels; undefined: in one piece. */
+  readonly tileSize: number | undefined;
   /** SDXL's: original height and width, top and left of the crop, target height and width. */
   readonly timeIds: readonly number[];
 }
 
 /** The largest side of a picture, in pixels. */
 const LARGEST_SIDE = 16384;
+
+/** The smallest side of a tile, in latents. */
+const LEAST_TILE = 8;
 
 /** Fills the gaps. Throws UsageError for what the model cannot do, before anything is loaded. */
 export function settingsOf(model: Components, request: GenerationRequest): Settings {
@@ -155,6 +165,7 @@ export function settingsOf(model: Components, request: GenerationRequest): Setti
     originalSteps: request.originalSteps,
     clipSkip,
     strength: strengthOf(model, request),
+    tileSize: tileSizeOf(model, request.tileSize),
     timeIds: [...originalSize, ...cropTopLeft, ...targetSize],
   };
 }
@@ -181,6 +192,12 @@ function strengthOf(model: Components, { image, mask, strength }: GenerationRequ
   const value = strength ?? (model.second ? (mask ? 0.9999 : 0.3) : mask ? 1 : 0.8);
   if (value > 0 && value <= 1) return value;
   throw new UsageError(`strength ${value}: expected a number above 0, up to 1`);
+}
+
+function tileSizeOf({ vae }: Components, size: number | undefined): number | undefined {
+  const least = LEAST_TILE * vae.config.factor;
+  if (size === undefined || (size >= least && size % vae.config.factor === 0)) return size;
+  throw new UsageError(`tile size ${size}: expected a multiple of ${vae.config.factor} from ${least}`);
 }
 
 function schedulerOf(model: Components, wanted: SchedulerName | undefined): SchedulerName {

@@ -1,6 +1,9 @@
 /** How long each stage of the work took. */
 
-/** The stages of a generation; `encode` is there when it begins with a picture. `load` is compiling the networks, with the reading of their weights. */
+/**
+ * The stages of a generation; `encode` is there when it begins with a picture. `load` is compiling the networks, with
+ * the reading of their weights; with low memory that is part of the stages that need them.
+ */
 export type Stage = 'load' | 'text' | 'encode' | 'denoise' | 'decode';
 
 /** Seconds by stage, in the order in which they began. */

@@ -5,8 +5,11 @@ import { grid } from '../../images/grid.ts';
 import type { Image } from '../../images/image.ts';
 import { encodePng } from '../../images/png.ts';
 import type { PngText } from '../../images/png-text.ts';
+import { resize } from '../../images/resize.ts';
 import type { GenerationStep } from '../../pipelines/generation.ts';
+import { formatBytes } from '../../pipelines/memory-plan.ts';
 import { pictureSettings, pictureText } from '../../pipelines/picture-text.ts';
+import type { Pipeline } from '../../pipelines/pipeline.ts';
 import { type Stage, Stopwatch } from '../../pipelines/timings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { changesSince, drawnWith } from '../drawn-with.ts';
@@ -30,6 +33,7 @@ interface Options extends GenerationOptions {
   readonly batchSize: number;
   readonly scale: number;
   readonly preview?: boolean;
+  readonly previewVae?: string;
   readonly json?: boolean;
   readonly out?: string;
 }
@@ -47,7 +51,14 @@ export function generateCommand(signal: AbortSignal): Command {
     )
     .option('--batch-size <n>', 'how many at a time', integer('--batch-size', { min: 1 }), 1)
     .option('--scale <n>', 'save every pixel as n × n', integer('--scale', { min: 1, max: 16 }), 1)
-    .option('--preview', 'also save what the model sees at each step')
+    .option(
+      '--preview',
+      'also save what the model sees at each step, coarsely where its decoder is more work than a step',
+    )
+    .option(
+      '--preview-vae <path>',
+      'a small autoencoder for previews, such as TAESD: a folder or a file; implies --preview',
+    )
     .option('--json', 'report as JSON lines on the standard output')
     .option('--out <path>', 'a .png file, or a folder')
     .action(async (prompt: string | undefined, options: Options, command: Command) => {
@@ -74,7 +85,7 @@ async function generate(
   const { image, mask } = options;
   const opened = await openPictures(options);
   const stopwatch = new Stopwatch<Stage | 'save'>();
-  const pipeline = await stopwatch.time('load', () => loadModel(options));
+  const pipeline = await stopwatch.time('load', () => loadModel(options, options.previewVae));
   try {
     const drawn = await stopwatch.time('load', () => drawnWith(options));
     for (const change of changesSince(restored?.drawnWith ?? {}, drawn))
@@ -97,7 +108,7 @@ async function generate(
           signal,
           onWarning: first === 0 ? reporter.warn : undefined,
         },
-        (step) => report(step, first, batch, pictures.length, options, reporter),
+        (step) => report(step, pipeline, first, batch, pictures.length, options, reporter),
       );
       stopwatch.add(timings);
       for (const [i, { path, index, seed }] of batch.entries()) {
@@ -111,12 +122,15 @@ async function generate(
   } catch (error) {
     throw withFlagNames(error);
   } finally {
-    await pipeline.dispose();
+    // ONNX Runtime finishes what it is at; nobody waits for that who has cancelled.
+    if (!signal.aborted) await pipeline.dispose();
   }
   const sinceStart = performance.now() / 1000;
-  reporter.event('done', { images: pictures.length, seconds: stopwatch.seconds, sinceStart });
+  const peakMemory = 1024 * process.resourceUsage().maxRSS;
+  reporter.event('done', { images: pictures.length, seconds: stopwatch.seconds, sinceStart, peakMemory });
   const parts = Object.entries(stopwatch.seconds).map(([stage, seconds]) => `${stage} ${duration(seconds)}`);
   reporter.print(`${parts.join(', ')}; ${duration(sinceStart)} since the start`);
+  if (options.lowMemory) reporter.print(`${formatBytes(peakMemory)} of memory at most`);
 }
 
 interface PlannedPicture {
@@ -135,9 +149,10 @@ async function plan(prompt: string, { out, numImages, seed }: Options): Promise<
   });
 }
 
-/** Progress, and with --preview a picture of each step beside the final one. */
+/** Progress, and with --preview a picture of each step beside the final one, as large as that. */
 async function report(
-  { step, steps, timestep, preview }: GenerationStep,
+  { step, steps, timestep, latents, preview }: GenerationStep,
+  { model }: Pipeline,
   first: number,
   batch: readonly PlannedPicture[],
   count: number,
@@ -148,10 +163,11 @@ async function report(
   const batches = Math.ceil(count / options.batchSize);
   const done = (first / options.batchSize) * steps + step;
   reporter.progress({ label: 'drawing', done, total: batches * steps, unit: 'step' });
-  if (!options.preview) return;
+  if (!options.preview && options.previewVae === undefined) return;
+  const [height, width] = latents.shape.slice(2).map((side) => side * model.vae.config.factor);
   for (const [i, image] of (await preview()).entries()) {
     const path = batch[i]!.path.replace(/\.png$/i, `.step-${step}.png`);
-    await save(path, image, options.scale, {});
+    await save(path, resize(image, width!, height!), options.scale, {});
     reporter.event('preview', { path, index: batch[i]!.index, step });
   }
 }

@@ -171,7 +171,7 @@ async function draw(
         });
       }
     } finally {
-      await pipeline.dispose();
+      if (!signal.aborted) await pipeline.dispose();
     }
   }
 }

@@ -1,19 +1,35 @@
 /** Pipelines in Node: from a folder, a file or a downloaded model, on ONNX Runtime. */
 import { createNodeEngine, type NodeEngineOptions } from '../../engines/onnxruntime-node/engine.ts';
 import { createPipeline, type Pipeline, type PipelineOptions } from '../pipeline.ts';
-import { type OpenModelOptions, openModel } from './open-model.ts';
+import { machineMemory } from './machine-memory.ts';
+import { type OpenModelOptions, openAutoencoder, openModel } from './open-model.ts';
 
-export interface LoadOptions extends NodeEngineOptions, OpenModelOptions, PipelineOptions {}
+export interface LoadOptions
+  extends NodeEngineOptions,
+    OpenModelOptions,
+    Omit<PipelineOptions, 'previewVae'> {
+  /** A small autoencoder for the same latents, such as TAESD, by which steps are previewed: a folder or a file. */
+  readonly previewVae?: string | undefined;
+}
 
 /**
  * Loads a diffusers directory, a single-file checkpoint, or a model of the hub that was downloaded before. Configurations are read and checked, and the headers of the weights;
- * the weights themselves when they are first needed. Throws InputError for what is missing or damaged.
+ * the weights themselves when they are first needed. On the processor the memory is limited to that of the machine,
+ * unless `memoryLimit` says otherwise. Throws InputError for what is missing or damaged.
  */
 export async function loadPipeline(path: string, options: LoadOptions = {}): Promise<Pipeline> {
   const files = await openModel(path, options);
+  const previewVae =
+    options.previewVae === undefined ? undefined : await openAutoencoder(options.previewVae, files);
+  // What a graphics processor has, nobody tells us.
+  const machine = (options.device ?? 'cpu') === 'cpu' ? machineMemory() : undefined;
   const engine = createNodeEngine(options);
   try {
-    return await createPipeline(files, engine, options);
+    return await createPipeline(files, engine, {
+      ...options,
+      previewVae,
+      memoryLimit: options.memoryLimit ?? machine,
+    });
   } catch (error) {
     await engine.dispose();
     throw error;

@@ -7,7 +7,7 @@ import { openDiffusersDirectory } from '../../weights/node/diffusers-directory.t
 import { openModelFolder } from '../../weights/node/model-folder.ts';
 import { openSafetensors } from '../../weights/node/safetensors-file.ts';
 import { autoencoderAlone } from '../../weights/single-file/autoencoder.ts';
-import type { ModelFiles, StoredNetwork } from '../model-files.ts';
+import type { ModelFiles, StoredAutoencoder } from '../model-files.ts';
 import { diffusersFiles } from './diffusers-files.ts';
 import { type SingleFileOptions, singleFile } from './single-file.ts';
 
@@ -65,10 +65,8 @@ export async function withAutoencoder(files: ModelFiles, name: string): Promise<
   };
 }
 
-async function openAutoencoder(
-  path: string,
-  model: ModelFiles,
-): Promise<StoredNetwork & { className: string }> {
+/** An autoencoder for `model`: see `withAutoencoder`. Throws InputError when there is none. */
+export async function openAutoencoder(path: string, model: ModelFiles): Promise<StoredAutoencoder> {
   const kind = await kindOf(path);
   if (kind === undefined) throw new InputError(`VAE ${path}: there is no such file or folder`);
   if (kind === 'file') {

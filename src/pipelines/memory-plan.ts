@@ -1,0 +1,119 @@
+/**
+ * Whether a generation fits into the memory that there is, told before any weight is read: in one piece, with its
+ * pictures decoded in tiles, or not at all.
+ */
+import { UsageError } from '../errors.ts';
+import { type MemoryUse, memoryUse } from '../graph/memory.ts';
+import type { GenerationShapes, Networks } from './networks.ts';
+import { tileShape, USUAL_TILE } from './tiling.ts';
+
+/**
+ * What ONNX Runtime takes on the CPU, in units of the activations that are counted: 2.3 to 4.2 times as much was
+ * measured. It decides on tiles; only what cannot fit even as counted is refused.
+ */
+const TAKEN = 2.5;
+
+export interface MemoryRequest {
+  /** All but what is decoded at a time. */
+  readonly shapes: Omit<GenerationShapes, 'decoded'>;
+  /** The longest side of a tile that was asked for, in pixels; undefined: in one piece, where that fits. */
+  readonly tileSize: number | undefined;
+  /** Pixels per latent along a side. */
+  readonly factor: number;
+  readonly onWarning?: ((message: string) => void) | undefined;
+}
+
+export interface MemoryPlan {
+  readonly shapes: GenerationShapes;
+  /** The longest side of a tile, in pixels; undefined: in one piece. */
+  readonly tileSize: number | undefined;
+}
+
+/**
+ * Decides how to decode. Throws UsageError when even tiles need more than there is; it names what would help. Without
+ * a limit nothing is counted and nothing refused.
+ */
+export function planMemory(networks: Networks, request: MemoryRequest): MemoryPlan {
+  const { memoryLimit: limit } = networks;
+  const { tileSize, factor, onWarning } = request;
+  const plan = withTiles(request, tileSize);
+  if (limit === undefined) return plan;
+
+  const whole = needs(networks, plan.shapes);
+  const isLarge = Math.max(...plan.shapes.decoded.slice(2)) * factor > USUAL_TILE;
+  if (tileSize === undefined && isLarge && whole.decoding > limit) {
+    const tiled = withTiles(request, USUAL_TILE);
+    requireFit(networks, needs(networks, tiled.shapes), request, limit);
+    onWarning?.(
+      `decoding in one piece would take about ${formatBytes(whole.decoding)} of the ${formatBytes(limit)} of memory: ` +
+        `decoded in tiles of ${USUAL_TILE} pixels, which fade into each other`,
+    );
+    return tiled;
+  }
+  requireFit(networks, whole, request, limit);
+  return plan;
+}
+
+/** Tiles only where the picture is larger than one. */
+function withTiles({ shapes, factor }: MemoryRequest, tileSize: number | undefined): MemoryPlan {
+  const latents = shapes.latents as [number, number, number, number];
+  const whole = tileShape(latents);
+  const tile = tileShape(latents, tileSize === undefined ? undefined : tileSize / factor);
+  const isWhole = whole.every((size, axis) => size === tile[axis]);
+  return { shapes: { ...shapes, decoded: tile }, tileSize: isWhole ? undefined : tileSize };
+}
+
+interface Needs {
+  /** The least at the worst moment, in bytes, with the name of the network that then runs. */
+  readonly most: number;
+  readonly network: string;
+  /** What decoding will about take. */
+  readonly decoding: number;
+  /** What `most` would be with one network at a time. */
+  readonly oneAtATime: number;
+}
+
+function needs(networks: Networks, shapes: GenerationShapes): Needs {
+  const uses = [...networks.programs(shapes)].map(([name, program]) => ({ name, ...memoryUse(program) }));
+  const allWeights = uses.reduce((sum, { weights }) => sum + weights, 0);
+  const alone = ({ weights, activations }: MemoryUse) => weights + activations;
+  const held = (use: MemoryUse) => (networks.lowMemory ? use.weights : allWeights);
+  const total = (use: MemoryUse) => held(use) + use.activations;
+  const decoder = uses.find(({ name }) => name === 'VAE decoder')!;
+  const worst = uses.reduce((a, b) => (total(b) > total(a) ? b : a));
+  return {
+    most: total(worst),
+    network: worst.name,
+    decoding: held(decoder) + TAKEN * decoder.activations,
+    oneAtATime: Math.max(...uses.map(alone)),
+  };
+}
+
+function requireFit(
+  networks: Networks,
+  { most, network, oneAtATime }: Needs,
+  { shapes: { latents, unetBatch }, factor }: MemoryRequest,
+  limit: number,
+): void {
+  if (most <= limit) return;
+  const [batch, , height, width] = latents as [number, number, number, number];
+  const remedies = [
+    'a smaller width and height',
+    ...(batch > 1 && network === 'UNet' ? [`a smaller batch size (now ${batch})`] : []),
+    ...(!networks.lowMemory && oneAtATime <= limit ? ['low memory, which keeps one network at a time'] : []),
+    ...(network === 'VAE decoder' ? ['a smaller tile size'] : []),
+  ];
+  const images = unetBatch > batch ? `${batch} × 2 with guidance` : `${batch}`;
+  throw new UsageError(
+    `${factor * width}×${factor * height} pixels, ${images} at a time: the ${network} needs at least ` +
+      `${formatBytes(most)} of memory, there are ${formatBytes(limit)}; use ${remedies.join(', or ')}`,
+  );
+}
+
+/** `640 MB`, `5.2 GB`. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+  const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), units.length - 1);
+  const value = bytes / 1000 ** power;
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
+}

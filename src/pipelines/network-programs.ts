@@ -1,0 +1,132 @@
+/** The networks of a model, each as the program that it is for given shapes. */
+import type { Program } from '../graph/program.ts';
+import { program } from '../graph/program.ts';
+import type { Shape } from '../graph/shape.ts';
+import { input, type Tensor } from '../graph/tensor.ts';
+import type { Params } from '../layers/params.ts';
+import { clipFinalLayerNorm, clipText, clipTextProjection } from '../models/clip-text.ts';
+import { unet2DCondition } from '../models/unet-2d-condition.ts';
+import { type AppliedLora, withLoras } from '../weights/lora.ts';
+import type { LoraComponent } from '../weights/lora-file.ts';
+import { paramsFromWeights } from '../weights/source.ts';
+import type { Weights } from '../weights/weights.ts';
+import type { Autoencoder } from './autoencoder.ts';
+import type { Component, Components } from './components.ts';
+
+/** A network that is to be compiled. */
+export interface Network {
+  /** For messages and profiles: `UNet`. */
+  readonly name: string;
+  /** What LoRAs call it; undefined where there are none for it. */
+  readonly adaptable?: LoraComponent;
+  readonly component: Component<unknown>;
+  /** What it was written for: shapes, mostly. Networks of one name and one variation are the same. */
+  readonly variation: readonly unknown[];
+  write(params: Params): Record<string, Tensor>;
+}
+
+/** Shapes of what SDXL's UNet is told besides the states. */
+export interface AddedShapes {
+  readonly textEmbeds: Shape;
+  readonly timeIds: Shape;
+}
+
+/** ids: [U, L] → states [U, L, D]. */
+export function textEncoderNetwork({ textEncoder }: Components, ids: Shape, clipSkip: number): Network {
+  const { config } = textEncoder;
+  return {
+    name: 'text encoder',
+    adaptable: 'text_encoder',
+    component: textEncoder,
+    variation: [ids, clipSkip],
+    write(params) {
+      const { lastHiddenState, hiddenStates } = clipText(config, params, input('ids', ids, 'int64'));
+      if (clipSkip === 0) return { states: lastHiddenState };
+      return { states: clipFinalLayerNorm(config, params, hiddenStates.at(-1 - clipSkip)!) };
+    },
+  };
+}
+
+/** One of SDXL's. ids: [U, L] → states [U, L, D]; the second also gives pooled [U, P]. */
+export function xlTextEncoderNetwork(
+  { textEncoder, second }: Components,
+  which: 'first' | 'second',
+  ids: Shape,
+  clipSkip: number,
+): Network {
+  const component = which === 'first' ? textEncoder : second!.textEncoder;
+  return {
+    name: `${which} text encoder`,
+    adaptable: which === 'first' ? 'text_encoder' : 'text_encoder_2',
+    component,
+    variation: [ids, clipSkip],
+    write(params): Record<string, Tensor> {
+      const { hiddenStates, pooled } = clipText(component.config, params, input('ids', ids, 'int64'));
+      const states = hiddenStates.at(-2 - clipSkip)!;
+      if (which === 'first') return { states };
+      return { states, pooled: clipTextProjection(component.config, params, pooled) };
+    },
+  };
+}
+
+/** sample: [B, C, h, w], states: [B, L, D], guidance: [B, E] → prediction [B, C, h, w]. */
+export function unetNetwork(
+  { unet }: Components,
+  sample: Shape,
+  states: Shape,
+  guidance: Shape | undefined,
+  added: AddedShapes | undefined,
+): Network {
+  return {
+    name: 'UNet',
+    adaptable: 'unet',
+    component: unet,
+    variation: [sample, states, guidance, added],
+    write: (params) => ({
+      prediction: unet2DCondition(unet.config, params, {
+        sample: input('sample', sample),
+        timestep: input('timesteps', [sample[0]!]),
+        encoderHiddenStates: input('states', states),
+        timestepCond: guidance && input('guidance', guidance),
+        addedCond: added && {
+          textEmbeds: input('textEmbeds', added.textEmbeds),
+          timeIds: input('timeIds', added.timeIds),
+        },
+      }),
+    }),
+  };
+}
+
+/** pixels: [1, 3, H, W] → mean and deviation [1, C, h, w]. */
+export function encoderNetwork({ vae }: Components, pixels: Shape): Network {
+  return {
+    name: 'VAE encoder',
+    component: vae,
+    variation: [pixels],
+    write: (params) => ({ ...vae.config.encode(params, input('pixels', pixels)) }),
+  };
+}
+
+/** latents: [B, C, h, w] → pixels [B, 3, H, W]. */
+export function decoderNetwork(name: string, vae: Component<Autoencoder>, latents: Shape): Network {
+  return {
+    name,
+    component: vae,
+    variation: [latents],
+    write: (params) => ({ pixels: vae.config.decode(params, input('latents', latents)) }),
+  };
+}
+
+/** The network as a program, and the weights to bind. Throws InputError when some of them are missing. */
+export function programOf(
+  { adaptable, component: { location, weights }, write }: Network,
+  loras: readonly AppliedLora[],
+): { readonly program: Program; readonly weights: Weights } {
+  const stored = paramsFromWeights(weights);
+  const adapted = adaptable && withLoras(stored.params, adaptable, loras);
+  const outputs = write(adapted?.params ?? stored.params);
+  stored.requireAll(location);
+  adapted?.requireUsed();
+  const all = adapted && adapted.weights.size > 0 ? new Map([...weights, ...adapted.weights]) : weights;
+  return { program: program(outputs), weights: all };
+}
