@@ -1,9 +1,8 @@
 /** Pictures per second of a model: whole pictures, from sentence to pixels. */
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { postcard } from '../src/datasets/postcards/postcards.ts';
-import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
-import { diffusersFiles } from '../src/pipelines/node/diffusers-files.ts';
-import { createPipeline } from '../src/pipelines/pipeline.ts';
+import { loadPipeline } from '../src/pipelines/node/load.ts';
 import { pictureFlops } from '../src/speed/flops.ts';
 import { measure } from '../src/speed/timing.ts';
 
@@ -16,13 +15,16 @@ export interface GenerationSpeed {
   readonly gflops: number;
 }
 
-/** Measures every combination of steps and batch sizes, with a prompt of its own for each picture. */
+/**
+ * Measures every combination of steps and batch sizes, with a prompt of its own for each picture and one engine per
+ * core for what can be shared, as the commands do.
+ */
 export async function measureGeneration(
   directory: string,
   stepCounts: readonly number[],
   batches: readonly number[],
 ): Promise<GenerationSpeed[]> {
-  const pipeline = await createPipeline(await diffusersFiles(directory), createNodeEngine());
+  const pipeline = await loadPipeline(directory, { replicas: availableParallelism() });
   const results: GenerationSpeed[] = [];
   try {
     for (const steps of stepCounts) {

@@ -192,6 +192,40 @@ it('keeps one network at a time with low memory, and draws the same', async () =
   await frugal.dispose();
 });
 
+it.each([
+  ['that they can share equally', 4],
+  ['of which one has to do a part alone', 3],
+])('draws the same on replicas, in a batch %s', async (_, numImages) => {
+  const engines: string[] = [];
+  const watched = (name: string): Engine => {
+    const engine = createNodeEngine({ threads: 1 });
+    return {
+      ...{ name, dispose: () => engine.dispose() },
+      compile(program, options) {
+        engines.push(`${name}: ${options!.name}`);
+        return engine.compile(program, options);
+      },
+    };
+  };
+  const shared = await createPipeline(await diffusersFiles(join(models, 'lcm/model')), watched('alone'), {
+    replicas: [watched('first'), watched('second')],
+  });
+  const request = { prompt: 'a fox', numImages, seed: 1, steps: 2 };
+  const { images } = await shared.run(request);
+  const usual = await lcm.run(request);
+  for (const [i, { data }] of images.entries()) {
+    const differences = data.map((value, at) => Math.abs(value - usual.images[i]!.data[at]!));
+    expect(Math.max(...differences)).toBeLessThanOrEqual(1);
+  }
+  const unet = numImages % 2 === 0 ? ['first: UNet', 'second: UNet'] : ['alone: UNet'];
+  expect(engines.filter((name) => name.endsWith('UNet'))).toEqual(unet);
+  expect(engines.filter((name) => name.endsWith('VAE decoder'))).toEqual([
+    'first: VAE decoder',
+    'second: VAE decoder',
+  ]);
+  await shared.dispose();
+});
+
 it('decodes in tiles when asked to, or when one piece would not fit', async () => {
   const request = { prompt: 'a fox', seed: 1, steps: 1, width: 1024, height: 64 };
   const whole = await lcm.run(request);

@@ -4,7 +4,7 @@ import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts
 import type { Image } from '../images/image.ts';
 import { openImage } from '../images/node/open-image.ts';
 import type { Components } from '../pipelines/components.ts';
-import { loadPipeline } from '../pipelines/node/load.ts';
+import { type LoadOptions, loadPipeline } from '../pipelines/node/load.ts';
 import { type OpenModelOptions, openModel } from '../pipelines/node/open-model.ts';
 import { adaptedComponents, type Pipeline } from '../pipelines/pipeline.ts';
 import { type SchedulerName, schedulerNames } from '../pipelines/scheduler.ts';
@@ -117,11 +117,14 @@ export function withGenerationOptions(command: Command): Command {
 }
 
 /** The pipeline that the options ask for, on their engine. previewVae: where a small autoencoder for previews is. */
-export async function loadModel(options: GenerationOptions, previewVae?: string): Promise<Pipeline> {
+export async function loadModel(
+  options: GenerationOptions,
+  { previewVae, replicas }: Pick<LoadOptions, 'previewVae' | 'replicas'> = {},
+): Promise<Pipeline> {
   const { model, lora = [], lowMemory } = options;
   const loras = await openLoras(lora);
   const opening = { ...engineOptions(options), ...openingOptions(options) };
-  return named(() => loadPipeline(model, { ...opening, loras, previewVae, lowMemory }));
+  return named(() => loadPipeline(model, { ...opening, loras, previewVae, replicas, lowMemory }));
 }
 
 /** What the model is made of, for checking what is asked of it; no engine and no weights. */

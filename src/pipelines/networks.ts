@@ -2,6 +2,7 @@
 import { abortable } from '../engines/abortable.ts';
 import type { Engine, Executable, RunOptions } from '../engines/engine.ts';
 import { ExecutableCache } from '../engines/executable-cache.ts';
+import { joined, partOf } from '../graph/batch.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Program } from '../graph/program.ts';
 import type { Shape } from '../graph/shape.ts';
@@ -9,6 +10,7 @@ import type { AppliedLora } from '../weights/lora.ts';
 import type { Autoencoder } from './autoencoder.ts';
 import type { Component, Components } from './components.ts';
 import {
+  type AddedShapes,
   decoderNetwork,
   encoderNetwork,
   type Network,
@@ -69,29 +71,49 @@ export interface NetworksOptions {
   readonly loras?: readonly AppliedLora[] | undefined;
   /** Keep one network at a time: less memory, but each is loaded again whenever its turn comes. */
   readonly lowMemory?: boolean | undefined;
+  /**
+   * Engines that share the work on batches, as many pictures each. On a processor, engines of one thread get more done
+   * than one engine of many threads. Not used with low memory.
+   */
+  readonly replicas?: readonly Engine[] | undefined;
   /** Bytes that there are. What needs more is refused, and large pictures are decoded in tiles; no limit by default. */
   readonly memoryLimit?: number | undefined;
   /** A small autoencoder for the same latents, for previews. */
   readonly previewVae?: Component<Autoencoder> | undefined;
 }
 
+/** An engine with what was compiled on it. */
+interface Worker {
+  readonly engine: Engine;
+  readonly cache: ExecutableCache;
+}
+
+/** A network for batches of any size, and the size that is wanted. */
+interface Batched {
+  readonly of: (batch: number) => Network;
+  readonly batch: number;
+}
+
 export class Networks {
   readonly lowMemory: boolean;
   readonly memoryLimit: number | undefined;
   readonly #components: Components;
-  readonly #engine: Engine;
+  /** Does what is not shared. */
+  readonly #alone: Worker;
+  readonly #replicas: readonly Worker[];
   readonly #loras: readonly AppliedLora[];
   readonly #previewVae: Component<Autoencoder> | undefined;
-  readonly #cache = new ExecutableCache();
   /** With low memory: the run before, after which the next may begin. */
   #previous: Promise<unknown> = Promise.resolve();
 
   constructor(components: Components, engine: Engine, options: NetworksOptions = {}) {
     this.#components = components;
-    this.#engine = engine;
     this.#loras = options.loras ?? [];
     this.#previewVae = options.previewVae;
     this.lowMemory = options.lowMemory ?? false;
+    const worker = (engine: Engine): Worker => ({ engine, cache: new ExecutableCache() });
+    this.#alone = worker(engine);
+    this.#replicas = this.lowMemory ? [] : (options.replicas ?? []).map(worker);
     this.memoryLimit = options.memoryLimit;
   }
 
@@ -102,14 +124,26 @@ export class Networks {
   async prepare(shapes: GenerationShapes, { signal }: RunOptions = {}): Promise<void> {
     signal?.throwIfAborted();
     if (this.lowMemory) return;
-    const all = this.#networksFor(shapes).map((network) => this.#compiled(network));
-    await abortable(Promise.all(all), signal);
+    const shared = this.#networksFor(shapes).flatMap((network) => {
+      const workers = this.#workersFor(network.batch);
+      return workers.map((worker) =>
+        compiled(worker, network.of(network.batch / workers.length), this.#loras),
+      );
+    });
+    const decoding = this.#decodersFor(shapes).flatMap((network) =>
+      this.#workersForEach(shapes.latents[0]!).map((worker) => compiled(worker, network, this.#loras)),
+    );
+    await abortable(Promise.all([...shared, ...decoding]), signal);
   }
 
   /** The programs that a generation runs, by name. Throws InputError when weights are missing; reads none. */
   programs(shapes: GenerationShapes): Map<string, Program> {
+    const networks = this.#networksFor(shapes).map(({ of, batch }) => of(batch));
     return new Map(
-      this.#networksFor(shapes).map((network) => [network.name, programOf(network, this.#loras).program]),
+      [...networks, ...this.#decodersFor(shapes)].map((network) => [
+        network.name,
+        programOf(network, this.#loras).program,
+      ]),
     );
   }
 
@@ -118,8 +152,8 @@ export class Networks {
    * clipSkip: how many of the last layers to leave out.
    */
   async encodeText(ids: HostTensor, clipSkip: number, options?: RunOptions): Promise<HostTensor> {
-    const network = textEncoderNetwork(this.#components, ids.shape, clipSkip);
-    const { states } = await this.#run(network, { ids }, options);
+    const network = this.#textEncoder(ids.shape, clipSkip);
+    const { states } = await this.#runShared(network, { ids }, options);
     return states!;
   }
 
@@ -133,8 +167,8 @@ export class Networks {
     clipSkip: number,
     options?: RunOptions,
   ): Promise<{ readonly states: HostTensor; readonly pooled: HostTensor | undefined }> {
-    const network = xlTextEncoderNetwork(this.#components, which, ids.shape, clipSkip);
-    const { states, pooled } = await this.#run(network, { ids }, options);
+    const network = this.#xlTextEncoder(which, ids.shape, clipSkip);
+    const { states, pooled } = await this.#runShared(network, { ids }, options);
     return { states: states!, pooled };
   }
 
@@ -144,21 +178,18 @@ export class Networks {
     options?: RunOptions,
   ): Promise<HostTensor> {
     const addedShapes = added && { textEmbeds: added.textEmbeds.shape, timeIds: added.timeIds.shape };
-    const network = unetNetwork(this.#components, sample.shape, states.shape, guidance?.shape, addedShapes);
-    const batch = sample.shape[0]!;
+    const network = this.#unet(sample.shape, states.shape, guidance?.shape, addedShapes);
+    const { batch } = network;
     const timesteps = hostTensor(new Float32Array(batch).fill(timestep), [batch]);
     const inputs = { sample, timesteps, states, ...(guidance && { guidance }), ...added };
-    const { prediction } = await this.#run(network, inputs, options);
+    const { prediction } = await this.#runShared(network, inputs, options);
     return prediction!;
   }
 
   /** pixels: [1, 3, H, W] in [−1, 1] → what the autoencoder's encoder says, [1, C, h, w]. */
   async encode(pixels: HostTensor, options?: RunOptions): Promise<EncodedPicture> {
-    const { mean, deviation } = await this.#run(
-      encoderNetwork(this.#components, pixels.shape),
-      { pixels },
-      options,
-    );
+    const network = encoderNetwork(this.#components, pixels.shape);
+    const { mean, deviation } = await this.#run(this.#alone, network, { pixels }, options);
     return { mean: mean!, deviation };
   }
 
@@ -176,7 +207,7 @@ export class Networks {
   }
 
   async dispose(): Promise<void> {
-    await this.#cache.dispose();
+    await Promise.all([this.#alone, ...this.#replicas].map(({ cache }) => cache.dispose()));
   }
 
   async #decodeEach(
@@ -191,26 +222,26 @@ export class Networks {
     const network = decoderNetwork(name, vae, [1, ...rest]);
     const size = latents.data.length / batch;
     const all = new Float32Array(batch * 3 * (factor * height) * (factor * width));
-    for (let i = 0; i < batch; i++) {
-      const one = hostTensor(float32Data(latents).subarray(i * size, (i + 1) * size), [1, ...rest]);
-      const { pixels } = await this.#run(network, { latents: one }, options);
-      all.set(float32Data(pixels!), (i * all.length) / batch);
-    }
+    const decodeFrom = async (first: number, every: number, worker: Worker) => {
+      for (let i = first; i < batch; i += every) {
+        const one = hostTensor(float32Data(latents).subarray(i * size, (i + 1) * size), [1, ...rest]);
+        const { pixels } = await this.#run(worker, network, { latents: one }, options);
+        all.set(float32Data(pixels!), (i * all.length) / batch);
+      }
+    };
+    const workers = this.#workersForEach(batch);
+    await Promise.all(workers.map((worker, i) => decodeFrom(i, workers.length, worker)));
     return hostTensor(all, [batch, 3, factor * height, factor * width]);
   }
 
-  #networksFor({ ids, latents, decoded, pixels, unetBatch, clipSkip }: GenerationShapes): Network[] {
-    const components = this.#components;
-    const { unet, second, vae } = components;
+  #networksFor({ ids, latents, pixels, unetBatch, clipSkip }: GenerationShapes): Batched[] {
+    const { unet, second } = this.#components;
     const { time_cond_proj_dim: guidanceWidth, in_channels, cross_attention_dim } = unet.config;
     return [
       ...(second
-        ? ids.map((shape, i) =>
-            xlTextEncoderNetwork(components, i === 0 ? 'first' : 'second', shape, clipSkip),
-          )
-        : [textEncoderNetwork(components, ids[0]!, clipSkip)]),
-      unetNetwork(
-        components,
+        ? ids.map((shape, i) => this.#xlTextEncoder(i === 0 ? 'first' : 'second', shape, clipSkip))
+        : [this.#textEncoder(ids[0]!, clipSkip)]),
+      this.#unet(
         [unetBatch, in_channels, ...latents.slice(2)],
         [unetBatch, ids[0]![1]!, cross_attention_dim],
         guidanceWidth === null ? undefined : [unetBatch, guidanceWidth],
@@ -219,15 +250,71 @@ export class Networks {
           timeIds: [unetBatch, 6],
         },
       ),
-      ...(pixels ? [encoderNetwork(components, pixels)] : []),
-      decoderNetwork('VAE decoder', vae, decoded),
-      ...(this.#previewVae
-        ? [decoderNetwork('preview decoder', this.#previewVae, [1, ...latents.slice(1)])]
-        : []),
+      ...(pixels ? [{ of: () => encoderNetwork(this.#components, pixels), batch: 1 }] : []),
     ];
   }
 
+  /** These take one picture at a time. */
+  #decodersFor({ latents, decoded }: GenerationShapes): Network[] {
+    const decoder = decoderNetwork('VAE decoder', this.#components.vae, decoded);
+    if (!this.#previewVae) return [decoder];
+    return [decoder, decoderNetwork('preview decoder', this.#previewVae, [1, ...latents.slice(1)])];
+  }
+
+  #textEncoder([batch, ...rest]: Shape, clipSkip: number): Batched {
+    const of = (share: number) => textEncoderNetwork(this.#components, [share, ...rest], clipSkip);
+    return { of, batch: batch! };
+  }
+
+  #xlTextEncoder(which: 'first' | 'second', [batch, ...rest]: Shape, clipSkip: number): Batched {
+    const of = (share: number) => xlTextEncoderNetwork(this.#components, which, [share, ...rest], clipSkip);
+    return { of, batch: batch! };
+  }
+
+  #unet(sample: Shape, states: Shape, guidance: Shape | undefined, added: AddedShapes | undefined): Batched {
+    const of = (share: number) => {
+      const sized = (shape: Shape): Shape => [share, ...shape.slice(1)];
+      return unetNetwork(
+        this.#components,
+        sized(sample),
+        sized(states),
+        guidance && sized(guidance),
+        added && { textEmbeds: sized(added.textEmbeds), timeIds: sized(added.timeIds) },
+      );
+    };
+    return { of, batch: sample[0]! };
+  }
+
+  /** Who runs a batch: the replicas if it can be shared among them equally. */
+  #workersFor(batch: number): readonly Worker[] {
+    const count = this.#replicas.length;
+    return count > 0 && batch % count === 0 ? this.#replicas : [this.#alone];
+  }
+
+  /** Who works on pictures one by one. */
+  #workersForEach(pictures: number): readonly Worker[] {
+    return this.#replicas.length > 0 && pictures > 1 ? this.#replicas : [this.#alone];
+  }
+
+  /** inputs: each with the batch for its first axis. */
+  async #runShared(
+    { of, batch }: Batched,
+    inputs: Readonly<Record<string, HostTensor>>,
+    options?: RunOptions,
+  ): Promise<Record<string, HostTensor>> {
+    const workers = this.#workersFor(batch);
+    const results = await Promise.all(
+      workers.map((worker, i) => {
+        const own = Object.entries(inputs).map(([name, tensor]) => [name, partOf(tensor, i, workers.length)]);
+        return this.#run(worker, of(batch / workers.length), Object.fromEntries(own), options);
+      }),
+    );
+    const names = Object.keys(results[0]!);
+    return Object.fromEntries(names.map((name) => [name, joined(results.map((result) => result[name]!))]));
+  }
+
   async #run(
+    worker: Worker,
     network: Network,
     inputs: Readonly<Record<string, HostTensor>>,
     options: RunOptions = {},
@@ -235,26 +322,30 @@ export class Networks {
     const { signal } = options;
     signal?.throwIfAborted();
     if (!this.lowMemory) {
-      const executable = await abortable(this.#compiled(network), signal);
+      const executable = await abortable(compiled(worker, network, this.#loras), signal);
       return executable.run(inputs, options);
     }
     const result = this.#previous.then(async () => {
       signal?.throwIfAborted();
-      if (!this.#cache.has(keyOf(network))) await this.#cache.dispose();
-      const executable = await this.#compiled(network);
+      if (!worker.cache.has(keyOf(network))) await worker.cache.dispose();
+      const executable = await compiled(worker, network, this.#loras);
       return executable.run(inputs, options);
     });
     // Whoever asked hears of a failure; it does not keep the next from its turn.
     this.#previous = result.catch(() => undefined);
     return abortable(result, signal);
   }
+}
 
-  #compiled(network: Network): Promise<Executable> {
-    return this.#cache.get(keyOf(network), () => {
-      const { program, weights } = programOf(network, this.#loras);
-      return this.#engine.compile(program, { weights, name: network.name });
-    });
-  }
+function compiled(
+  { engine, cache }: Worker,
+  network: Network,
+  loras: readonly AppliedLora[],
+): Promise<Executable> {
+  return cache.get(keyOf(network), () => {
+    const { program, weights } = programOf(network, loras);
+    return engine.compile(program, { weights, name: network.name });
+  });
 }
 
 function keyOf({ name, variation }: Network): string {

@@ -46,7 +46,7 @@ export async function adaptedComponents(
   return model;
 }
 
-/** Makes a pipeline of a model's files; the engine then belongs to it. */
+/** Makes a pipeline of a model's files; the engine, and the replicas, then belong to it. */
 export async function createPipeline(
   files: ModelFiles,
   engine: Engine,
@@ -77,7 +77,7 @@ export async function createPipeline(
     },
     async dispose() {
       await networks.dispose();
-      await engine.dispose();
+      await Promise.all([engine, ...(options.replicas ?? [])].map((each) => each.dispose()));
     },
   };
 }

@@ -5,7 +5,8 @@
  */
 import type { CompileOptions, Engine, Executable, RunOptions } from '../engines/engine.ts';
 import { UsageError } from '../errors.ts';
-import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
+import { joined, partOf } from '../graph/batch.ts';
+import { float32Data, type HostTensor } from '../graph/host-tensor.ts';
 import type { Program } from '../graph/program.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
 import { GRADIENT_PREFIX } from './objective.ts';
@@ -49,13 +50,13 @@ class SharedStep implements Executable {
     const results = await Promise.all(
       this.#executables.map((executable, part) => executable.run(parts[part]!, options)),
     );
-    const joined: Record<string, HostTensor> = {};
+    const whole: Record<string, HostTensor> = {};
     for (const [name, { shape }] of this.#share.outputs) {
       const tensors = results.map((result) => result[name]!);
       const averaged = shape.length === 0 || name.startsWith(GRADIENT_PREFIX);
-      joined[name] = averaged ? average(tensors) : join(tensors);
+      whole[name] = averaged ? average(tensors) : joined(tensors);
     }
-    return joined;
+    return whole;
   }
 
   async dispose(): Promise<void> {
@@ -85,8 +86,7 @@ function cut(
       `the input ${name} of shape ${formatShape(tensor.shape)} is not ${parts} times ${formatShape(shape)}`,
     );
   }
-  const length = tensor.data.length / parts;
-  return hostTensor(tensor.data.subarray(part * length, (part + 1) * length), shape, tensor.dtype);
+  return partOf(tensor, part, parts);
 }
 
 /** The mean of tensors of one shape, in the first one's memory. */
@@ -105,17 +105,4 @@ function addInto(sum: Float32Array, other: Float32Array): void {
 
 function addAndScale(sum: Float32Array, other: Float32Array, factor: number): void {
   for (let i = 0; i < sum.length; i++) sum[i] = (sum[i]! + other[i]!) * factor;
-}
-
-/** The tensors one after the other along their first axis. */
-function join(tensors: readonly HostTensor[]): HostTensor {
-  const { shape } = tensors[0]!;
-  const parts = tensors.map(float32Data);
-  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return hostTensor(whole, [shape[0]! * tensors.length, ...shape.slice(1)]);
 }

@@ -1,4 +1,5 @@
 /** `lcm evaluate`: how well a model of postcards follows its captions, and how near it comes to real pictures. */
+import { availableParallelism } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { createContext } from '../../datasets/node/canvas.ts';
@@ -71,10 +72,13 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   };
   try {
     const engine = keep(createNodeEngine(engineOptions(options)));
+    const isWholeProcessor = options.engine === 'cpu' && options.threads === undefined;
+    const replicas = isWholeProcessor ? availableParallelism() : undefined;
+    const drawing = { ...engineOptions(options), replicas };
     const evaluation = await evaluate({
       judge: keep(await openJudge(engine, judge)),
-      pipeline: keep(await loadPipeline(model, engineOptions(options))),
-      teacher: teacher === undefined ? undefined : keep(await loadPipeline(teacher, engineOptions(options))),
+      pipeline: keep(await loadPipeline(model, drawing)),
+      teacher: teacher === undefined ? undefined : keep(await loadPipeline(teacher, drawing)),
       autoencoder: keep(await Autoencoding.open(engine, await diffusersFiles(model))),
       canvas: createContext(SIZE, SIZE),
       ...{ steps, count, guidanceScale, batch: batchSize, signal },

@@ -15,7 +15,6 @@ import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { changesSince, drawnWith } from '../drawn-with.ts';
 import { withFlagNames } from '../flag-names.ts';
 import {
-  type GenerationOptions,
   loadModel,
   openPictures,
   randomSeed,
@@ -26,11 +25,11 @@ import { integer } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
 import { optionsFromPicture, type RestoredOptions } from '../picture-options.ts';
 import { createReporter, duration, type Reporter } from '../progress.ts';
+import { type ReplicaOptions, replicasFor } from '../replicas.ts';
 import { version } from '../version.ts';
 
-interface Options extends GenerationOptions {
+interface Options extends ReplicaOptions {
   readonly numImages: number;
-  readonly batchSize: number;
   readonly scale: number;
   readonly preview?: boolean;
   readonly previewVae?: string;
@@ -50,6 +49,11 @@ export function generateCommand(signal: AbortSignal): Command {
       1,
     )
     .option('--batch-size <n>', 'how many at a time', integer('--batch-size', { min: 1 }), 1)
+    .option(
+      '--replicas <n>',
+      'engines of one thread that share each batch; by default one per core, where batches are large and the model is small',
+      integer('--replicas', { min: 1, max: 1024 }),
+    )
     .option('--scale <n>', 'save every pixel as n × n', integer('--scale', { min: 1, max: 16 }), 1)
     .option(
       '--preview',
@@ -85,7 +89,9 @@ async function generate(
   const { image, mask } = options;
   const opened = await openPictures(options);
   const stopwatch = new Stopwatch<Stage | 'save'>();
-  const pipeline = await stopwatch.time('load', () => loadModel(options, options.previewVae));
+  const pipeline = await stopwatch.time('load', async () =>
+    loadModel(options, { previewVae: options.previewVae, replicas: await replicasFor(options) }),
+  );
   try {
     const drawn = await stopwatch.time('load', () => drawnWith(options));
     for (const change of changesSince(restored?.drawnWith ?? {}, drawn))

@@ -1,0 +1,39 @@
+/** How many engines share the batches of a command that draws. */
+import { availableParallelism } from 'node:os';
+import { elementCount } from '../graph/shape.ts';
+import type { Components } from '../pipelines/components.ts';
+import { machineMemory } from '../pipelines/node/machine-memory.ts';
+import { type GenerationOptions, openComponents } from './generation-options.ts';
+
+export interface ReplicaOptions extends GenerationOptions {
+  readonly batchSize: number;
+  readonly replicas?: number;
+}
+
+/** Pictures for each replica, from which on it is worth having them. */
+const LEAST_SHARE = 2;
+/** The part of the machine's memory that their weights may take. */
+const MEMORY_SHARE = 0.25;
+
+/**
+ * As many as were asked for; else one per core on the processor, where the batch is large enough and the model small
+ * enough for each to hold it; else none.
+ */
+export async function replicasFor(options: ReplicaOptions): Promise<number | undefined> {
+  const { engine, threads, lowMemory, batchSize, replicas } = options;
+  if (replicas !== undefined) return replicas;
+  const cores = availableParallelism();
+  if (engine !== 'cpu' || threads !== undefined || lowMemory || batchSize < LEAST_SHARE * cores)
+    return undefined;
+  const bytes = cores * weightBytes(await openComponents(options));
+  return bytes <= MEMORY_SHARE * machineMemory() ? cores : undefined;
+}
+
+/** Of all weights, in float32. */
+function weightBytes({ unet, vae, textEncoder, second }: Components): number {
+  const networks = [unet, vae, textEncoder, ...(second ? [second.textEncoder] : [])];
+  const elements = networks.flatMap(({ weights }) =>
+    [...weights.values()].map(({ shape }) => elementCount(shape)),
+  );
+  return 4 * elements.reduce((sum, count) => sum + count, 0);
+}
