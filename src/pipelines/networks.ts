@@ -3,7 +3,7 @@ import { abortable } from '../engines/abortable.ts';
 import type { Engine, Executable, RunOptions } from '../engines/engine.ts';
 import { ExecutableCache } from '../engines/executable-cache.ts';
 import { joined, partOf } from '../graph/batch.ts';
-import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
+import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Program } from '../graph/program.ts';
 import type { Shape } from '../graph/shape.ts';
 import type { AppliedLora } from '../weights/lora.ts';
@@ -94,6 +94,9 @@ interface Batched {
   readonly batch: number;
 }
 
+/** What is decoded at a time: with small pictures a run costs less for each of some, until a cache is full. */
+const DECODED_PIXELS = 2 ** 15;
+
 export class Networks {
   readonly lowMemory: boolean;
   readonly memoryLimit: number | undefined;
@@ -130,8 +133,9 @@ export class Networks {
         compiled(worker, network.of(network.batch / workers.length), this.#loras),
       );
     });
-    const decoding = this.#decodersFor(shapes).flatMap((network) =>
-      this.#workersForEach(shapes.latents[0]!).map((worker) => compiled(worker, network, this.#loras)),
+    const pictures = shapes.latents[0]!;
+    const decoding = this.#decodersFor(shapes, pictures).flatMap((network) =>
+      this.#workersForEach(pictures).map((worker) => compiled(worker, network, this.#loras)),
     );
     await abortable(Promise.all([...shared, ...decoding]), signal);
   }
@@ -140,7 +144,7 @@ export class Networks {
   programs(shapes: GenerationShapes): Map<string, Program> {
     const networks = this.#networksFor(shapes).map(({ of, batch }) => of(batch));
     return new Map(
-      [...networks, ...this.#decodersFor(shapes)].map((network) => [
+      [...networks, ...this.#decodersFor(shapes, 1)].map((network) => [
         network.name,
         programOf(network, this.#loras).program,
       ]),
@@ -194,8 +198,8 @@ export class Networks {
   }
 
   /**
-   * latents, as the UNet sees them: [B, C, h, w] → pixels [B, 3, H, W], about in [−1, 1] and not clamped. One picture
-   * after the other: together they are not faster, but take as many times the memory.
+   * latents, as the UNet sees them: [B, C, h, w] → pixels [B, 3, H, W], about in [−1, 1] and not clamped. Large
+   * pictures one after the other: together they are not faster, but take as many times the memory.
    */
   decode(latents: HostTensor, options?: RunOptions): Promise<HostTensor> {
     return this.#decodeEach('VAE decoder', this.#components.vae, latents, options);
@@ -217,21 +221,19 @@ export class Networks {
     options?: RunOptions,
   ): Promise<HostTensor> {
     const [batch, ...rest] = latents.shape as [number, number, number, number];
-    const [, height, width] = rest;
-    const { factor } = vae.config;
-    const network = decoderNetwork(name, vae, [1, ...rest]);
-    const size = latents.data.length / batch;
-    const all = new Float32Array(batch * 3 * (factor * height) * (factor * width));
-    const decodeFrom = async (first: number, every: number, worker: Worker) => {
-      for (let i = first; i < batch; i += every) {
-        const one = hostTensor(float32Data(latents).subarray(i * size, (i + 1) * size), [1, ...rest]);
-        const { pixels } = await this.#run(worker, network, { latents: one }, options);
-        all.set(float32Data(pixels!), (i * all.length) / batch);
+    const workers = this.#workersForEach(batch);
+    const network = this.#decoder(name, vae, rest, batch);
+    const runs = batch / network.batch;
+    const parts = new Array<HostTensor>(runs);
+    const decodeWith = async (worker: Worker, first: number) => {
+      for (let i = first; i < runs; i += workers.length) {
+        const inputs = { latents: partOf(latents, i, runs) };
+        const { pixels } = await this.#run(worker, network.of(network.batch), inputs, options);
+        parts[i] = pixels!;
       }
     };
-    const workers = this.#workersForEach(batch);
-    await Promise.all(workers.map((worker, i) => decodeFrom(i, workers.length, worker)));
-    return hostTensor(all, [batch, 3, factor * height, factor * width]);
+    await Promise.all(workers.map(decodeWith));
+    return joined(parts);
   }
 
   #networksFor({ ids, latents, pixels, unetBatch, clipSkip }: GenerationShapes): Batched[] {
@@ -254,11 +256,21 @@ export class Networks {
     ];
   }
 
-  /** These take one picture at a time. */
-  #decodersFor({ latents, decoded }: GenerationShapes): Network[] {
-    const decoder = decoderNetwork('VAE decoder', this.#components.vae, decoded);
-    if (!this.#previewVae) return [decoder];
-    return [decoder, decoderNetwork('preview decoder', this.#previewVae, [1, ...latents.slice(1)])];
+  #decodersFor({ latents, decoded }: GenerationShapes, pictures: number): Network[] {
+    const decoder = this.#decoder('VAE decoder', this.#components.vae, decoded.slice(1), pictures);
+    const preview =
+      this.#previewVae && this.#decoder('preview decoder', this.#previewVae, latents.slice(1), pictures);
+    return [decoder, ...(preview ? [preview] : [])].map(({ of, batch }) => of(batch));
+  }
+
+  /** For as many of the pictures at a time as are best decoded together. latents: [C, h, w] */
+  #decoder(name: string, vae: Component<Autoencoder>, latents: Shape, pictures: number): Batched {
+    const pixels = latents[1]! * latents[2]! * vae.config.factor ** 2;
+    const workers = this.#workersForEach(pictures).length;
+    const atMost = Math.max(1, Math.min(pictures, Math.floor(DECODED_PIXELS / pixels)));
+    let batch = atMost;
+    while (batch > 1 && pictures % (batch * workers) !== 0) batch--;
+    return { of: (share) => decoderNetwork(name, vae, [share, ...latents]), batch };
   }
 
   #textEncoder([batch, ...rest]: Shape, clipSkip: number): Batched {

@@ -7,6 +7,8 @@ export interface SessionSettings {
   readonly threads: number | undefined;
   readonly optimization: 'all' | 'extended' | 'basic' | 'disabled';
   readonly allowSpinning: boolean;
+  /** Whether a run takes the memory of all its values at once, as the run before it used it. */
+  readonly memoryPattern: boolean;
   /** Where ONNX Runtime writes its profiles: the path's beginning, to which it adds the time. */
   readonly profilePrefix: string | undefined;
 }

@@ -76,6 +76,7 @@ async function createSession({
       : { enableProfiling: true, profileFilePrefix: settings.profilePrefix }),
     logSeverityLevel: 4, // errors are thrown, and warnings tell of every operator that a GPU leaves to the CPU
     graphOptimizationLevel: settings.optimization,
+    enableMemPattern: settings.memoryPattern,
     externalData,
     extra: {
       session: {
