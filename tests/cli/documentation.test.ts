@@ -101,6 +101,11 @@ const exceptions: readonly Exception[] = [
   { command: /^(evaluate|explain)\b/, instead: (args) => args, parsedOnly: true },
   // It starts processes of the built command and measures the machine; tests/cli/doctor.test.ts runs it.
   { command: /^doctor\b/, instead: (args) => args, parsedOnly: true },
+  // An eighth along each side: as many tiles.
+  {
+    command: /^generate .*--tile-size 512/,
+    instead: (args) => args.map((arg) => ({ 1024: '128', 512: '64' })[arg] ?? arg),
+  },
   // Tiny as they are, single files are drawn at their family's size, 512 pixels or more.
   {
     command: /^generate (?!.*--(width|image|from) ).*--model \S*\.safetensors/,

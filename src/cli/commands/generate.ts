@@ -61,7 +61,7 @@ export function generateCommand(signal: AbortSignal): Command {
     )
     .option(
       '--preview-vae <path>',
-      'a small autoencoder for previews, such as TAESD: a folder or a file; implies --preview',
+      'a small autoencoder for previews, such as TAESD: a folder, a file, or a pulled owner/name; implies --preview',
     )
     .option('--json', 'report as JSON lines on the standard output')
     .option('--out <path>', 'a .png file, or a folder')

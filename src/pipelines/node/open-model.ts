@@ -57,7 +57,7 @@ async function checkpointFile(path: string): Promise<string | undefined> {
  * A file does not say how its latents are scaled; it is taken to be made for this model.
  */
 export async function withAutoencoder(files: ModelFiles, name: string): Promise<ModelFiles> {
-  const { className, ...network } = await openAutoencoder(await localPath(name), files);
+  const { className, ...network } = await openAutoencoder(name, files);
   return {
     ...files,
     classes: new Map([...files.classes, ['vae', className]]),
@@ -66,7 +66,8 @@ export async function withAutoencoder(files: ModelFiles, name: string): Promise<
 }
 
 /** An autoencoder for `model`: see `withAutoencoder`. Throws InputError when there is none. */
-export async function openAutoencoder(path: string, model: ModelFiles): Promise<StoredAutoencoder> {
+export async function openAutoencoder(name: string, model: ModelFiles): Promise<StoredAutoencoder> {
+  const path = await localPath(name);
   const kind = await kindOf(path);
   if (kind === undefined) throw new InputError(`VAE ${path}: there is no such file or folder`);
   if (kind === 'file') {
