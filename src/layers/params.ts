@@ -10,18 +10,42 @@ import type { Initializer } from './initializers.ts';
 /** Gives the tensor for a weight. `name` is the whole path, e.g. `down_blocks.0.resnets.0.conv1.weight`. */
 export type ParameterSource = (name: string, shape: Shape, initializer: Initializer) => Tensor;
 
+/** What a group of channels is normalised by, [B, groups] each. */
+export interface GroupStatistics {
+  readonly mean: Tensor;
+  readonly variance: Tensor;
+}
+
+/**
+ * Is asked at every group norm: the layer's name, what is to be normalised, [B, C, H, W], and the number of groups.
+ * Gives the statistics in place of those of the values themselves, or undefined to leave it at these.
+ */
+export type StatisticsSource = (name: string, x: Tensor, groups: number) => GroupStatistics | undefined;
+
 export class Params {
   readonly #source: ParameterSource;
   readonly #path: string;
+  readonly #statistics: StatisticsSource | undefined;
 
-  constructor(source: ParameterSource, path = '') {
+  constructor(source: ParameterSource, path = '', statistics?: StatisticsSource) {
     this.#source = source;
     this.#path = path;
+    this.#statistics = statistics;
+  }
+
+  /** The same parameters for layers whose group norms ask `statistics`. */
+  normalizedBy(statistics: StatisticsSource): Params {
+    return new Params(this.#source, this.#path, statistics);
+  }
+
+  /** For the group norm of this scope: see `StatisticsSource`. */
+  statistics(x: Tensor, groups: number): GroupStatistics | undefined {
+    return this.#statistics?.(this.#path, x, groups);
   }
 
   /** The parameters of a part: `params.in('down_blocks').in(0)`, or `params.in('down_blocks.0')`. */
   in(part: string | number): Params {
-    return new Params(this.#source, this.#nameOf(part));
+    return new Params(this.#source, this.#nameOf(part), this.#statistics);
   }
 
   /** Declares a weight of this part. */

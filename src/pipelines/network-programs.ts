@@ -3,7 +3,8 @@ import type { Program } from '../graph/program.ts';
 import { program } from '../graph/program.ts';
 import type { Shape } from '../graph/shape.ts';
 import { input, type Tensor } from '../graph/tensor.ts';
-import type { Params } from '../layers/params.ts';
+import { groupStatistics } from '../layers/normalization.ts';
+import { DeclaredParams, type Params } from '../layers/params.ts';
 import { clipFinalLayerNorm, clipText, clipTextProjection } from '../models/clip-text.ts';
 import { unet2DCondition } from '../models/unet-2d-condition.ts';
 import { type AppliedLora, withLoras } from '../weights/lora.ts';
@@ -114,6 +115,47 @@ export function decoderNetwork(name: string, vae: Component<Autoencoder>, latent
     component: vae,
     variation: [latents],
     write: (params) => ({ pixels: vae.config.decode(params, input('latents', latents)) }),
+  };
+}
+
+/**
+ * The statistics of the decoder's group norms, for tiles to be normalised by: `<layer>/mean` and `<layer>/variance`,
+ * [1, groups] each. latents: [1, C, h, w]. Undefined for decoders without group norms.
+ */
+export function decoderStatisticsNetwork(vae: Component<Autoencoder>, latents: Shape): Network | undefined {
+  const network: Network = {
+    name: 'VAE decoder statistics',
+    component: vae,
+    variation: [latents],
+    write(params) {
+      const statistics: Record<string, Tensor> = {};
+      const recording = params.normalizedBy((layer, x, groups) => {
+        const { mean, variance } = groupStatistics(x, groups);
+        statistics[`${layer}/mean`] = mean;
+        statistics[`${layer}/variance`] = variance;
+        return undefined;
+      });
+      vae.config.decode(recording, input('latents', latents));
+      return statistics;
+    },
+  };
+  const { params } = new DeclaredParams();
+  return Object.keys(network.write(params)).length > 0 ? network : undefined;
+}
+
+/** latents: [1, C, h, w], and the statistics of `decoderStatisticsNetwork` → pixels [1, 3, H, W]. */
+export function tileDecoderNetwork(vae: Component<Autoencoder>, latents: Shape): Network {
+  return {
+    name: 'VAE decoder',
+    component: vae,
+    variation: [latents, 'tile'],
+    write(params) {
+      const normalized = params.normalizedBy((layer, _, groups) => ({
+        mean: input(`${layer}/mean`, [1, groups]),
+        variance: input(`${layer}/variance`, [1, groups]),
+      }));
+      return { pixels: vae.config.decode(normalized, input('latents', latents)) };
+    },
   };
 }
 

@@ -12,10 +12,12 @@ import type { Component, Components } from './components.ts';
 import {
   type AddedShapes,
   decoderNetwork,
+  decoderStatisticsNetwork,
   encoderNetwork,
   type Network,
   programOf,
   textEncoderNetwork,
+  tileDecoderNetwork,
   unetNetwork,
   xlTextEncoderNetwork,
 } from './network-programs.ts';
@@ -134,8 +136,9 @@ export class Networks {
       );
     });
     const pictures = shapes.latents[0]!;
+    const decoders = isTiled(shapes) ? [this.#alone] : this.#workersForEach(pictures);
     const decoding = this.#decodersFor(shapes, pictures).flatMap((network) =>
-      this.#workersForEach(pictures).map((worker) => compiled(worker, network, this.#loras)),
+      decoders.map((worker) => compiled(worker, network, this.#loras)),
     );
     await abortable(Promise.all([...shared, ...decoding]), signal);
   }
@@ -205,6 +208,26 @@ export class Networks {
     return this.#decodeEach('VAE decoder', this.#components.vae, latents, options);
   }
 
+  /** What tiles are normalised by: the statistics of a whole picture, small enough to be decoded in one piece. */
+  async decoderStatistics(
+    latents: HostTensor,
+    options?: RunOptions,
+  ): Promise<Readonly<Record<string, HostTensor>>> {
+    const network = decoderStatisticsNetwork(this.#components.vae, latents.shape);
+    return network ? this.#run(this.#alone, network, { latents }, options) : {};
+  }
+
+  /** latents of a tile, [1, C, h, w], and the statistics of its picture → pixels [1, 3, H, W]. */
+  async decodeTile(
+    latents: HostTensor,
+    statistics: Readonly<Record<string, HostTensor>>,
+    options?: RunOptions,
+  ): Promise<HostTensor> {
+    const network = tileDecoderNetwork(this.#components.vae, latents.shape);
+    const { pixels } = await this.#run(this.#alone, network, { latents, ...statistics }, options);
+    return pixels!;
+  }
+
   /** The same by the autoencoder for previews; undefined when there is none. */
   decodePreview(latents: HostTensor, options?: RunOptions): Promise<HostTensor> | undefined {
     return this.#previewVae && this.#decodeEach('preview decoder', this.#previewVae, latents, options);
@@ -256,11 +279,20 @@ export class Networks {
     ];
   }
 
-  #decodersFor({ latents, decoded }: GenerationShapes, pictures: number): Network[] {
-    const decoder = this.#decoder('VAE decoder', this.#components.vae, decoded.slice(1), pictures);
-    const preview =
-      this.#previewVae && this.#decoder('preview decoder', this.#previewVae, latents.slice(1), pictures);
-    return [decoder, ...(preview ? [preview] : [])].map(({ of, batch }) => of(batch));
+  #decodersFor(shapes: GenerationShapes, pictures: number): Network[] {
+    const { latents, decoded } = shapes;
+    const { vae } = this.#components;
+    const whole = (name: string, from: Component<Autoencoder>) => {
+      const { of, batch } = this.#decoder(name, from, latents.slice(1), pictures);
+      return of(batch);
+    };
+    const tiled = isTiled(shapes);
+    const statistics = tiled ? decoderStatisticsNetwork(vae, decoded) : undefined;
+    return [
+      ...(statistics ? [statistics] : []),
+      tiled ? tileDecoderNetwork(vae, decoded) : whole('VAE decoder', vae),
+      ...(this.#previewVae ? [whole('preview decoder', this.#previewVae)] : []),
+    ];
   }
 
   /** For as many of the pictures at a time as are best decoded together. latents: [C, h, w] */
@@ -347,6 +379,10 @@ export class Networks {
     this.#previous = result.catch(() => undefined);
     return abortable(result, signal);
   }
+}
+
+function isTiled({ latents, decoded }: GenerationShapes): boolean {
+  return latents.slice(2).some((size, axis) => size !== decoded[axis + 2]);
 }
 
 function compiled(

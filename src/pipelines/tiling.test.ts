@@ -4,15 +4,19 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ExecutableCache } from '../engines/executable-cache.ts';
 import { createNodeEngine } from '../engines/onnxruntime-node/engine.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
-import { program } from '../graph/program.ts';
 import type { Shape } from '../graph/shape.ts';
-import { input } from '../graph/tensor.ts';
 import { Generator } from '../random/generator.ts';
 import { openSafetensors } from '../weights/node/safetensors-file.ts';
-import { paramsFromWeights } from '../weights/source.ts';
 import type { Weights } from '../weights/weights.ts';
 import { autoencoder } from './autoencoder.ts';
-import { decodeTiled, tileShape } from './tiling.ts';
+import {
+  decoderNetwork,
+  decoderStatisticsNetwork,
+  type Network,
+  programOf,
+  tileDecoderNetwork,
+} from './network-programs.ts';
+import { decodeTiled, shrunk, tileShape } from './tiling.ts';
 
 const normals = (shape: Shape) => hostTensor(new Generator(1).normal(shape.reduce((a, b) => a * b)), shape);
 
@@ -87,26 +91,63 @@ describe('an AutoencoderKL in tiles', () => {
   afterAll(() => engine.dispose());
 
   const cache = new ExecutableCache();
-  const decode = async (latents: HostTensor) => {
-    const executable = await cache.get(latents.shape.join(), () => {
-      const pixels = vae.decode(paramsFromWeights(weights).params, input('latents', latents.shape));
-      return engine.compile(program({ pixels }), { weights });
+  const run = async (network: Network, inputs: Readonly<Record<string, HostTensor>>) => {
+    const key = `${network.name} ${JSON.stringify(network.variation)}`;
+    const executable = await cache.get(key, () => {
+      const { program, weights } = programOf(network, []);
+      return engine.compile(program, { weights });
     });
-    const { pixels } = await executable.run({ latents });
+    return executable.run(inputs);
+  };
+  const component = () => ({ location: folder, config: vae, weights });
+  const decode = async (latents: HostTensor) => {
+    const { pixels } = await run(decoderNetwork('decoder', component(), latents.shape), { latents });
     return pixels!;
   };
+  const statisticsOf = (latents: HostTensor) =>
+    run(decoderStatisticsNetwork(component(), latents.shape)!, { latents });
+  const decodeTile = async (latents: HostTensor, statistics: Readonly<Record<string, HostTensor>>) => {
+    const { pixels } = await run(tileDecoderNetwork(component(), latents.shape), { latents, ...statistics });
+    return pixels!;
+  };
+  const psnr = (whole: HostTensor, tiled: HostTensor) => {
+    const [expected, actual] = [float32Data(whole), float32Data(tiled)];
+    const range = Math.max(...expected) - Math.min(...expected);
+    const squares = expected.reduce((sum, value, i) => sum + (value - actual[i]!) ** 2, 0);
+    return 10 * Math.log10((range ** 2 * expected.length) / squares);
+  };
+
+  it('is normalised by statistics that are given as by its own', async () => {
+    const latents = normals([1, vae.latentChannels, 8, 8]);
+    const own = await decodeTile(latents, await statisticsOf(latents));
+    expect(psnr(await decode(latents), own)).toBeGreaterThan(90);
+  });
 
   it('gives nearly the picture of decoding in one piece, and the nearer the larger the tiles', async () => {
     const latents = normals([1, vae.latentChannels, 32, 32]);
-    const whole = float32Data(await decode(latents));
-    const psnr = async (tile: number) => {
-      const tiled = float32Data(await decodeTiled(latents, tile, vae.factor, decode));
-      const range = Math.max(...whole) - Math.min(...whole);
-      const squares = whole.reduce((sum, value, i) => sum + (value - tiled[i]!) ** 2, 0);
-      return 10 * Math.log10((range ** 2 * whole.length) / squares);
+    const whole = await decode(latents);
+    const tiled = async (tile: number) => {
+      const statistics = await statisticsOf(
+        shrunk(latents, tileShape([1, vae.latentChannels, 32, 32], tile)),
+      );
+      return decodeTiled(latents, tile, vae.factor, (part) => decodeTile(part, statistics));
     };
-    const [small, large] = [await psnr(8), await psnr(24)];
+    const [small, large] = [psnr(whole, await tiled(8)), psnr(whole, await tiled(24))];
     expect(small).toBeGreaterThan(25);
     expect(large).toBeGreaterThan(small);
+  });
+
+  it('shows no tiles where the picture is flat, as it would without the statistics of the whole', async () => {
+    // A sky over ground: most tiles see one of them alone.
+    const shape = [1, vae.latentChannels, 32, 32] as const;
+    const data = Float32Array.from({ length: vae.latentChannels * 1024 }, (_, i) =>
+      i % 1024 < 600 ? Math.sin(Math.floor(i / 1024)) : Math.cos(Math.floor(i / 1024)),
+    );
+    const latents = hostTensor(data, shape);
+    const whole = await decode(latents);
+    const statistics = await statisticsOf(shrunk(latents, tileShape([...shape], 16)));
+    const tiled = await decodeTiled(latents, 16, vae.factor, (part) => decodeTile(part, statistics));
+    const plain = await decodeTiled(latents, 16, vae.factor, decode);
+    expect(psnr(whole, tiled)).toBeGreaterThan(psnr(whole, plain) + 2);
   });
 });

@@ -1,8 +1,9 @@
 /**
  * Decoding a large picture in overlapping tiles: an autoencoder's memory grows with the area that it decodes at a
  * time. Where tiles overlap, they fade linearly into each other, as in diffusers' `AutoencoderKL.tiled_decode`; here
- * all tiles have one shape, so that there is one program. The result is not that of decoding in one piece: group
- * norms and the attention in the middle see one tile at a time.
+ * all tiles have one shape, so that there is one program. Group norms would see one tile at a time and make a grey sky
+ * of every flat tile; they are given the statistics of the whole picture, taken from its latents in a tile's size. What
+ * still differs from decoding in one piece is that these are estimates, and the attention in the middle.
  */
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 
@@ -18,6 +19,21 @@ export function tileShape(
   tile = Infinity,
 ): [number, number, number, number] {
   return [1, channels, Math.min(tile, height), Math.min(tile, width)];
+}
+
+/** Latents [1, C, h, w] in the size of a tile, [1, C, t, t'] with the nearest places: their spread stays as it is. */
+export function shrunk(latents: HostTensor, tile: readonly [number, number, number, number]): HostTensor {
+  const [, channels, height, width] = latents.shape as [number, number, number, number];
+  const [, , tileHeight, tileWidth] = tile;
+  const values = float32Data(latents);
+  const small = new Float32Array(channels * tileHeight * tileWidth);
+  for (let i = 0; i < small.length; i++) {
+    const x = Math.floor((((i % tileWidth) + 0.5) * width) / tileWidth);
+    const line = Math.floor(i / tileWidth);
+    const y = Math.floor((((line % tileHeight) + 0.5) * height) / tileHeight);
+    small[i] = values[(Math.floor(line / tileHeight) * height + y) * width + x]!;
+  }
+  return hostTensor(small, [1, channels, tileHeight, tileWidth]);
 }
 
 /**
