@@ -2,7 +2,8 @@
 import type { RunOptions } from '../engines/engine.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Components } from './components.ts';
-import type { AddedConditions, Networks } from './networks.ts';
+import type { AddedConditions } from './network-values.ts';
+import type { Networks } from './networks.ts';
 import type { Settings } from './settings.ts';
 import { encodePrompts, type TokenizedPrompts, takeRows, tokenizePrompts } from './text-encoding.ts';
 

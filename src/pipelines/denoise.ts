@@ -4,7 +4,8 @@ import type { Sampler, SamplerStep } from '../diffusion/samplers/sampler.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Shape } from '../graph/shape.ts';
 import { guide, rescaleGuided } from './guidance.ts';
-import type { AddedConditions, Networks } from './networks.ts';
+import type { AddedConditions } from './network-values.ts';
+import type { Networks } from './networks.ts';
 import type { Settings } from './settings.ts';
 
 export interface DenoiseInputs {

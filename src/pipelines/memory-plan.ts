@@ -4,7 +4,8 @@
  */
 import { UsageError } from '../errors.ts';
 import { type MemoryUse, memoryUse } from '../graph/memory.ts';
-import type { GenerationShapes, Networks } from './networks.ts';
+import type { GenerationShapes } from './network-values.ts';
+import type { Networks } from './networks.ts';
 import { tileShape, USUAL_TILE } from './tiling.ts';
 
 /**

@@ -6,7 +6,8 @@ import type { Image } from '../images/image.ts';
 import type { Components } from './components.ts';
 import { imagesOf } from './decoding.ts';
 import { fitLinearMap, type LinearMap, linearImages, publishedMap } from './linear-preview.ts';
-import type { GenerationShapes, Networks } from './networks.ts';
+import type { GenerationShapes } from './network-values.ts';
+import type { Networks } from './networks.ts';
 
 /** latents: [B, C, h, w] → B pictures, as large as the latents or as what is drawn. */
 export type Previewer = (latents: HostTensor, options?: RunOptions) => Promise<Image[]>;
