@@ -16,7 +16,7 @@ export interface OperatorTime {
   readonly calls: number;
 }
 
-const PASSES = 3;
+const PASSES = 2;
 
 /** The operators of one pass, the most expensive first. */
 export async function profileNetwork(

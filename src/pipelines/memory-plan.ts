@@ -74,7 +74,19 @@ interface Needs {
   readonly oneAtATime: number;
 }
 
+/** What was counted before: writing the programs takes as long as drawing a small picture. */
+const counted = new WeakMap<Networks, Map<string, Needs>>();
+
 function needs(networks: Networks, shapes: GenerationShapes): Needs {
+  const known = counted.get(networks) ?? new Map<string, Needs>();
+  counted.set(networks, known);
+  const key = JSON.stringify(shapes);
+  const found = known.get(key) ?? count(networks, shapes);
+  known.set(key, found);
+  return found;
+}
+
+function count(networks: Networks, shapes: GenerationShapes): Needs {
   const uses = [...networks.programs(shapes)].map(([name, program]) => ({ name, ...memoryUse(program) }));
   const allWeights = uses.reduce((sum, { weights }) => sum + weights, 0);
   const alone = ({ weights, activations }: MemoryUse) => weights + activations;
