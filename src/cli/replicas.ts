@@ -1,9 +1,9 @@
 /** How many engines share the batches of a command that draws. */
 import { availableParallelism } from 'node:os';
-import { elementCount } from '../graph/shape.ts';
 import type { Components } from '../pipelines/components.ts';
 import { machineMemory } from '../pipelines/node/machine-memory.ts';
 import { type GenerationOptions, openComponents } from './generation-options.ts';
+import { summarize } from './info/numbers.ts';
 
 export interface ReplicaOptions extends GenerationOptions {
   readonly batchSize: number;
@@ -32,8 +32,5 @@ export async function replicasFor(options: ReplicaOptions): Promise<number | und
 /** Of all weights, in float32. */
 function weightBytes({ unet, vae, textEncoder, second }: Components): number {
   const networks = [unet, vae, textEncoder, ...(second ? [second.textEncoder] : [])];
-  const elements = networks.flatMap(({ weights }) =>
-    [...weights.values()].map(({ shape }) => elementCount(shape)),
-  );
-  return 4 * elements.reduce((sum, count) => sum + count, 0);
+  return 4 * networks.reduce((sum, { weights }) => sum + summarize(weights).parameters, 0);
 }

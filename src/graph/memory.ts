@@ -4,9 +4,10 @@
  * still to be read are there.
  */
 import { bytesPerElement } from './dtype.ts';
+import { fixedNodes } from './fixed-nodes.ts';
 import type { Program } from './program.ts';
 import { elementCount } from './shape.ts';
-import type { Node, OperationNode, Tensor } from './tensor.ts';
+import type { OperationNode, Tensor } from './tensor.ts';
 
 export interface MemoryUse {
   /** Bytes of the weights in the types that they are computed with: of float16 cast to float32, four each. */
@@ -47,15 +48,6 @@ export function memoryUse(program: Program): MemoryUse {
   return { weights: totalBytes(new Set(weights)), activations: Math.max(most, alive) };
 }
 
-/** Weights, constants, and all that is made of them alone, which engines work out once, when they load the program. */
-function fixedNodes({ parameters, constants, operations }: Program): Set<Node> {
-  const fixed = new Set<Node>([...parameters.values(), ...constants].map(({ node }) => node));
-  for (const node of operations) {
-    if (node.inputs.every((tensor) => tensor === undefined || fixed.has(tensor.node))) fixed.add(node);
-  }
-  return fixed;
-}
-
 /** The tensor in whose memory this one lies: itself, unless it is the same elements under another shape. */
 function stored(tensor: Tensor): Tensor {
   const { node } = tensor;
@@ -66,7 +58,8 @@ function isView(node: OperationNode): boolean {
   return node.type === 'Reshape';
 }
 
-function totalBytes(tensors: Iterable<Tensor>): number {
+/** Of tensors in their own types. */
+export function totalBytes(tensors: Iterable<Tensor>): number {
   let bytes = 0;
   for (const { dtype, shape } of tensors) bytes += bytesPerElement(dtype) * elementCount(shape);
   return bytes;

@@ -2,7 +2,8 @@
  * A program as several shorter ones, to be run one after the other. An engine that prepares weights when it compiles
  * (casts, reorders, packs) holds old and new ones at the same time; of a program in segments only one segment's.
  */
-import { bytesPerElement } from './dtype.ts';
+import { fixedNodes } from './fixed-nodes.ts';
+import { totalBytes } from './memory.ts';
 import { type Program, program } from './program.ts';
 import { elementCount } from './shape.ts';
 import { input, type Node, type OperationNode, operationWithOutputs, type Tensor } from './tensor.ts';
@@ -17,7 +18,7 @@ const SLACK = 0.25;
  * every segment that uses it, so that it can be computed at compile time.
  */
 export function segments(whole: Program, count: number): Program[] {
-  const fixed = fixedOperations(whole);
+  const fixed = fixedNodes(whole);
   const operations = whole.operations.filter((node) => !fixed.has(node));
   const cuts = chooseCuts(operations, fixed, whole, count);
   const segmentOf = new Map<Node, number>();
@@ -61,19 +62,6 @@ export function segments(whole: Program, count: number): Program[] {
     }
     return program(outputs);
   });
-}
-
-/** Operations that depend on no input. */
-function fixedOperations({ operations }: Program): Set<Node> {
-  const fixed = new Set<Node>();
-  for (const node of operations) {
-    const varies = node.inputs.some(
-      (tensor) =>
-        tensor?.node.kind === 'input' || (tensor?.node.kind === 'operation' && !fixed.has(tensor.node)),
-    );
-    if (!varies) fixed.add(node);
-  }
-  return fixed;
 }
 
 /** The indices of the operations before which to cut. */
@@ -128,10 +116,7 @@ function bytesAlive(operations: readonly OperationNode[], outputs: readonly Tens
   for (const { node } of outputs) lastUse.set(node, operations.length);
   const change = new Array<number>(operations.length + 2).fill(0);
   operations.forEach((node, i) => {
-    const bytes = node.outputs.reduce(
-      (sum, { shape, dtype }) => sum + elementCount(shape) * bytesPerElement(dtype),
-      0,
-    );
+    const bytes = totalBytes(node.outputs);
     const last = lastUse.get(node) ?? i;
     change[i + 1]! += bytes;
     change[last + 1]! -= bytes;
