@@ -1,7 +1,6 @@
 /**
- * Image to image and inpainting with SDXL. There are no pictures of diffusers to compare with, so it is held to what
- * its StableDiffusionXLImg2ImgPipeline and StableDiffusionXLInpaintPipeline imply: the order of the draws, what is
- * kept, what the UNet is told, and the defaults.
+ * Image to image and inpainting with SDXL, beyond the numbers of diffusers: the order of the draws, what is kept, what
+ * the UNet is told, and the defaults.
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
