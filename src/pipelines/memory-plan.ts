@@ -3,6 +3,7 @@
  * pictures decoded in tiles, or not at all.
  */
 import { UsageError } from '../errors.ts';
+import { formatBytes } from '../format-bytes.ts';
 import { type MemoryUse, memoryUse } from '../graph/memory.ts';
 import type { GenerationShapes } from './network-values.ts';
 import type { Networks } from './networks.ts';
@@ -121,12 +122,4 @@ function requireFit(
     `${factor * width}×${factor * height} pixels, ${images} at a time: the ${network} needs at least ` +
       `${formatBytes(most)} of memory, there are ${formatBytes(limit)}; use ${remedies.join(', or ')}`,
   );
-}
-
-/** `640 MB`, `5.2 GB`. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
-  const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), units.length - 1);
-  const value = bytes / 1000 ** power;
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
 }

@@ -1,6 +1,7 @@
 /** `lcm doctor`: what works on this machine, what does not and why, and how fast it is. */
 import { Command } from 'commander';
 import { InputError } from '../../errors.ts';
+import { formatBytes } from '../../format-bytes.ts';
 import { checkEngine, type EngineCheck } from '../doctor/engine-check.ts';
 import { cache, memory, processor, versions } from '../doctor/machine.ts';
 import { measureSpeed, openedModel, type Speed } from '../doctor/speed.ts';
@@ -65,12 +66,16 @@ async function describeMachine(reporter: Reporter): Promise<void> {
 
   const { total, available, limit } = memory();
   reporter.event('memory', { total, available, limit });
-  const limited = limit === undefined ? '' : `, limited to ${gigabytes(limit)}`;
-  line(reporter, 'memory', `${gigabytes(total)}${limited}, ${gigabytes(available)} available`);
+  const limited = limit === undefined ? '' : `, limited to ${formatBytes(limit)}`;
+  line(reporter, 'memory', `${formatBytes(total)}${limited}, ${formatBytes(available)} available`);
 
   const { path, models, bytes } = await cache();
   reporter.event('cache', { path, models, bytes });
-  line(reporter, 'hub cache', `${path}: ${models} ${models === 1 ? 'model' : 'models'}, ${gigabytes(bytes)}`);
+  line(
+    reporter,
+    'hub cache',
+    `${path}: ${models} ${models === 1 ? 'model' : 'models'}, ${formatBytes(bytes)}`,
+  );
 }
 
 /** Loads it, draws with it, and measures how fast. What fails is reported as the engines are. */
@@ -123,8 +128,4 @@ function verdict({ works, error, reason }: EngineCheck): string {
 
 function line(reporter: Reporter, title: string, text: string): void {
   reporter.print(`${title.padEnd(11)}${text}`);
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -1,13 +1,13 @@
 /** `lcm generate`: pictures from a sentence. */
 import { Command } from 'commander';
 import { UsageError } from '../../errors.ts';
+import { formatBytes } from '../../format-bytes.ts';
 import { grid } from '../../images/grid.ts';
 import type { Image } from '../../images/image.ts';
 import { encodePng } from '../../images/png.ts';
 import type { PngText } from '../../images/png-text.ts';
 import { resize } from '../../images/resize.ts';
 import type { GenerationStep } from '../../pipelines/generation.ts';
-import { formatBytes } from '../../pipelines/memory-plan.ts';
 import { pictureSettings, pictureText } from '../../pipelines/picture-text.ts';
 import type { Pipeline } from '../../pipelines/pipeline.ts';
 import { type Stage, Stopwatch } from '../../pipelines/timings.ts';

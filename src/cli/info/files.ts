@@ -1,9 +1,10 @@
 /** What `lcm info` says of every kind of file: size, checksums, and the texts of its header. */
 import { stat } from 'node:fs/promises';
 import { relative } from 'node:path';
+import { formatBytes } from '../../format-bytes.ts';
 import { hashFile } from '../../weights/node/file-hash.ts';
 import type { Reporter } from '../progress.ts';
-import { line, size } from './numbers.ts';
+import { line } from './numbers.ts';
 
 export interface FileFacts {
   readonly path: string;
@@ -34,7 +35,9 @@ export async function filesFacts(
 
 export function printFiles(files: readonly FileFacts[], reporter: Reporter): void {
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  reporter.print(line('on disk', `${size(total)} in ${files.length} file${files.length === 1 ? '' : 's'}`));
+  reporter.print(
+    line('on disk', `${formatBytes(total)} in ${files.length} file${files.length === 1 ? '' : 's'}`),
+  );
   for (const { path, sha256 } of files) {
     const near = relative('.', path);
     reporter.print(line('SHA-256', `${sha256}  ${near.startsWith('..') ? path : near}`));

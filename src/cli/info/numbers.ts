@@ -1,4 +1,5 @@
 /** Weights and files in numbers that people read, for `lcm info`. */
+import { formatBytes } from '../../format-bytes.ts';
 import { elementCount } from '../../graph/shape.ts';
 import type { Weights } from '../../weights/weights.ts';
 
@@ -22,15 +23,11 @@ export function summarize(weights: Weights): WeightsSummary {
 
 /** `859.52 M parameters, 1.72 GB of float16`. */
 export function summaryText({ parameters, bytes, dtypes }: WeightsSummary): string {
-  return `${count(parameters).padStart(9)} parameters, ${size(bytes)} of ${dtypes.join(' and ')}`;
+  return `${count(parameters).padStart(9)} parameters, ${formatBytes(bytes)} of ${dtypes.join(' and ')}`;
 }
 
 function count(parameters: number): string {
   return parameters >= 1e6 ? `${(parameters / 1e6).toFixed(2)} M` : `${(parameters / 1e3).toFixed(1)} k`;
-}
-
-export function size(bytes: number): string {
-  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(2)} MB`;
 }
 
 /** A line of a description: what it says, under a heading of at most 12 characters. */

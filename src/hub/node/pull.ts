@@ -3,6 +3,7 @@ import { readFile, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { listFiles, modelInfo } from '@huggingface/hub';
 import { InputError } from '../../errors.ts';
+import { formatBytes } from '../../format-bytes.ts';
 import { type BlobRequest, downloadBlob, hasBlob } from './blob.ts';
 import { cachedModel, cacheFolder } from './cache.ts';
 import { type HubRequests, hubFetch } from './requests.ts';
@@ -107,7 +108,7 @@ async function requireSpace(missing: readonly BlobRequest[], { cache }: HubSetti
   const { bavail, bsize } = await statfs(await existing(dirname(first.target)));
   if (bavail * bsize > needed) return;
   throw new InputError(
-    `the download needs ${gigabytes(needed)}, but the disk of ${cache} has ${gigabytes(bavail * bsize)} left; free some space, or set HF_HUB_CACHE to another disk`,
+    `the download needs ${formatBytes(needed)}, but the disk of ${cache} has ${formatBytes(bavail * bsize)} left; free some space, or set HF_HUB_CACHE to another disk`,
   );
 }
 
@@ -162,8 +163,4 @@ function staysInside(path: string): boolean {
   return (
     !/[\\\0]/.test(path) && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
   );
-}
-
-function gigabytes(bytes: number): string {
-  return `${(bytes / 1e9).toFixed(2)} GB`;
 }
