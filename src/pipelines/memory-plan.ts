@@ -7,7 +7,7 @@ import { formatBytes } from '../format-bytes.ts';
 import { type MemoryUse, memoryUse } from '../graph/memory.ts';
 import type { GenerationShapes } from './network-values.ts';
 import type { Networks } from './networks.ts';
-import { tileShape, USUAL_TILE } from './tiling.ts';
+import { isTiled, tileShape, USUAL_TILE } from './tiling.ts';
 
 /**
  * What ONNX Runtime takes on the CPU, in units of the activations that are counted: 2.3 to 4.2 times as much was
@@ -59,10 +59,8 @@ export function planMemory(networks: Networks, request: MemoryRequest): MemoryPl
 /** Tiles only where the picture is larger than one. */
 function withTiles({ shapes, factor }: MemoryRequest, tileSize: number | undefined): MemoryPlan {
   const latents = shapes.latents as [number, number, number, number];
-  const whole = tileShape(latents);
-  const tile = tileShape(latents, tileSize === undefined ? undefined : tileSize / factor);
-  const isWhole = whole.every((size, axis) => size === tile[axis]);
-  return { shapes: { ...shapes, decoded: tile }, tileSize: isWhole ? undefined : tileSize };
+  const decoded = tileShape(latents, tileSize === undefined ? undefined : tileSize / factor);
+  return { shapes: { ...shapes, decoded }, tileSize: isTiled(latents, decoded) ? tileSize : undefined };
 }
 
 interface Needs {

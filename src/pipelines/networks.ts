@@ -22,6 +22,7 @@ import {
   xlTextEncoderNetwork,
 } from './network-programs.ts';
 import type { EncodedPicture, GenerationShapes, UNetInputs } from './network-values.ts';
+import { isTiled } from './tiling.ts';
 
 export interface NetworksOptions {
   /**
@@ -95,7 +96,7 @@ export class Networks {
       );
     });
     const pictures = shapes.latents[0]!;
-    const decoders = isTiled(shapes) ? [this.#alone] : this.#workersForEach(pictures);
+    const decoders = isTiled(shapes.latents, shapes.decoded) ? [this.#alone] : this.#workersForEach(pictures);
     const decoding = this.#decodersFor(shapes, pictures).flatMap((network) =>
       decoders.map((worker) => compiled(worker, network, this.#loras)),
     );
@@ -245,7 +246,7 @@ export class Networks {
       const { of, batch } = this.#decoder(name, from, latents.slice(1), pictures);
       return of(batch);
     };
-    const tiled = isTiled(shapes);
+    const tiled = isTiled(latents, decoded);
     const statistics = tiled ? decoderStatisticsNetwork(vae, decoded) : undefined;
     return [
       ...(statistics ? [statistics] : []),
@@ -338,10 +339,6 @@ export class Networks {
     this.#previous = result.catch(() => undefined);
     return abortable(result, signal);
   }
-}
-
-function isTiled({ latents, decoded }: GenerationShapes): boolean {
-  return latents.slice(2).some((size, axis) => size !== decoded[axis + 2]);
 }
 
 function compiled(

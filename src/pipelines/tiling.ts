@@ -6,6 +6,7 @@
  * still differs from decoding in one piece is that these are estimates, and the attention in the middle.
  */
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
+import type { Shape } from '../graph/shape.ts';
 
 /** Pixels along a side of a tile, unless something else is asked for: what Stable Diffusion was trained at. */
 export const USUAL_TILE = 512;
@@ -19,6 +20,11 @@ export function tileShape(
   tile = Infinity,
 ): [number, number, number, number] {
   return [1, channels, Math.min(tile, height), Math.min(tile, width)];
+}
+
+/** Whether latents [B, C, h, w] are larger than what is decoded at a time, [1, C, t, t']. */
+export function isTiled(latents: Shape, decoded: Shape): boolean {
+  return latents.slice(2).some((size, axis) => size !== decoded[axis + 2]);
 }
 
 /** Latents [1, C, h, w] in the size of a tile, [1, C, t, t'] with the nearest places: their spread stays as it is. */
