@@ -1,12 +1,9 @@
 /** The networks of a model as functions from values to values; each is compiled once for every shape it meets. */
 import { abortable } from '../engines/abortable.ts';
-import type { Engine, Executable, RunOptions } from '../engines/engine.ts';
-import { ExecutableCache } from '../engines/executable-cache.ts';
-import { joined, partOf } from '../graph/batch.ts';
+import type { Engine, RunOptions } from '../engines/engine.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Program } from '../graph/program.ts';
 import type { Shape } from '../graph/shape.ts';
-import type { AppliedLora } from '../weights/lora.ts';
 import type { Autoencoder } from './autoencoder.ts';
 import type { Component, Components } from './components.ts';
 import {
@@ -21,65 +18,36 @@ import {
   unetNetwork,
   xlTextEncoderNetwork,
 } from './network-programs.ts';
+import { type Batched, NetworkRunner, type RunnerOptions } from './network-runner.ts';
 import type { EncodedPicture, GenerationShapes, UNetInputs } from './network-values.ts';
 import { isTiled } from './tiling.ts';
 
-export interface NetworksOptions {
-  /**
-   * Low-rank adapters on the UNet and the text encoders, added up. One that is an LCM-LoRA (`Lora.isConsistency`) makes
-   * a diffusion model a latent consistency model: unless a request says otherwise it draws with the LCM scheduler, 4
-   * steps at guidance scale 1.
-   */
-  readonly loras?: readonly AppliedLora[] | undefined;
-  /** Keep one network at a time: less memory, but each is loaded again whenever its turn comes. */
-  readonly lowMemory?: boolean | undefined;
-  /**
-   * Engines that share the work on batches, as many pictures each. On a processor, engines of one thread get more done
-   * than one engine of many threads. Not used with low memory.
-   */
-  readonly replicas?: readonly Engine[] | undefined;
+export interface NetworksOptions extends RunnerOptions {
   /** Bytes that there are. What needs more is refused, and large pictures are decoded in tiles; no limit by default. */
   readonly memoryLimit?: number | undefined;
   /** A small autoencoder for the same latents, for previews. */
   readonly previewVae?: Component<Autoencoder> | undefined;
 }
 
-/** An engine with what was compiled on it. */
-interface Worker {
-  readonly engine: Engine;
-  readonly cache: ExecutableCache;
-}
-
-/** A network for batches of any size, and the size that is wanted. */
-interface Batched {
-  readonly of: (batch: number) => Network;
-  readonly batch: number;
-}
-
 /** What is decoded at a time: with small pictures a run costs less for each of some, until a cache is full. */
 const DECODED_PIXELS = 2 ** 15;
 
 export class Networks {
-  readonly lowMemory: boolean;
   readonly memoryLimit: number | undefined;
   readonly #components: Components;
-  /** Does what is not shared. */
-  readonly #alone: Worker;
-  readonly #replicas: readonly Worker[];
-  readonly #loras: readonly AppliedLora[];
+  readonly #runner: NetworkRunner;
   readonly #previewVae: Component<Autoencoder> | undefined;
-  /** With low memory: the run before, after which the next may begin. */
-  #previous: Promise<unknown> = Promise.resolve();
 
   constructor(components: Components, engine: Engine, options: NetworksOptions = {}) {
     this.#components = components;
-    this.#loras = options.loras ?? [];
+    this.#runner = new NetworkRunner(engine, options);
     this.#previewVae = options.previewVae;
-    this.lowMemory = options.lowMemory ?? false;
-    const worker = (engine: Engine): Worker => ({ engine, cache: new ExecutableCache() });
-    this.#alone = worker(engine);
-    this.#replicas = this.lowMemory ? [] : (options.replicas ?? []).map(worker);
     this.memoryLimit = options.memoryLimit;
+  }
+
+  /** Whether one network is held at a time. */
+  get lowMemory(): boolean {
+    return this.#runner.lowMemory;
   }
 
   /**
@@ -89,18 +57,16 @@ export class Networks {
   async prepare(shapes: GenerationShapes, { signal }: RunOptions = {}): Promise<void> {
     signal?.throwIfAborted();
     if (this.lowMemory) return;
-    const shared = this.#networksFor(shapes).flatMap((network) => {
-      const workers = this.#workersFor(network.batch);
-      return workers.map((worker) =>
-        compiled(worker, network.of(network.batch / workers.length), this.#loras),
-      );
-    });
     const pictures = shapes.latents[0]!;
-    const decoders = isTiled(shapes.latents, shapes.decoded) ? [this.#alone] : this.#workersForEach(pictures);
-    const decoding = this.#decodersFor(shapes, pictures).flatMap((network) =>
-      decoders.map((worker) => compiled(worker, network, this.#loras)),
-    );
-    await abortable(Promise.all([...shared, ...decoding]), signal);
+    // Tiles are decoded by one engine, one after the other.
+    const sharedPictures = isTiled(shapes.latents, shapes.decoded) ? 1 : pictures;
+    const compiled = Promise.all([
+      ...this.#networksFor(shapes).map((network) => this.#runner.compileShared(network)),
+      ...this.#decodersFor(shapes, pictures).map((network) =>
+        this.#runner.compileEach(network, sharedPictures),
+      ),
+    ]);
+    await abortable(compiled, signal);
   }
 
   /** The programs that a generation runs, by name. Throws InputError when weights are missing; reads none. */
@@ -109,7 +75,7 @@ export class Networks {
     return new Map(
       [...networks, ...this.#decodersFor(shapes, 1)].map((network) => [
         network.name,
-        programOf(network, this.#loras).program,
+        programOf(network, this.#runner.loras).program,
       ]),
     );
   }
@@ -120,7 +86,7 @@ export class Networks {
    */
   async encodeText(ids: HostTensor, clipSkip: number, options?: RunOptions): Promise<HostTensor> {
     const network = this.#textEncoder(ids.shape, clipSkip);
-    const { states } = await this.#runShared(network, { ids }, options);
+    const { states } = await this.#runner.runShared(network, { ids }, options);
     return states!;
   }
 
@@ -135,7 +101,7 @@ export class Networks {
     options?: RunOptions,
   ): Promise<{ readonly states: HostTensor; readonly pooled: HostTensor | undefined }> {
     const network = this.#xlTextEncoder(which, ids.shape, clipSkip);
-    const { states, pooled } = await this.#runShared(network, { ids }, options);
+    const { states, pooled } = await this.#runner.runShared(network, { ids }, options);
     return { states: states!, pooled };
   }
 
@@ -149,14 +115,14 @@ export class Networks {
     const { batch } = network;
     const timesteps = hostTensor(new Float32Array(batch).fill(timestep), [batch]);
     const inputs = { sample, timesteps, states, ...(guidance && { guidance }), ...added };
-    const { prediction } = await this.#runShared(network, inputs, options);
+    const { prediction } = await this.#runner.runShared(network, inputs, options);
     return prediction!;
   }
 
   /** pixels: [1, 3, H, W] in [−1, 1] → what the autoencoder's encoder says, [1, C, h, w]. */
   async encode(pixels: HostTensor, options?: RunOptions): Promise<EncodedPicture> {
     const network = encoderNetwork(this.#components, pixels.shape);
-    const { mean, deviation } = await this.#run(this.#alone, network, { pixels }, options);
+    const { mean, deviation } = await this.#runner.run(network, { pixels }, options);
     return { mean: mean!, deviation };
   }
 
@@ -174,7 +140,7 @@ export class Networks {
     options?: RunOptions,
   ): Promise<Readonly<Record<string, HostTensor>>> {
     const network = decoderStatisticsNetwork(this.#components.vae, latents.shape);
-    return network ? this.#run(this.#alone, network, { latents }, options) : {};
+    return network ? this.#runner.run(network, { latents }, options) : {};
   }
 
   /** latents of a tile, [1, C, h, w], and the statistics of its picture → pixels [1, 3, H, W]. */
@@ -184,7 +150,7 @@ export class Networks {
     options?: RunOptions,
   ): Promise<HostTensor> {
     const network = tileDecoderNetwork(this.#components.vae, latents.shape);
-    const { pixels } = await this.#run(this.#alone, network, { latents, ...statistics }, options);
+    const { pixels } = await this.#runner.run(network, { latents, ...statistics }, options);
     return pixels!;
   }
 
@@ -194,7 +160,7 @@ export class Networks {
   }
 
   async dispose(): Promise<void> {
-    await Promise.all([this.#alone, ...this.#replicas].map(({ cache }) => cache.dispose()));
+    await this.#runner.dispose();
   }
 
   async #decodeEach(
@@ -204,19 +170,9 @@ export class Networks {
     options?: RunOptions,
   ): Promise<HostTensor> {
     const [batch, ...rest] = latents.shape as [number, number, number, number];
-    const workers = this.#workersForEach(batch);
     const network = this.#decoder(name, vae, rest, batch);
-    const runs = batch / network.batch;
-    const parts = new Array<HostTensor>(runs);
-    const decodeWith = async (worker: Worker, first: number) => {
-      for (let i = first; i < runs; i += workers.length) {
-        const inputs = { latents: partOf(latents, i, runs) };
-        const { pixels } = await this.#run(worker, network.of(network.batch), inputs, options);
-        parts[i] = pixels!;
-      }
-    };
-    await Promise.all(workers.map(decodeWith));
-    return joined(parts);
+    const { pixels } = await this.#runner.runEach(network, batch, { latents }, options);
+    return pixels!;
   }
 
   #networksFor({ ids, latents, pixels, unetBatch, clipSkip }: GenerationShapes): Batched[] {
@@ -258,7 +214,7 @@ export class Networks {
   /** For as many of the pictures at a time as are best decoded together. latents: [C, h, w] */
   #decoder(name: string, vae: Component<Autoencoder>, latents: Shape, pictures: number): Batched {
     const pixels = latents[1]! * latents[2]! * vae.config.factor ** 2;
-    const workers = this.#workersForEach(pictures).length;
+    const workers = this.#runner.sharing(pictures);
     const atMost = Math.max(1, Math.min(pictures, Math.floor(DECODED_PIXELS / pixels)));
     let batch = atMost;
     while (batch > 1 && pictures % (batch * workers) !== 0) batch--;
@@ -288,70 +244,4 @@ export class Networks {
     };
     return { of, batch: sample[0]! };
   }
-
-  /** Who runs a batch: the replicas if it can be shared among them equally. */
-  #workersFor(batch: number): readonly Worker[] {
-    const count = this.#replicas.length;
-    return count > 0 && batch % count === 0 ? this.#replicas : [this.#alone];
-  }
-
-  /** Who works on pictures one by one. */
-  #workersForEach(pictures: number): readonly Worker[] {
-    return this.#replicas.length > 0 && pictures > 1 ? this.#replicas : [this.#alone];
-  }
-
-  /** inputs: each with the batch for its first axis. */
-  async #runShared(
-    { of, batch }: Batched,
-    inputs: Readonly<Record<string, HostTensor>>,
-    options?: RunOptions,
-  ): Promise<Record<string, HostTensor>> {
-    const workers = this.#workersFor(batch);
-    const results = await Promise.all(
-      workers.map((worker, i) => {
-        const own = Object.entries(inputs).map(([name, tensor]) => [name, partOf(tensor, i, workers.length)]);
-        return this.#run(worker, of(batch / workers.length), Object.fromEntries(own), options);
-      }),
-    );
-    const names = Object.keys(results[0]!);
-    return Object.fromEntries(names.map((name) => [name, joined(results.map((result) => result[name]!))]));
-  }
-
-  async #run(
-    worker: Worker,
-    network: Network,
-    inputs: Readonly<Record<string, HostTensor>>,
-    options: RunOptions = {},
-  ): Promise<Record<string, HostTensor>> {
-    const { signal } = options;
-    signal?.throwIfAborted();
-    if (!this.lowMemory) {
-      const executable = await abortable(compiled(worker, network, this.#loras), signal);
-      return executable.run(inputs, options);
-    }
-    const result = this.#previous.then(async () => {
-      signal?.throwIfAborted();
-      if (!worker.cache.has(keyOf(network))) await worker.cache.dispose();
-      const executable = await compiled(worker, network, this.#loras);
-      return executable.run(inputs, options);
-    });
-    // Whoever asked hears of a failure; it does not keep the next from its turn.
-    this.#previous = result.catch(() => undefined);
-    return abortable(result, signal);
-  }
-}
-
-function compiled(
-  { engine, cache }: Worker,
-  network: Network,
-  loras: readonly AppliedLora[],
-): Promise<Executable> {
-  return cache.get(keyOf(network), () => {
-    const { program, weights } = programOf(network, loras);
-    return engine.compile(program, { weights, name: network.name });
-  });
-}
-
-function keyOf({ name, variation }: Network): string {
-  return `${name} ${JSON.stringify(variation)}`;
 }

@@ -1,0 +1,171 @@
+/** Who runs a network: one engine, or several that share a batch. Each keeps what it compiled, by its shapes. */
+import { abortable } from '../engines/abortable.ts';
+import type { Engine, Executable, RunOptions } from '../engines/engine.ts';
+import { ExecutableCache } from '../engines/executable-cache.ts';
+import { joined, partOf } from '../graph/batch.ts';
+import type { HostTensor } from '../graph/host-tensor.ts';
+import type { AppliedLora } from '../weights/lora.ts';
+import { type Network, programOf } from './network-programs.ts';
+
+export interface RunnerOptions {
+  /**
+   * Low-rank adapters on the UNet and the text encoders, added up. One that is an LCM-LoRA (`Lora.isConsistency`) makes
+   * a diffusion model a latent consistency model: unless a request says otherwise it draws with the LCM scheduler, 4
+   * steps at guidance scale 1.
+   */
+  readonly loras?: readonly AppliedLora[] | undefined;
+  /** Keep one network at a time: less memory, but each is loaded again whenever its turn comes. */
+  readonly lowMemory?: boolean | undefined;
+  /**
+   * Engines that share the work on batches, as many pictures each. On a processor, engines of one thread get more done
+   * than one engine of many threads. Not used with low memory.
+   */
+  readonly replicas?: readonly Engine[] | undefined;
+}
+
+/** A network for batches of any size, and the size that is wanted. */
+export interface Batched {
+  readonly of: (batch: number) => Network;
+  readonly batch: number;
+}
+
+type Tensors = Readonly<Record<string, HostTensor>>;
+
+/** An engine with what was compiled on it. */
+interface Worker {
+  readonly engine: Engine;
+  readonly cache: ExecutableCache;
+}
+
+export class NetworkRunner {
+  readonly lowMemory: boolean;
+  readonly loras: readonly AppliedLora[];
+  /** Does what is not shared. */
+  readonly #alone: Worker;
+  readonly #replicas: readonly Worker[];
+  /** With low memory: the run before, after which the next may begin. */
+  #previous: Promise<unknown> = Promise.resolve();
+
+  constructor(engine: Engine, { loras = [], lowMemory = false, replicas = [] }: RunnerOptions) {
+    const worker = (engine: Engine): Worker => ({ engine, cache: new ExecutableCache() });
+    this.lowMemory = lowMemory;
+    this.loras = loras;
+    this.#alone = worker(engine);
+    this.#replicas = lowMemory ? [] : replicas.map(worker);
+  }
+
+  /** How many share the work on pictures that are taken one by one. */
+  sharing(pictures: number): number {
+    return this.#workersForEach(pictures).length;
+  }
+
+  /** Compiles for `runShared`. */
+  async compileShared({ of, batch }: Batched): Promise<void> {
+    const workers = this.#workersFor(batch);
+    await Promise.all(workers.map((worker) => this.#compiled(worker, of(batch / workers.length))));
+  }
+
+  /** Compiles for `runEach` with as many pictures; for `run` with one. */
+  async compileEach(network: Network, pictures: number): Promise<void> {
+    await Promise.all(this.#workersForEach(pictures).map((worker) => this.#compiled(worker, network)));
+  }
+
+  /** A network that is not shared. */
+  run(network: Network, inputs: Tensors, options?: RunOptions): Promise<Record<string, HostTensor>> {
+    return this.#run(this.#alone, network, inputs, options);
+  }
+
+  /** A batch at once, by all if they can share it equally. inputs: each with the batch for its first axis. */
+  async runShared(
+    { of, batch }: Batched,
+    inputs: Tensors,
+    options?: RunOptions,
+  ): Promise<Record<string, HostTensor>> {
+    const workers = this.#workersFor(batch);
+    const results = await Promise.all(
+      workers.map((worker, i) =>
+        this.#run(worker, of(batch / workers.length), part(inputs, i, workers.length), options),
+      ),
+    );
+    return together(results);
+  }
+
+  /** A batch of `pictures`, `batch` of them at a time, one after the other by each of those who share them. */
+  async runEach(
+    { of, batch }: Batched,
+    pictures: number,
+    inputs: Tensors,
+    options?: RunOptions,
+  ): Promise<Record<string, HostTensor>> {
+    const workers = this.#workersForEach(pictures);
+    const network = of(batch);
+    const runs = pictures / batch;
+    const results = new Array<Record<string, HostTensor>>(runs);
+    const workThrough = async (worker: Worker, first: number) => {
+      for (let i = first; i < runs; i += workers.length)
+        results[i] = await this.#run(worker, network, part(inputs, i, runs), options);
+    };
+    await Promise.all(workers.map(workThrough));
+    return together(results);
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all([this.#alone, ...this.#replicas].map(({ cache }) => cache.dispose()));
+  }
+
+  /** Who runs a batch: the replicas if it can be shared among them equally. */
+  #workersFor(batch: number): readonly Worker[] {
+    const count = this.#replicas.length;
+    return count > 0 && batch % count === 0 ? this.#replicas : [this.#alone];
+  }
+
+  /** Who works on pictures one by one. */
+  #workersForEach(pictures: number): readonly Worker[] {
+    return this.#replicas.length > 0 && pictures > 1 ? this.#replicas : [this.#alone];
+  }
+
+  async #run(
+    worker: Worker,
+    network: Network,
+    inputs: Tensors,
+    options: RunOptions = {},
+  ): Promise<Record<string, HostTensor>> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    if (!this.lowMemory) {
+      const executable = await abortable(this.#compiled(worker, network), signal);
+      return executable.run(inputs, options);
+    }
+    const result = this.#previous.then(async () => {
+      signal?.throwIfAborted();
+      if (!worker.cache.has(keyOf(network))) await worker.cache.dispose();
+      const executable = await this.#compiled(worker, network);
+      return executable.run(inputs, options);
+    });
+    // Whoever asked hears of a failure; it does not keep the next from its turn.
+    this.#previous = result.catch(() => undefined);
+    return abortable(result, signal);
+  }
+
+  #compiled({ engine, cache }: Worker, network: Network): Promise<Executable> {
+    return cache.get(keyOf(network), () => {
+      const { program, weights } = programOf(network, this.loras);
+      return engine.compile(program, { weights, name: network.name });
+    });
+  }
+}
+
+function keyOf({ name, variation }: Network): string {
+  return `${name} ${JSON.stringify(variation)}`;
+}
+
+/** Part `i` of `count` of every tensor, along the first axis. */
+function part(inputs: Tensors, i: number, count: number): Tensors {
+  return Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, partOf(tensor, i, count)]));
+}
+
+/** The outputs of all parts, one after the other along the first axis. */
+function together(results: readonly Tensors[]): Record<string, HostTensor> {
+  const names = Object.keys(results[0]!);
+  return Object.fromEntries(names.map((name) => [name, joined(results.map((result) => result[name]!))]));
+}
