@@ -1,31 +1,29 @@
 /** What pictures are drawn with: named in them as it was asked for, with checksums to know it by. */
 import { createHash } from 'node:crypto';
 import { modelFingerprint } from '../pipelines/node/fingerprint.ts';
-import { openModel } from '../pipelines/node/open-model.ts';
 import type { Surroundings } from '../pipelines/picture-text.ts';
 import { filesOf, hashFile, hashTensors } from '../weights/node/file-hash.ts';
-import { openLora } from '../weights/node/lora.ts';
 import type { Weights } from '../weights/weights.ts';
-import { type ModelOptions, openingOptions, shownModel } from './generation-options.ts';
+import { shownModel } from './generation-options.ts';
+import type { ModelOfOptions } from './opened-model.ts';
 
 export type DrawnWith = Omit<Surroundings, 'image' | 'mask' | 'version' | 'engine'>;
 
 /** Reads LoRAs and another autoencoder whole, of the model next to nothing. */
-export async function drawnWith(options: ModelOptions): Promise<DrawnWith> {
-  const { model, vae, lora = [], tokenizer, config, predictionType } = options;
-  const opening = openingOptions(options);
-  const own = await openModel(model, { ...opening, vae: undefined });
+export async function drawnWith(opened: ModelOfOptions): Promise<DrawnWith> {
+  const { vae, lora = [], tokenizer, config, predictionType } = opened.options;
   const loras = await Promise.all(
-    lora.map(async ({ path, strength }) => {
-      const { from, weights } = await openLora(path);
-      return { path, strength, sha256: await hashFile(from), dataSha256: await hashTensors(from, weights) };
-    }),
+    opened.loras.map(async ({ lora: { from, weights }, strength }, i) => ({
+      ...{ path: lora[i]!.path, strength },
+      ...{ sha256: await hashFile(from), dataSha256: await hashTensors(from, weights) },
+    })),
   );
-  const other = vae === undefined ? undefined : await (await openModel(model, opening)).network('vae');
   return {
-    model: shownModel(options),
-    modelFingerprint: await modelFingerprint(own),
-    ...(vae !== undefined && other && { vae: { path: vae, sha256: await hashOf(other.weights) } }),
+    model: shownModel(opened.options),
+    modelFingerprint: await modelFingerprint(opened.own),
+    ...(vae !== undefined && {
+      vae: { path: vae, sha256: await hashOf(opened.components.vae.weights) },
+    }),
     ...(lora.length > 0 && { loras }),
     ...(tokenizer !== undefined && { tokenizer }),
     ...(config !== undefined && { config }),

@@ -3,16 +3,11 @@ import { type Command, Option } from 'commander';
 import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts';
 import type { Image } from '../images/image.ts';
 import { openImage } from '../images/node/open-image.ts';
-import type { Components } from '../pipelines/components.ts';
-import { type LoadOptions, loadPipeline } from '../pipelines/node/load.ts';
-import { type OpenModelOptions, openModel } from '../pipelines/node/open-model.ts';
-import { adaptedComponents, type Pipeline } from '../pipelines/pipeline.ts';
 import { type SchedulerName, schedulerNames } from '../pipelines/scheduler.ts';
 import type { GenerationRequest } from '../pipelines/settings.ts';
 import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from './embedded-models.ts';
-import { type EngineName, engineNames, engineOptions } from './engine-options.ts';
-import { withFlagNames } from './flag-names.ts';
-import { type LoraOption, loraOption, openLoras } from './lora-option.ts';
+import { type EngineName, engineNames } from './engine-options.ts';
+import { type LoraOption, loraOption } from './lora-option.ts';
 import { integer, number, oneOf } from './option-values.ts';
 
 /** The model with its autoencoder and LoRAs. */
@@ -114,38 +109,6 @@ export function withGenerationOptions(command: Command): Command {
     .option('--low-memory', 'keep one network at a time in memory: the same pictures, more loading')
     .option('--engine <name>', engineNames.join(', '), oneOf('--engine', engineNames), 'cpu')
     .option('--threads <n>', 'processor threads', integer('--threads', { min: 1, max: 1024 }));
-}
-
-/** The pipeline that the options ask for, on their engine. previewVae: where a small autoencoder for previews is. */
-export async function loadModel(
-  options: GenerationOptions,
-  { previewVae, replicas }: Pick<LoadOptions, 'previewVae' | 'replicas'> = {},
-): Promise<Pipeline> {
-  const { model, lora = [], lowMemory } = options;
-  const loras = await openLoras(lora);
-  const opening = { ...engineOptions(options), ...openingOptions(options) };
-  return named(() => loadPipeline(model, { ...opening, loras, previewVae, replicas, lowMemory }));
-}
-
-/** What the model is made of, for checking what is asked of it; no engine and no weights. */
-export async function openComponents(options: ModelOptions): Promise<Components> {
-  const { model, lora = [] } = options;
-  const loras = await openLoras(lora);
-  return named(async () => adaptedComponents(await openModel(model, openingOptions(options)), loras));
-}
-
-/** How the model is opened. */
-export function openingOptions({ vae, tokenizer, config, predictionType }: ModelOptions): OpenModelOptions {
-  return { vae, tokenizer, config, predictionType };
-}
-
-/** What the library does, with errors that name the options. */
-async function named<T>(action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    throw withFlagNames(error);
-  }
 }
 
 /** The pictures that `--image` and `--mask` name. */

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import type { Components } from '../pipelines/components.ts';
 import { machineMemory } from '../pipelines/node/machine-memory.ts';
-import { type GenerationOptions, openComponents } from './generation-options.ts';
+import type { GenerationOptions } from './generation-options.ts';
 import { summarize } from './info/numbers.ts';
 
 export interface ReplicaOptions extends GenerationOptions {
@@ -17,15 +17,15 @@ const MEMORY_SHARE = 0.25;
 
 /**
  * As many as were asked for; else one per core on the processor, where the batch is large enough and the model small
- * enough for each to hold it; else none.
+ * enough for each to hold it; else none. model: the one that the options name.
  */
-export async function replicasFor(options: ReplicaOptions): Promise<number | undefined> {
+export function replicasFor(options: ReplicaOptions, model: Components): number | undefined {
   const { engine, threads, lowMemory, batchSize, replicas } = options;
   if (replicas !== undefined) return replicas;
   const cores = availableParallelism();
   if (engine !== 'cpu' || threads !== undefined || lowMemory || batchSize < LEAST_SHARE * cores)
     return undefined;
-  const bytes = cores * weightBytes(await openComponents(options));
+  const bytes = cores * weightBytes(model);
   return bytes <= MEMORY_SHARE * machineMemory() ? cores : undefined;
 }
 

@@ -16,7 +16,7 @@ export interface ModelFiles {
   readonly checkpoint?: CheckpointFacts | undefined;
   /** What the UNet predicts according to whoever opened the model, for a scheduler_config.json that does not say it. */
   readonly predictionType?: PredictionType | undefined;
-  /** Opens a network: its configuration, and the names and places of its weights. */
+  /** A network: its configuration, and the names and places of its weights. */
   network(component: string): Promise<StoredNetwork>;
   /** The text of another file, such as `tokenizer/vocab.json`; undefined when there is none. */
   text(path: string): Promise<string | undefined>;

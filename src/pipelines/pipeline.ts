@@ -50,9 +50,17 @@ export async function adaptedComponents(
 export async function createPipeline(
   files: ModelFiles,
   engine: Engine,
-  { previewVae, ...options }: PipelineOptions = {},
+  options: PipelineOptions = {},
 ): Promise<Pipeline> {
-  const model = await adaptedComponents(files, options.loras ?? []);
+  return pipelineOf(await adaptedComponents(files, options.loras ?? []), engine, options);
+}
+
+/** The same of `adaptedComponents`, made with the LoRAs that the options name. */
+export function pipelineOf(
+  model: Components,
+  engine: Engine,
+  { previewVae, ...options }: PipelineOptions,
+): Pipeline {
   const networks = new Networks(model, engine, {
     ...options,
     previewVae: previewVae && previewAutoencoder(model, previewVae),

@@ -14,13 +14,8 @@ import { type Stage, Stopwatch } from '../../pipelines/timings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { changesSince, drawnWith } from '../drawn-with.ts';
 import { withFlagNames } from '../flag-names.ts';
-import {
-  loadModel,
-  openPictures,
-  randomSeed,
-  requestOf,
-  withGenerationOptions,
-} from '../generation-options.ts';
+import { openPictures, randomSeed, requestOf, withGenerationOptions } from '../generation-options.ts';
+import { openModelOf, startPipelineOf } from '../opened-model.ts';
 import { integer } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
 import { optionsFromPicture, type RestoredOptions } from '../picture-options.ts';
@@ -89,11 +84,14 @@ async function generate(
   const { image, mask } = options;
   const opened = await openPictures(options);
   const stopwatch = new Stopwatch<Stage | 'save'>();
-  const pipeline = await stopwatch.time('load', async () =>
-    loadModel(options, { previewVae: options.previewVae, replicas: await replicasFor(options) }),
+  const model = await stopwatch.time('load', () => openModelOf(options));
+  const replicas = replicasFor(options, model.components);
+  const { previewVae } = options;
+  const pipeline = await stopwatch.time('load', () =>
+    startPipelineOf(model, options, { previewVae, replicas }),
   );
   try {
-    const drawn = await stopwatch.time('load', () => drawnWith(options));
+    const drawn = await stopwatch.time('load', () => drawnWith(model));
     for (const change of changesSince(restored?.drawnWith ?? {}, drawn))
       reporter.warn(`--from ${options.from}: ${change}`);
     const made = { ...drawn, image, mask, engine: pipeline.engine, version: await version() };

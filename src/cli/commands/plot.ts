@@ -16,18 +16,18 @@ import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { changesSince, drawnWith } from '../drawn-with.ts';
 import {
   type GenerationOptions,
-  loadModel,
   openPictures,
   randomSeed,
   withGenerationOptions,
 } from '../generation-options.ts';
+import { startPipelineOf } from '../opened-model.ts';
 import { integer } from '../option-values.ts';
 import { outputPaths, requireWritable } from '../output-paths.ts';
 import { optionsFromPicture, type RestoredOptions } from '../picture-options.ts';
 import { type Axis, axesHelp, axisOption, optionsSetBy, requireDistinct } from '../plot/axes.ts';
 import { type Cell, cellsOf, groupByModel, type PlotAxes } from '../plot/cells.ts';
 import { createSheet, type Sheet } from '../plot/draw.ts';
-import { type PlannedCell, planCells } from '../plot/plan.ts';
+import { type PlannedCell, type PlannedGroup, planCells } from '../plot/plan.ts';
 import { createReporter, duration, type Reporter } from '../progress.ts';
 import { version } from '../version.ts';
 
@@ -107,10 +107,10 @@ async function plot(
   if (saveImages !== undefined) await requireWritable(saveImages);
   const shared = { ...restored?.request, ...(await openPictures(options)) };
   const warn = warnOnce(reporter);
-  const planned: DrawnCell[][] = [];
-  for (const cells of await planCells(groups, shared, warn))
-    planned.push(await withSettings(cells, options, restored, warn));
-  const cells = planned.flat();
+  const planned: DrawnGroup[] = [];
+  for (const group of await planCells(groups, shared, warn))
+    planned.push(await withSettings(group, options, restored, warn));
+  const cells = planned.flatMap((group) => group.cells);
   const fields = commonFields(cells.map(({ carried }) => automatic1111Fields(carried)));
   const sheet = sheetOf(prompt, options, fields, cells);
 
@@ -130,31 +130,35 @@ interface DrawnCell extends PlannedCell {
   readonly carried: PictureSettings;
 }
 
-/** cells: of one model. */
+interface DrawnGroup extends PlannedGroup {
+  readonly cells: readonly DrawnCell[];
+}
+
 async function withSettings(
-  cells: readonly PlannedCell[],
+  group: PlannedGroup,
   { image, mask, engine, from }: Options,
   restored: RestoredOptions | undefined,
   warn: (message: string) => void,
-): Promise<DrawnCell[]> {
-  const drawn = await drawnWith(cells[0]!.recipe.options);
+): Promise<DrawnGroup> {
+  const drawn = await drawnWith(group.model);
   for (const change of changesSince(restored?.drawnWith ?? {}, drawn)) warn(`--from ${from}: ${change}`);
   const made = { ...drawn, image, mask, engine: nodeEngineName(engine), version: await version() };
-  return cells.map((cell) => ({ ...cell, carried: pictureSettings(cell.settings, 0, made) }));
+  const cells = group.cells.map((cell) => ({ ...cell, carried: pictureSettings(cell.settings, 0, made) }));
+  return { ...group, cells };
 }
 
 /** Draws all cells onto the sheet, one model after the other. */
 async function draw(
-  groups: readonly (readonly DrawnCell[])[],
+  groups: readonly DrawnGroup[],
   sheet: Sheet,
   options: Options,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<void> {
-  const total = groups.flat().reduce((sum, { steps }) => sum + steps, 0);
+  const total = groups.flatMap(({ cells }) => cells).reduce((sum, { steps }) => sum + steps, 0);
   let done = 0;
-  for (const cells of groups) {
-    const pipeline = await loadModel(cells[0]!.recipe.options);
+  for (const { cells, model } of groups) {
+    const pipeline = await startPipelineOf(model, options);
     try {
       for (const cell of cells) {
         const { images } = await pipeline.run({ ...cell.request, signal }, () => {

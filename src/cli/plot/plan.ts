@@ -3,7 +3,8 @@ import { UsageError } from '../../errors.ts';
 import { planGeneration } from '../../pipelines/generation.ts';
 import type { GenerationRequest, Settings } from '../../pipelines/settings.ts';
 import { withFlagNames } from '../flag-names.ts';
-import { type GenerationOptions, openComponents, requestOf } from '../generation-options.ts';
+import { type GenerationOptions, requestOf } from '../generation-options.ts';
+import { type ModelOfOptions, openModelOf } from '../opened-model.ts';
 import type { Cell } from './cells.ts';
 
 export interface PlannedCell extends Cell {
@@ -11,6 +12,12 @@ export interface PlannedCell extends Cell {
   readonly settings: Settings;
   /** Passes of the sampler, for the progress. */
   readonly steps: number;
+}
+
+/** The cells that one model draws. */
+export interface PlannedGroup {
+  readonly model: ModelOfOptions;
+  readonly cells: readonly PlannedCell[];
 }
 
 /**
@@ -21,22 +28,21 @@ export async function planCells(
   groups: readonly (readonly Cell[])[],
   shared: Partial<GenerationRequest>,
   onWarning: (message: string) => void,
-): Promise<PlannedCell[][]> {
-  const planned: PlannedCell[][] = [];
+): Promise<PlannedGroup[]> {
+  const planned: PlannedGroup[] = [];
   for (const cells of groups) {
-    const model = await openComponents(cells[0]!.recipe.options);
-    planned.push(
-      cells.map((cell) => {
-        const { prompt, options } = cell.recipe;
-        const request = { ...shared, ...requestOf(prompt, options, [seedOf(options)]) };
-        try {
-          const { settings, sampler, from } = planGeneration(model, { ...request, onWarning });
-          return { ...cell, request, settings, steps: sampler.timesteps.length - from };
-        } catch (error) {
-          throw atCell(error, cell);
-        }
-      }),
-    );
+    const model = await openModelOf(cells[0]!.recipe.options);
+    const plan = (cell: Cell): PlannedCell => {
+      const { prompt, options } = cell.recipe;
+      const request = { ...shared, ...requestOf(prompt, options, [seedOf(options)]) };
+      try {
+        const { settings, sampler, from } = planGeneration(model.components, { ...request, onWarning });
+        return { ...cell, request, settings, steps: sampler.timesteps.length - from };
+      } catch (error) {
+        throw atCell(error, cell);
+      }
+    };
+    planned.push({ model, cells: cells.map(plan) });
   }
   return planned;
 }

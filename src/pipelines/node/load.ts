@@ -1,6 +1,8 @@
 /** Pipelines in Node: from a folder, a file or a downloaded model, on ONNX Runtime. */
 import { createNodeEngine, type NodeEngineOptions } from '../../engines/onnxruntime-node/engine.ts';
-import { createPipeline, type Pipeline, type PipelineOptions } from '../pipeline.ts';
+import type { Components } from '../components.ts';
+import type { ModelFiles } from '../model-files.ts';
+import { adaptedComponents, type Pipeline, type PipelineOptions, pipelineOf } from '../pipeline.ts';
 import { machineMemory } from './machine-memory.ts';
 import { type OpenModelOptions, openAutoencoder, openModel } from './open-model.ts';
 
@@ -19,11 +21,28 @@ export interface LoadOptions
 
 /**
  * Loads a diffusers directory, a single-file checkpoint, or a model of the hub that was downloaded before.
- * Configurations are read and checked, and the headers of the weights; the weights themselves when they are first needed. On the processor the memory is limited to that of the machine,
- * unless `memoryLimit` says otherwise. Throws InputError for what is missing or damaged.
+ * Configurations are read and checked, and the headers of the weights; the weights themselves when they are first
+ * needed. On the processor the memory is limited to that of the machine, unless `memoryLimit` says otherwise. Throws
+ * InputError for what is missing or damaged.
  */
 export async function loadPipeline(path: string, options: LoadOptions = {}): Promise<Pipeline> {
   const files = await openModel(path, options);
+  const components = await adaptedComponents(files, options.loras ?? []);
+  return startPipeline({ files, components }, options);
+}
+
+/** A model of which only configurations and headers were read. */
+export interface OpenedModel {
+  readonly files: ModelFiles;
+  /** `adaptedComponents` of the files. */
+  readonly components: Components;
+}
+
+/** The second half of `loadPipeline`: the same options for a model that is open already, with the same LoRAs. */
+export async function startPipeline(
+  { files, components }: OpenedModel,
+  options: Omit<LoadOptions, keyof OpenModelOptions>,
+): Promise<Pipeline> {
   const previewVae =
     options.previewVae === undefined ? undefined : await openAutoencoder(options.previewVae, files);
   // What a graphics processor has, nobody tells us.
@@ -33,7 +52,7 @@ export async function loadPipeline(path: string, options: LoadOptions = {}): Pro
     createNodeEngine({ ...options, threads: 1 }),
   );
   try {
-    return await createPipeline(files, engine, {
+    return pipelineOf(components, engine, {
       ...options,
       replicas,
       previewVae,

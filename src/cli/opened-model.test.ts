@@ -1,0 +1,56 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it, vi } from 'vitest';
+import { hostTensor } from '../graph/host-tensor.ts';
+import { formatLora } from '../weights/lora-file.ts';
+import { openSafetensors, writeSafetensors } from '../weights/node/safetensors-file.ts';
+import { drawnWith } from './drawn-with.ts';
+import { openModelOf, startPipelineOf } from './opened-model.ts';
+import { replicasFor } from './replicas.ts';
+
+vi.mock(import('../weights/node/safetensors-file.ts'), async (original) => {
+  const module = await original();
+  return { ...module, openSafetensors: vi.fn(module.openSafetensors) };
+});
+
+const model = fileURLToPath(new URL('../../tests/fixtures/golden/pipelines/sd/model', import.meta.url));
+
+it('reads the header of each file once, for all that a command does', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'opened-model-'));
+  const path = join(folder, 'style.safetensors');
+  const factors = new Map(
+    ['A', 'B'].map((factor) => [`mid.fc.lora_${factor}.weight`, hostTensor(Float32Array.of(1), [1, 1])]),
+  );
+  const { tensors, metadata } = formatLora(factors, { rank: 1, alpha: 1 }, 'peft');
+  await writeSafetensors(path, tensors, metadata);
+
+  const options = {
+    engine: 'cpu',
+    batchSize: 1000,
+    model,
+    vae: model,
+    lora: [{ path, strength: 2 }],
+  } as const;
+  const opened = await openModelOf(options);
+  expect(replicasFor(options, opened.components)).toBeGreaterThan(0);
+  const pipeline = await startPipelineOf(opened, options);
+  expect(await drawnWith(opened)).toMatchObject({
+    ...{ model, modelFingerprint: expect.stringMatching(/^\w{16}$/), vae: { path: model } },
+    loras: [{ path, strength: 2, sha256: expect.stringMatching(/^\w{64}$/) }],
+  });
+  await pipeline.dispose();
+  await rm(folder, { recursive: true });
+
+  const read = vi.mocked(openSafetensors).mock.calls.map(([file]) => file);
+  const weights = (network: string) => join(model, network, 'diffusion_pytorch_model.safetensors');
+  expect(read.sort()).toEqual(
+    [
+      path,
+      ...[weights('unet'), join(model, 'text_encoder/model.safetensors')],
+      // The model's own, and the same as the one to put in its place.
+      ...[weights('vae'), weights('vae')],
+    ].sort(),
+  );
+});

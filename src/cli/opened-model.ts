@@ -1,0 +1,51 @@
+/** The model that the options name, opened once for everything that a command does with it. */
+import type { ModelFiles } from '../pipelines/model-files.ts';
+import { type LoadOptions, type OpenedModel, startPipeline } from '../pipelines/node/load.ts';
+import { openModel, withAutoencoder } from '../pipelines/node/open-model.ts';
+import { adaptedComponents, type Pipeline } from '../pipelines/pipeline.ts';
+import type { AppliedLora } from '../weights/lora.ts';
+import { engineOptions } from './engine-options.ts';
+import { withFlagNames } from './flag-names.ts';
+import type { GenerationOptions, ModelOptions } from './generation-options.ts';
+import { openLoras } from './lora-option.ts';
+
+export interface ModelOfOptions extends OpenedModel {
+  readonly options: ModelOptions;
+  /** The files with the model's own autoencoder, whatever `--vae` says. */
+  readonly own: ModelFiles;
+  /** In the order of the options. */
+  readonly loras: readonly AppliedLora[];
+}
+
+/** Reads configurations and headers; starts no engine and reads no weights. */
+export async function openModelOf(options: ModelOptions): Promise<ModelOfOptions> {
+  const { model, vae, lora = [], tokenizer, config, predictionType } = options;
+  const loras = await openLoras(lora);
+  return named(async () => {
+    const own = await openModel(model, { tokenizer, config, predictionType });
+    const files = vae === undefined ? own : await withAutoencoder(own, vae);
+    return { options, own, files, loras, components: await adaptedComponents(files, loras) };
+  });
+}
+
+/** The pipeline of the model on the engine that the options ask for. previewVae: where a small autoencoder for previews is. */
+export function startPipelineOf(
+  opened: ModelOfOptions,
+  options: Pick<GenerationOptions, 'engine' | 'threads' | 'lowMemory'>,
+  { previewVae, replicas }: Pick<LoadOptions, 'previewVae' | 'replicas'> = {},
+): Promise<Pipeline> {
+  const { lowMemory } = options;
+  const { loras } = opened;
+  return named(() =>
+    startPipeline(opened, { ...engineOptions(options), loras, previewVae, replicas, lowMemory }),
+  );
+}
+
+/** What the library does, with errors that name the options. */
+async function named<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw withFlagNames(error);
+  }
+}
