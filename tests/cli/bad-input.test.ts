@@ -66,6 +66,14 @@ const usage: readonly (readonly [args: readonly string[], message: RegExp])[] = 
   ],
   [['generate', 'a fox', '--num-images', '0'], /--num-images 0: expected a whole number, 1 or more/],
   [['generate', 'a fox', '--threads', '0'], /--threads 0: expected a whole number from 1 to 1024/],
+  [
+    ['generate', 'a fox', '--replicas', '2'],
+    /--replicas 2: they share a batch, and that has 1; use a --batch-size/,
+  ],
+  [
+    ['generate', 'a fox', '--replicas', '2', '--batch-size', '2', '--low-memory'],
+    /--replicas 2: with --low-memory one engine holds one network at a time; leave out one/,
+  ],
   [['generate', 'a fox', '--eta', '0.5'], /eta is for the schedulers ddim and tcd; this one is lcm/],
   [
     ['generate', 'a fox', '--scheduler', 'lmc'],

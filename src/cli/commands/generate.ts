@@ -46,7 +46,7 @@ export function generateCommand(signal: AbortSignal): Command {
     .option('--batch-size <n>', 'how many at a time', integer('--batch-size', { min: 1 }), 1)
     .option(
       '--replicas <n>',
-      'engines of one thread that share each batch; by default one per core, where batches are large and the model is small',
+      'engines of one thread that share each batch; 1: one engine with all threads (default: one per core, where batches are large and the model is small)',
       integer('--replicas', { min: 1, max: 1024 }),
     )
     .option('--scale <n>', 'save every pixel as n × n', integer('--scale', { min: 1, max: 16 }), 1)

@@ -12,7 +12,7 @@ export interface LoadOptions
     Omit<PipelineOptions, 'previewVae' | 'replicas'> {
   /**
    * Engines of one thread each that share the work on batches: for small models on a processor, one per core draws a
-   * sixth more pictures per second. Each holds the weights for itself. Default: none.
+   * sixth more pictures per second. Each holds the weights for itself. Default, and with 1: nothing is shared.
    */
   readonly replicas?: number | undefined;
   /** A small autoencoder for the same latents, such as TAESD, by which steps are previewed: a folder or a file. */
@@ -48,7 +48,8 @@ export async function startPipeline(
   // What a graphics processor has, nobody tells us.
   const machine = (options.device ?? 'cpu') === 'cpu' ? machineMemory() : undefined;
   const engine = createNodeEngine(options);
-  const replicas = Array.from({ length: options.replicas ?? 0 }, () =>
+  const { replicas: count = 1 } = options;
+  const replicas = Array.from({ length: count > 1 ? count : 0 }, () =>
     createNodeEngine({ ...options, threads: 1 }),
   );
   try {
