@@ -1,4 +1,5 @@
 /** A model's autoencoder over real pictures: to the latents that the UNet sees, and back. */
+import { abortable } from '../engines/abortable.ts';
 import type { Engine, RunOptions } from '../engines/engine.ts';
 import { ExecutableCache } from '../engines/executable-cache.ts';
 import type { HostTensor } from '../graph/host-tensor.ts';
@@ -49,13 +50,14 @@ export class Autoencoding {
     options: RunOptions | undefined,
     write: (params: Params, pixels: Tensor) => Tensor,
   ): Promise<HostTensor> {
-    const executable = await this.#cache.get(`${name} ${pixels.shape.join('×')}`, () => {
+    const compiled = this.#cache.get(`${name} ${pixels.shape.join('×')}`, () => {
       const { weights, location } = this.#stored;
       const source = paramsFromWeights(weights);
       const result = write(source.params, input('pixels', pixels.shape));
       source.requireAll(location);
       return this.#engine.compile(program({ result }), { weights, name });
     });
+    const executable = await abortable(compiled, options?.signal);
     const { result } = await executable.run({ pixels }, options);
     return result!;
   }

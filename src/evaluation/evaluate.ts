@@ -87,7 +87,7 @@ export interface EvaluationOptions {
   /** Called with each row as soon as it is measured. */
   readonly onRow?: ((row: EvaluationRow, pictures: readonly Image[]) => Promise<void>) | undefined;
   readonly onWarning?: ((message: string) => void) | undefined;
-  /** Stops between two batches, or two steps of one. */
+  /** Ends the evaluation at once. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -100,7 +100,7 @@ export interface EvaluationProgress {
 
 /** Throws InputError for models of other pictures than postcards, UsageError for steps that the model cannot take. */
 export async function evaluate(options: EvaluationOptions): Promise<Evaluation> {
-  const { pipeline, teacher, judge } = options;
+  const { pipeline, teacher, judge, signal } = options;
   for (const { model } of teacher ? [pipeline, teacher] : [pipeline]) requirePostcardSize(model);
   if (judge.config.sample_size !== SIZE) {
     throw new InputError(
@@ -117,7 +117,7 @@ export async function evaluate(options: EvaluationOptions): Promise<Evaluation> 
     const start = performance.now();
     const pictures = await make((done) => options.onProgress?.({ row: name, done, total: cards.length }));
     const seconds = (performance.now() - start) / 1000;
-    const { answers, features } = await judge.judge(toTensor(pictures));
+    const { answers, features } = await judge.judge(toTensor(pictures), { signal });
     const part = (from: number, to: number): Fidelity =>
       fidelity(
         cards.slice(from, to).map(({ record }) => record),
@@ -242,7 +242,7 @@ async function referenceStatistics(
   const features = new Float32Array(REFERENCE_VARIANTS.length * cards.length * dimensions);
   for (const [i, variant] of REFERENCE_VARIANTS.entries()) {
     signal?.throwIfAborted();
-    const judged = await judge.judge(toTensor(drawCards(canvas, cards, variant)));
+    const judged = await judge.judge(toTensor(drawCards(canvas, cards, variant)), { signal });
     features.set(judged.features, i * cards.length * dimensions);
     const done = (i + 1) * cards.length;
     onProgress?.({ row: 'references', done, total: REFERENCE_VARIANTS.length * cards.length });

@@ -1,5 +1,5 @@
 /** Applying the judge to many pictures. */
-import type { Engine, Executable } from '../engines/engine.ts';
+import type { Engine, Executable, RunOptions } from '../engines/engine.ts';
 import { float32Data, hostTensor } from '../graph/host-tensor.ts';
 import { program } from '../graph/program.ts';
 import { input } from '../graph/tensor.ts';
@@ -36,7 +36,7 @@ export class Judging {
   }
 
   /** pictures: [N, 3, H, W] in [−1, 1], any N. */
-  async judge(pictures: Float32Array): Promise<Judged> {
+  async judge(pictures: Float32Array, options?: RunOptions): Promise<Judged> {
     const { sample_size: size, feature_dim: width } = this.config;
     const pixels = 3 * size * size;
     const count = pictures.length / pixels;
@@ -47,7 +47,8 @@ export class Judging {
       // The last batch is filled up with zeros, whose answers are dropped.
       const batch = new Float32Array(BATCH * pixels);
       batch.set(pictures.subarray(start * pixels, (start + present) * pixels));
-      const output = await this.#executable.run({ pictures: hostTensor(batch, [BATCH, 3, size, size]) });
+      const inputs = { pictures: hostTensor(batch, [BATCH, 3, size, size]) };
+      const output = await this.#executable.run(inputs, options);
       features.set(float32Data(output.features!).subarray(0, present * width), start * width);
       const logits = float32Data(output.logits!);
       for (let i = 0; i < present; i++) {

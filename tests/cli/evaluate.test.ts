@@ -48,6 +48,19 @@ it('measures real pictures, reconstructions, teacher and model', async () => {
   expect([sheet.width, sheet.height]).toEqual([4 * 128, 128]);
 });
 
+it('stops at Ctrl-C with exit code 130', async () => {
+  const { code, stdout, stderr } = await lcm(
+    [
+      ...['evaluate', '--model', tinyModel, '--judge', 'judge', '--out', 'stopped'],
+      ...['--count', '64', '--steps', '50', '--json'],
+    ],
+    { cwd: folder.path, once: { said: /"type":"row"/, act: (child) => child.kill('SIGINT') } },
+  );
+  expect({ code, stderr }).toEqual({ code: 130, stderr: 'lcm: cancelled\n' });
+  expect(stdout).not.toContain('"type":"evaluation"');
+  expect(readdirSync(join(folder.path, 'stopped'))).not.toContain('evaluation.json');
+});
+
 it('says what is missing', async () => {
   const noJudge = await run('evaluate', '--model', tinyModel, '--judge', 'nowhere');
   expect(noJudge).toMatchObject({ code: 1, stdout: '' });

@@ -97,7 +97,8 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   } catch (error) {
     throw withFlagNames(error);
   } finally {
-    for (const thing of opened) await thing.dispose();
+    // ONNX Runtime finishes what it is at; nobody waits for that who has cancelled.
+    if (!signal.aborted) for (const thing of opened) await thing.dispose();
   }
 }
 

@@ -98,7 +98,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
       options.guidanceScale ?? student.model.defaults.guidanceScale ?? PROTOCOL_GUIDANCE_SCALE;
     const subject =
       prompt === undefined
-        ? await postcardLatents(engine, directory, index ?? 0)
+        ? await postcardLatents(engine, directory, index ?? 0, signal)
         : { prompt, latents: await drawnLatents(student, prompt, seed, guidanceScale, signal) };
     const explanation = await explainConsistency({
       ...{ student, teacher, ...subject, seed, guidanceScale, columns, signal },
@@ -112,7 +112,8 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     for (const line of describeErrors(explanation)) reporter.print(line);
     reporter.print(path);
   } finally {
-    await engine.dispose();
+    // ONNX Runtime finishes what it is at; nobody waits for that who has cancelled.
+    if (!signal.aborted) await engine.dispose();
   }
 }
 
@@ -126,11 +127,12 @@ async function postcardLatents(
   engine: Engine,
   directory: string,
   index: number,
+  signal: AbortSignal,
 ): Promise<{ prompt: string; latents: HostTensor }> {
   const card = postcard(index, { split: 'test' });
   const pixels = hostTensor(renderTensor(createContext(SIZE, SIZE), [card]), [1, 3, SIZE, SIZE]);
   const autoencoder = await Autoencoding.open(engine, await diffusersFiles(directory));
-  return { prompt: card.caption, latents: await autoencoder.encode(pixels) };
+  return { prompt: card.caption, latents: await autoencoder.encode(pixels, { signal }) };
 }
 
 /** The latents of the picture that the model draws from the same noise. */
