@@ -139,6 +139,22 @@ it('stops at Ctrl-C with a checkpoint', async () => {
   ).toHaveLength(1);
 });
 
+it('stops training an autoencoder at Ctrl-C, with a model that a few pictures have scaled', async () => {
+  const { code, stderr } = await lcm(
+    [
+      ...['train', 'autoencoder', '--config', 'autoencoder.json', '--batch', '4', '--steps', '4000'],
+      ...['--threads', '1', '--out', 'runs/stopped-ae'],
+    ],
+    { cwd: folder.path, once: { said: /^step 2:/m, act: (child) => child.kill('SIGINT') } },
+  );
+  expect(code).toBe(130);
+  expect(stderr).toMatch(/reconstructions of 32 test pictures: PSNR .*\nstopped after step \d+; .*\n$/);
+  const written = readdirSync(join(folder.path, 'runs/stopped-ae'));
+  expect(written.filter((name) => /^checkpoint-\d+$/.test(name))).toHaveLength(1);
+  const config = readFileSync(join(folder.path, 'runs/stopped-ae/model/vae/config.json'), 'utf8');
+  expect(JSON.parse(config).scaling_factor).toBeGreaterThan(0);
+});
+
 it('says what is wrong with settings', async () => {
   const cases: [args: string[], message: RegExp, code: number][] = [
     [

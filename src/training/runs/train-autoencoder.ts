@@ -1,6 +1,7 @@
 /** Training an AutoencoderKL from pictures: encoder and decoder together, or the decoder alone. */
 import { join } from 'node:path';
 import { UsageError } from '../../errors.ts';
+import { mean } from '../../evaluation/mean.ts';
 import { countFlops } from '../../graph/flops.ts';
 import { float32Data, type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { reduceMean, square, subtract } from '../../graph/operators/index.ts';
@@ -197,47 +198,49 @@ async function prepare(config: AutoencoderRunConfig, replicas = 1) {
 }
 
 /**
- * On up to 512 test pictures: the quality of reconstructions, and 1 / the standard deviation of the latents, which lets the
- * diffusion model see unit variance (Rombach et al. 2022, section G).
+ * On up to 512 test pictures: the quality of reconstructions, and 1 / the standard deviation of the latents, which lets
+ * the diffusion model see unit variance (Rombach et al. 2022, section G). Once the run is to stop, no more pictures are
+ * taken than the 32 without which there is no scaling; of postcards they give it within 2 %.
  */
 async function evaluate(
   config: AutoencoderRunConfig,
   model: AutoencoderKLConfig,
   tensors: Readonly<Record<string, HostTensor>>,
-  { engine, onProgress }: RunIO,
+  { engine, onProgress, signal }: RunIO,
 ): Promise<{ psnr: number; scaling: number }> {
   const source = testPictures(config.data);
   const { pixels: shape } = batchShapes(model, 32, source);
   const declared = new DeclaredParams();
   const pixels = input('pixels', shape);
-  const { mean } = diagonalGaussian(encode(model, declared.params, pixels));
-  const error = subtract(decode(model, declared.params, mean), pixels);
+  const { mean: latents } = diagonalGaussian(encode(model, declared.params, pixels));
+  const error = subtract(decode(model, declared.params, latents), pixels);
   const outputs = {
-    sum: reduceMean(mean),
-    squares: reduceMean(square(mean)),
+    mean: reduceMean(latents),
+    square: reduceMean(square(latents)),
     mse: reduceMean(square(error), [1, 2, 3]),
   };
   const executable = await engine.compile(program(outputs), { name: 'autoencoder evaluation' });
   return using(executable, async () => {
     const count = Math.min(512, Math.max(32, source.size));
     const batches = Math.floor(count / 32);
-    let sum = 0;
-    let squares = 0;
-    let psnr = 0;
-    for (let k = 0; k < batches; k++) {
+    const means: number[] = [];
+    const squares: number[] = [];
+    const decibels: number[] = [];
+    for (let k = 0; k < batches && !(k > 0 && signal?.aborted); k++) {
       const indices = Array.from({ length: 32 }, (_, i) => (k * 32 + i) % source.size);
       const result = await executable.run({
         ...tensors,
         pixels: hostTensor(await source.pixels(indices), shape),
       });
-      sum += float32Data(result.sum!)[0]! / batches;
-      squares += float32Data(result.squares!)[0]! / batches;
-      for (const mse of float32Data(result.mse!)) psnr += (10 * Math.log10(4 / mse)) / (32 * batches);
+      means.push(float32Data(result.mean!)[0]!);
+      squares.push(float32Data(result.square!)[0]!);
+      for (const mse of float32Data(result.mse!)) decibels.push(10 * Math.log10(4 / mse));
     }
-    const scaling = 1 / Math.sqrt(squares - sum * sum);
+    const psnr = mean(decibels);
+    const scaling = 1 / Math.sqrt(mean(squares) - mean(means) ** 2);
     onProgress?.({
       type: 'phase',
-      message: `reconstructions of ${Math.min(32 * batches, source.size)} test pictures: PSNR ${psnr.toFixed(2)} dB; latent scaling factor ${scaling.toFixed(4)}`,
+      message: `reconstructions of ${Math.min(decibels.length, source.size)} test pictures: PSNR ${psnr.toFixed(2)} dB; latent scaling factor ${scaling.toFixed(4)}`,
     });
     return { psnr, scaling };
   });
