@@ -41,6 +41,19 @@ export function startPipelineOf(
   );
 }
 
+/** What was guessed about the model, for a warning; undefined where nothing was. */
+export function guessAbout({ files }: ModelOfOptions): string | undefined {
+  const { family, prediction } = files.checkpoint ?? {};
+  if (family !== 'stable-diffusion-2' || prediction?.source !== 'family') return undefined;
+  // No guess: the file's channels or its global_step tell the models of that family that predict noise.
+  if (prediction.type === 'epsilon') return undefined;
+  return (
+    `${files.location} does not say what its UNet predicts: taken is ${prediction.type}, as by Stable Diffusion 2 at ` +
+    '768 pixels; where that is wrong, use --prediction-type epsilon, and where it is right, ' +
+    `--prediction-type ${prediction.type} to say so`
+  );
+}
+
 /** What the library does, with errors that name the options. */
 async function named<T>(action: () => Promise<T>): Promise<T> {
   try {

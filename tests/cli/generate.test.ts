@@ -7,6 +7,7 @@ import { decodePng, encodePng } from '../../src/images/png.ts';
 import { readPngText } from '../../src/images/png-text.ts';
 import { readPictureSettings } from '../../src/pipelines/picture-text.ts';
 import { lcm, taesd, temporaryFolder, tinyModel, tinyTeacher } from './lcm.ts';
+import { checkpoints } from './stand-ins.ts';
 
 // Every case starts processes, which take their time on a busy machine.
 vi.setConfig({ testTimeout: 300_000 });
@@ -91,6 +92,22 @@ it('warns of a negative prompt that has no effect, and of a prompt that is cut',
   expect(stderr).toMatch(
     /lcm: warning: the prompt is longer than the 75 tokens .* left out is: "(very )+far"/,
   );
+});
+
+it('warns once where what the UNet predicts is a guess, and not where it is said', async () => {
+  await checkpoints.sd2(join(folder.path, 'sd2.safetensors'));
+  const drawn = (...args: string[]) =>
+    draw(
+      ...['--model', 'sd2.safetensors', '--tokenizer', join(tinyModel, 'tokenizer'), '--num-images', '2'],
+      ...['--steps', '1', '--width', '64', '--height', '64', '--out', 'x.png', ...args],
+    );
+  const guessed = await drawn();
+  expect(guessed.code).toBe(0);
+  expect(guessed.stderr).toMatch(
+    /^lcm: warning: sd2\.safetensors does not say what its UNet predicts: taken is v_prediction, .*--prediction-type epsilon.*\n$/,
+  );
+  const said = await drawn('--prediction-type', 'v_prediction');
+  expect({ code: said.code, stderr: said.stderr }).toEqual({ code: 0, stderr: '' });
 });
 
 it('enlarges whole pixels, and saves a preview of each step', async () => {

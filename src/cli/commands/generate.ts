@@ -15,7 +15,7 @@ import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { changesSince, drawnWith } from '../drawn-with.ts';
 import { withFlagNames } from '../flag-names.ts';
 import { openPictures, randomSeed, requestOf, withGenerationOptions } from '../generation-options.ts';
-import { openModelOf, startPipelineOf } from '../opened-model.ts';
+import { guessAbout, openModelOf, startPipelineOf } from '../opened-model.ts';
 import { integer } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
 import { optionsFromPicture, type RestoredOptions } from '../picture-options.ts';
@@ -85,6 +85,8 @@ async function generate(
   const opened = await openPictures(options);
   const stopwatch = new Stopwatch<Stage | 'save'>();
   const model = await stopwatch.time('load', () => openModelOf(options));
+  const guess = guessAbout(model);
+  if (guess !== undefined) reporter.warn(guess);
   const replicas = replicasFor(options, model.components);
   const { previewVae } = options;
   const pipeline = await stopwatch.time('load', () =>
