@@ -13,6 +13,7 @@ import {
   samplerKinds,
 } from '../src/diffusion/samplers/index.ts';
 import { lcmDefaults } from '../src/diffusion/samplers/lcm.ts';
+import { pndmDefaults } from '../src/diffusion/samplers/pndm.ts';
 import { tcdDefaults } from '../src/diffusion/samplers/tcd.ts';
 import { autoencoderKLConfig } from '../src/models/autoencoder-kl.ts';
 import { autoencoderTinyConfig } from '../src/models/autoencoder-tiny.ts';
@@ -137,6 +138,7 @@ describe('samplers', () => {
     lcm: lcmDefaults,
     tcd: tcdDefaults,
     ddim: ddimDefaults,
+    pndm: pndmDefaults,
     euler: eulerDefaults,
     'dpm-solver': dpmSolverDefaults,
   };

@@ -80,9 +80,9 @@ export function planGeneration(model: Components, request: GenerationRequest): P
     strength: compresses ? strength : undefined,
     batchSize: batch,
   });
-  const steps = sampler.timesteps.length;
+  const { steps } = settings;
   const from = compresses || strength === undefined ? 0 : startStep(steps, strength);
-  if (from >= steps) {
+  if (from >= Math.min(steps, sampler.timesteps.length)) {
     throw new UsageError(
       `strength ${strength} leaves none of the ${steps} steps; use at least ${1 / steps}, or more steps`,
     );

@@ -78,6 +78,7 @@ const samplerNames: Readonly<Record<SchedulerName, string>> = {
   lcm: 'LCM',
   tcd: 'TCD',
   ddim: 'DDIM',
+  pndm: 'PLMS',
   euler: 'Euler',
   'dpm++': 'DPM++ 2M',
   'dpm++-karras': 'DPM++ 2M Karras',

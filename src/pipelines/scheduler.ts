@@ -9,7 +9,7 @@ import {
 } from '../diffusion/samplers/index.ts';
 import { InputError, UsageError } from '../errors.ts';
 
-export const schedulerNames = ['lcm', 'tcd', 'ddim', 'euler', 'dpm++', 'dpm++-karras'] as const;
+export const schedulerNames = ['lcm', 'tcd', 'ddim', 'pndm', 'euler', 'dpm++', 'dpm++-karras'] as const;
 export type SchedulerName = (typeof schedulerNames)[number];
 
 export interface Scheduler {
@@ -76,8 +76,9 @@ export function createSampler(
       return samplerFromConfig('tcd', config, { ...chosen, gamma: eta });
     case 'ddim':
       return samplerFromConfig('ddim', config, { steps, eta, batchSize });
+    case 'pndm':
     case 'euler':
-      return samplerFromConfig('euler', config, { steps });
+      return samplerFromConfig(name, config, { steps });
     case 'dpm++':
     case 'dpm++-karras': {
       const spaced = { ...config, use_karras_sigmas: name === 'dpm++-karras' };

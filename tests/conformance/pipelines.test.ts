@@ -81,6 +81,7 @@ const suites: Suite[] = [
   },
   { name: 'pipelines/sd/samplers', model: sd },
   { name: 'pipelines/sd/samplers_img2img', model: sd },
+  { name: 'pipelines/sd/samplers_inpaint', model: sd },
   { name: 'pipelines/sd/tcd_lora', model: sd, lora },
   {
     name: 'pipelines/sd/inpaint9',
@@ -180,7 +181,8 @@ function request(seeds: Run['seeds'], call: Run['call']): GenerationRequest {
 /** The fixture lists the whole schedule, of which Stable Diffusion pipelines leave out the head. */
 function visitedTimesteps({ class: pipelineClass, call, timesteps }: Run): readonly number[] {
   if (call.strength === undefined || pipelineClass.startsWith('LatentConsistency')) return timesteps;
-  return timesteps.slice(timesteps.length - Math.trunc(timesteps.length * call.strength));
+  const steps = call.num_inference_steps ?? timesteps.length; // PNDM's schedule is longer.
+  return timesteps.slice(steps - Math.trunc(steps * call.strength));
 }
 
 async function pictureOf(folder: string, name: string | undefined): Promise<Image | undefined> {

@@ -8,14 +8,7 @@ import { addNoise, ddpmSchedule, type NoiseScheduleConfig, noiseSchedule } from 
 import { type PredictionType, predictedNoise, predictedOriginal } from '../prediction.ts';
 import { type ClippingConfig, clip, noClipping } from './clipping.ts';
 import type { Sampler } from './sampler.ts';
-import {
-  checkSteps,
-  leadingTimesteps,
-  linspaceDescending,
-  roundHalfToEven,
-  type TimestepSpacing,
-  trailingTimesteps,
-} from './timestep-spacing.ts';
+import { checkSteps, spacedTimesteps, type TimestepSpacing } from './timestep-spacing.ts';
 
 export interface DdimConfig extends NoiseScheduleConfig, ClippingConfig {
   readonly prediction_type: PredictionType;
@@ -55,7 +48,7 @@ export function ddimSampler(
   if (!(eta >= 0 && eta <= 1)) throw new UsageError(`eta ${eta}: use a number from 0 to 1`);
   const schedule = noiseSchedule(full);
   const { alphas, sigmas, alphasCumprod } = schedule;
-  const timesteps = ddimTimesteps(full, steps);
+  const timesteps = spacedTimesteps(full, steps);
   const skip = Math.floor(length / steps);
 
   return {
@@ -79,18 +72,4 @@ export function ddimSampler(
       return { sample: eta > 0 ? weightedSum(1, mean, deviation, noise()) : mean, denoised };
     },
   };
-}
-
-function ddimTimesteps(config: DdimConfig, steps: number): number[] {
-  const { num_train_timesteps: length, timestep_spacing, steps_offset } = config;
-  if (timestep_spacing === 'linspace') return linspaceDescending(length - 1, steps).map(roundHalfToEven);
-  if (timestep_spacing === 'trailing') return trailingTimesteps(length, length, steps);
-  const timesteps = leadingTimesteps(Math.floor(length / steps), steps, steps_offset);
-  if (timesteps[0]! >= length) {
-    throw new UsageError(
-      `steps ${steps} with steps_offset ${steps_offset} begin at timestep ${timesteps[0]}, ` +
-        `but the last one is ${length - 1}; use fewer steps`,
-    );
-  }
-  return timesteps;
 }

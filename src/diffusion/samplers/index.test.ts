@@ -18,6 +18,7 @@ describe('samplerFromConfig', () => {
     };
     expect(samplerFromConfig('ddim', pndm, { steps: 5 }).timesteps).toEqual([801, 601, 401, 201, 1]);
     expect(samplerFromConfig('lcm', pndm, { steps: 4 }).timesteps).toEqual([999, 759, 499, 259]);
+    expect(samplerFromConfig('pndm', pndm, { steps: 4 }).timesteps).toEqual([751, 501, 501, 251, 1]);
   });
 
   it.each([
@@ -30,6 +31,8 @@ describe('samplerFromConfig', () => {
     ['ddim', 'timestep_spacing', 'even', /timestep_spacing "even" .*leading, trailing, linspace/],
     ['euler', 'use_beta_sigmas', true, /use_beta_sigmas true .* euler .*false/],
     ['euler', 'final_sigmas_type', 'one', /final_sigmas_type "one" .*zero, sigma_min/],
+    ['pndm', 'prediction_type', 'sample', /prediction_type "sample" .* pndm .*epsilon, v_prediction/],
+    ['pndm', 'rescale_betas_zero_snr', true, /rescale_betas_zero_snr true .* pndm .*false/],
     ['dpm-solver', 'solver_order', 3, /solver_order 3 .*1 or 2/],
     ['dpm-solver', 'algorithm_type', 'sde-dpmsolver++', /algorithm_type .*"dpmsolver\+\+"/],
     ['dpm-solver', 'variance_type', 'learned', /variance_type "learned" .*null/],
@@ -132,10 +135,26 @@ describe('TCD', () => {
   });
 });
 
+describe('PNDM', () => {
+  it('takes the second timestep twice, where there is one', () => {
+    const config = { skip_prk_steps: true };
+    expect(samplerFromConfig('pndm', config, { steps: 1 }).timesteps).toEqual([0]);
+    expect(samplerFromConfig('pndm', config, { steps: 2 }).timesteps).toEqual([500, 0, 0]);
+  });
+
+  it('needs four steps for its Runge-Kutta start', () => {
+    expect(samplerFromConfig('pndm', {}, { steps: 4 }).timesteps).toHaveLength(13);
+    expect(() => samplerFromConfig('pndm', {}, { steps: 3 })).toThrow(
+      /steps 3: the Runge-Kutta start .*needs at least 4/,
+    );
+  });
+});
+
 describe('samplerKind', () => {
   it('knows the classes it has, and no others', () => {
     expect(samplerKind('LCMScheduler')).toBe('lcm');
     expect(samplerKind('DPMSolverMultistepScheduler')).toBe('dpm-solver');
-    expect(samplerKind('PNDMScheduler')).toBeUndefined();
+    expect(samplerKind('PNDMScheduler')).toBe('pndm');
+    expect(samplerKind('UniPCMultistepScheduler')).toBeUndefined();
   });
 });

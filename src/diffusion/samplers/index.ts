@@ -5,6 +5,7 @@ import { type DdimOptions, ddimDefaults, ddimSampler } from './ddim.ts';
 import { type DpmSolverOptions, dpmSolverDefaults, dpmSolverSampler } from './dpm-solver.ts';
 import { type EulerOptions, eulerDefaults, eulerSampler } from './euler.ts';
 import { type LcmOptions, lcmDefaults, lcmSampler } from './lcm.ts';
+import { type PndmOptions, pndmDefaults, pndmSampler } from './pndm.ts';
 import type { Sampler } from './sampler.ts';
 import { type TcdOptions, tcdDefaults, tcdSampler } from './tcd.ts';
 
@@ -13,16 +14,18 @@ export { ddimSampler } from './ddim.ts';
 export { dpmSolverSampler } from './dpm-solver.ts';
 export { eulerSampler } from './euler.ts';
 export { lcmSampler } from './lcm.ts';
+export { pndmSampler } from './pndm.ts';
 export { type Sampler, type SamplerStep, type SigmaSampler, startStep } from './sampler.ts';
 export { tcdSampler } from './tcd.ts';
 
-export const samplerKinds = ['lcm', 'tcd', 'ddim', 'euler', 'dpm-solver'] as const;
+export const samplerKinds = ['lcm', 'tcd', 'ddim', 'pndm', 'euler', 'dpm-solver'] as const;
 export type SamplerKind = (typeof samplerKinds)[number];
 
 /** What any sampler can be asked for; each takes those that mean something to it. */
 export type SamplerOptions = LcmOptions &
   TcdOptions &
   Partial<DdimOptions> &
+  Partial<PndmOptions> &
   Partial<EulerOptions> &
   Partial<DpmSolverOptions>;
 
@@ -30,6 +33,7 @@ const accepted: Readonly<Record<SamplerKind, readonly (keyof SamplerOptions)[]>>
   lcm: ['steps', 'timesteps', 'strength', 'originalSteps', 'batchSize'],
   tcd: ['steps', 'timesteps', 'strength', 'originalSteps', 'gamma'],
   ddim: ['steps', 'eta', 'batchSize'],
+  pndm: ['steps'],
   euler: ['steps'],
   'dpm-solver': ['steps', 'batchSize'],
 };
@@ -57,6 +61,7 @@ const read = {
   lcm: (config: SchedulerConfig) => readConfig('lcm', config, lcmDefaults),
   tcd: (config: SchedulerConfig) => readConfig('tcd', config, tcdDefaults),
   ddim: (config: SchedulerConfig) => readConfig('ddim', config, ddimDefaults),
+  pndm: (config: SchedulerConfig) => readConfig('pndm', config, pndmDefaults),
   euler: (config: SchedulerConfig) => readConfig('euler', config, eulerDefaults, eulerSupported),
   'dpm-solver': (config: SchedulerConfig) =>
     readConfig('dpm-solver', config, dpmSolverDefaults, dpmSolverSupported),
@@ -92,6 +97,7 @@ export function samplerFromConfig(
   const { steps } = options;
   if (steps === undefined) throw new UsageError(`the ${kind} sampler needs a number of steps`);
   if (kind === 'ddim') return ddimSampler(read.ddim(config), { ...options, steps });
+  if (kind === 'pndm') return pndmSampler(read.pndm(config), { steps });
   if (kind === 'euler') return eulerSampler(read.euler(config), { steps });
   return dpmSolverSampler(read['dpm-solver'](config), { ...options, steps });
 }
@@ -100,6 +106,7 @@ const classes: Readonly<Record<string, SamplerKind>> = {
   LCMScheduler: 'lcm',
   TCDScheduler: 'tcd',
   DDIMScheduler: 'ddim',
+  PNDMScheduler: 'pndm',
   EulerDiscreteScheduler: 'euler',
   DPMSolverMultistepScheduler: 'dpm-solver',
 };

@@ -13,7 +13,7 @@ export interface SamplerStep {
  * multistep solvers keep a history inside, so every run needs a sampler of its own.
  */
 export interface Sampler {
-  /** What the network is told at each step, descending. Not always integers. */
+  /** What the network is told at each step, descending; PNDM asks twice about some. Not always integers. */
   readonly timesteps: readonly number[];
   /** Standard deviation of the noise that a run begins with. */
   readonly initNoiseSigma: number;

@@ -13,6 +13,7 @@ const stableDiffusion = {
   beta_schedule: 'scaled_linear',
   timestep_spacing: 'trailing',
   clip_sample: false,
+  skip_prk_steps: true,
 };
 const size = 64;
 
@@ -67,11 +68,12 @@ describe.each(samplerKinds)('%s', (kind) => {
       input.map((x, i) => (x - schedule.alphas[t]! * data[i]!) / schedule.sigmas[t]!);
     const sampler = create({ steps: 4 });
     const { denoised } = run(sampler, perfect, sampler.addNoise(data, noise, 0));
-    expect(denoised).toHaveLength(4);
+    expect(denoised).toHaveLength(sampler.timesteps.length);
     for (const original of denoised) expect(largestDifference(original, data)).toBeLessThan(1e-4);
   });
 
-  it('agrees with itself whatever the network predicts', () => {
+  // PNDM takes means of several timesteps' outputs; those of v are others than those of ε.
+  it.skipIf(kind === 'pndm')('agrees with itself whatever the network predicts', () => {
     const results = predictionTypes.map((prediction_type) => {
       const sampler = create({ steps: 6 }, { prediction_type });
       const start = noise.map((x) => x * sampler.initNoiseSigma);
@@ -113,12 +115,24 @@ describe.each(samplerKinds)('%s', (kind) => {
 
 /**
  * Each with the factor by which doubling the steps must divide its error: near 2 at first order, between 2 and 4
- * at second (slowly, because timesteps evenly spaced in t are not so in λ), and where its trajectory ends.
+ * at second and higher (slowly, because timesteps evenly spaced in t are not so in λ), and where its trajectory ends.
  */
 const clean = { alpha: 1, sigma: 0 };
 const timestepZero = { alpha: schedule.alphas[0]!, sigma: schedule.sigmas[0]! };
 const solvers: [string, (steps: number) => Sampler, number, typeof clean][] = [
   ['ddim', (steps) => samplerFromConfig('ddim', stableDiffusion, { steps }), 1.7, clean],
+  [
+    'pndm',
+    (steps) => samplerFromConfig('pndm', { ...stableDiffusion, set_alpha_to_one: false }, { steps }),
+    2.4,
+    timestepZero,
+  ],
+  [
+    'pndm with its Runge-Kutta start',
+    (steps) => samplerFromConfig('pndm', { ...stableDiffusion, skip_prk_steps: false }, { steps }),
+    2.4,
+    timestepZero,
+  ],
   ['euler', (steps) => samplerFromConfig('euler', stableDiffusion, { steps }), 1.7, clean],
   [
     'dpm-solver, first order',

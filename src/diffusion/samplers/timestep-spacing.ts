@@ -30,6 +30,28 @@ export function trailingTimesteps(from: number, length: number, count: number): 
   return Array.from({ length: visited }, (_, i) => roundHalfToEven(from + i * difference) - 1);
 }
 
+export interface TimestepSpacingConfig {
+  readonly num_train_timesteps: number;
+  readonly timestep_spacing: TimestepSpacing;
+  /** Added to leading timesteps. */
+  readonly steps_offset: number;
+}
+
+/** `steps` whole timesteps, descending. Throws UsageError where they begin beyond the end of the schedule. */
+export function spacedTimesteps(config: TimestepSpacingConfig, steps: number): number[] {
+  const { num_train_timesteps: length, timestep_spacing, steps_offset } = config;
+  if (timestep_spacing === 'linspace') return linspaceDescending(length - 1, steps).map(roundHalfToEven);
+  if (timestep_spacing === 'trailing') return trailingTimesteps(length, length, steps);
+  const timesteps = leadingTimesteps(Math.floor(length / steps), steps, steps_offset);
+  if (timesteps[0]! >= length) {
+    throw new UsageError(
+      `steps ${steps} with steps_offset ${steps_offset} begin at timestep ${timesteps[0]}, ` +
+        `but the last one is ${length - 1}; use fewer steps`,
+    );
+  }
+  return timesteps;
+}
+
 /** numpy's and Python's rounding. */
 export function roundHalfToEven(x: number): number {
   const rounded = Math.round(x);

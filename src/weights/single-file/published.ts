@@ -33,7 +33,7 @@ const betas = {
 
 /**
  * A scheduler_config.json with its class: LCM for a UNet with a guidance embedding, Euler for SDXL, DDIM for the
- * others. (SD 1.5's own is PNDM, which is not among the samplers here; DDIM has the same schedule.)
+ * others. (SD 1.5's own is PNDM; DDIM has the same schedule.)
  */
 export function schedulerDefaults(
   family: Family,
