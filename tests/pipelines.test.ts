@@ -126,7 +126,7 @@ it.each([
   await expect(work).rejects.toBeInstanceOf(UsageError);
 });
 
-it.each(['lcm', 'tcd', 'ddim', 'pndm', 'euler', 'dpm++', 'dpm++-karras'] as const)(
+it.each(['lcm', 'tcd', 'ddim', 'pndm', 'euler', 'euler-a', 'dpm++', 'dpm++-karras'] as const)(
   'samples with %s',
   async (scheduler) => {
     const { latents } = await teacher.run({

@@ -6,6 +6,7 @@ import { engineNames } from '../src/cli/engine-options.ts';
 import { ddimDefaults } from '../src/diffusion/samplers/ddim.ts';
 import { dpmSolverDefaults } from '../src/diffusion/samplers/dpm-solver.ts';
 import { eulerDefaults } from '../src/diffusion/samplers/euler.ts';
+import { eulerAncestralDefaults } from '../src/diffusion/samplers/euler-ancestral.ts';
 import {
   checkSamplerConfig,
   type SamplerKind,
@@ -140,6 +141,7 @@ describe('samplers', () => {
     ddim: ddimDefaults,
     pndm: pndmDefaults,
     euler: eulerDefaults,
+    'euler-ancestral': eulerAncestralDefaults,
     'dpm-solver': dpmSolverDefaults,
   };
   const common = table('Samplers', 1).flatMap(([names, supported]) =>

@@ -80,6 +80,7 @@ const samplerNames: Readonly<Record<SchedulerName, string>> = {
   ddim: 'DDIM',
   pndm: 'PLMS',
   euler: 'Euler',
+  'euler-a': 'Euler a',
   'dpm++': 'DPM++ 2M',
   'dpm++-karras': 'DPM++ 2M Karras',
 };

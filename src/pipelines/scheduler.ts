@@ -3,13 +3,23 @@ import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts
 import {
   checkSamplerConfig,
   type Sampler,
+  type SamplerKind,
   type SchedulerConfig,
   samplerFromConfig,
   samplerKind,
 } from '../diffusion/samplers/index.ts';
 import { InputError, UsageError } from '../errors.ts';
 
-export const schedulerNames = ['lcm', 'tcd', 'ddim', 'pndm', 'euler', 'dpm++', 'dpm++-karras'] as const;
+export const schedulerNames = [
+  'lcm',
+  'tcd',
+  'ddim',
+  'pndm',
+  'euler',
+  'euler-a',
+  'dpm++',
+  'dpm++-karras',
+] as const;
 export type SchedulerName = (typeof schedulerNames)[number];
 
 export interface Scheduler {
@@ -49,8 +59,14 @@ export function scheduler(className: string, json: unknown): Scheduler {
   }
   const kind = samplerKind(className);
   if (kind !== undefined) checkSamplerConfig(kind, config);
-  const name = kind === 'dpm-solver' ? (config.use_karras_sigmas === true ? 'dpm++-karras' : 'dpm++') : kind;
-  return { className, name, config, predictionType };
+  return { className, name: kind && requestName(kind, config), config, predictionType };
+}
+
+/** What a kind of sampler is called in requests. */
+function requestName(kind: SamplerKind, config: SchedulerConfig): SchedulerName {
+  if (kind === 'euler-ancestral') return 'euler-a';
+  if (kind === 'dpm-solver') return config.use_karras_sigmas === true ? 'dpm++-karras' : 'dpm++';
+  return kind;
 }
 
 /** The sampler of one run. Throws UsageError for steps that it cannot take. */
@@ -79,6 +95,8 @@ export function createSampler(
     case 'pndm':
     case 'euler':
       return samplerFromConfig(name, config, { steps });
+    case 'euler-a':
+      return samplerFromConfig('euler-ancestral', config, { steps });
     case 'dpm++':
     case 'dpm++-karras': {
       const spaced = { ...config, use_karras_sigmas: name === 'dpm++-karras' };

@@ -20,6 +20,7 @@ import {
   leadingTimesteps,
   linspaceDescending,
   type TimestepSpacing,
+  type TimestepSpacingConfig,
   trailingTimesteps,
 } from './timestep-spacing.ts';
 
@@ -55,7 +56,7 @@ export function eulerSampler(config: Partial<EulerConfig>, { steps }: EulerOptio
   const { prediction_type, timestep_spacing, use_karras_sigmas } = full;
   checkSteps(steps, full.num_train_timesteps);
   const table = sigmaTable(withFiniteSigmas(noiseSchedule(full)));
-  const spaced = spacedTimesteps(full, steps);
+  const spaced = eulerTimesteps(full, steps);
   const levels = spaced.map((t) => sigmaAt(table, t));
   const chosen = use_karras_sigmas
     ? karrasSigmas(full.sigma_min ?? levels.at(-1)!, full.sigma_max ?? levels[0]!, steps)
@@ -83,7 +84,8 @@ export function eulerSampler(config: Partial<EulerConfig>, { steps }: EulerOptio
   };
 }
 
-function spacedTimesteps(config: EulerConfig, steps: number): number[] {
+/** Descending; with `linspace` not integers. */
+export function eulerTimesteps(config: TimestepSpacingConfig, steps: number): number[] {
   const { num_train_timesteps: length, timestep_spacing, steps_offset } = config;
   switch (timestep_spacing) {
     case 'linspace':

@@ -32,6 +32,7 @@ describe('samplerFromConfig', () => {
     ['euler', 'use_beta_sigmas', true, /use_beta_sigmas true .* euler .*false/],
     ['euler', 'final_sigmas_type', 'one', /final_sigmas_type "one" .*zero, sigma_min/],
     ['pndm', 'prediction_type', 'sample', /prediction_type "sample" .* pndm .*epsilon, v_prediction/],
+    ['euler-ancestral', 'prediction_type', 'sample', /prediction_type "sample" .*epsilon, v_prediction/],
     ['pndm', 'rescale_betas_zero_snr', true, /rescale_betas_zero_snr true .* pndm .*false/],
     ['dpm-solver', 'solver_order', 3, /solver_order 3 .*1 or 2/],
     ['dpm-solver', 'algorithm_type', 'sde-dpmsolver++', /algorithm_type .*"dpmsolver\+\+"/],
@@ -61,15 +62,10 @@ describe('samplerFromConfig', () => {
 
   it('keeps noise levels finite at zero terminal signal-to-noise ratio', () => {
     const config = { rescale_betas_zero_snr: true, timestep_spacing: 'trailing' };
-    for (const kind of ['euler', 'dpm-solver'] as const) {
+    for (const kind of ['euler', 'euler-ancestral', 'dpm-solver'] as const) {
       const sampler = samplerFromConfig(kind, config, { steps: 4 });
-      const { sample } = sampler.step(
-        Float32Array.of(0.5),
-        0,
-        Float32Array.of(sampler.initNoiseSigma),
-        () => {
-          throw new Error('no noise');
-        },
+      const { sample } = sampler.step(Float32Array.of(0.5), 0, Float32Array.of(sampler.initNoiseSigma), () =>
+        Float32Array.of(0),
       );
       expect(sampler.timesteps[0]).toBe(999);
       expect(sample[0]).toSatisfy(Number.isFinite);

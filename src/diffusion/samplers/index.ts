@@ -4,6 +4,11 @@ import { readConfig, type SchedulerConfig, type SupportedValues } from './config
 import { type DdimOptions, ddimDefaults, ddimSampler } from './ddim.ts';
 import { type DpmSolverOptions, dpmSolverDefaults, dpmSolverSampler } from './dpm-solver.ts';
 import { type EulerOptions, eulerDefaults, eulerSampler } from './euler.ts';
+import {
+  type EulerAncestralOptions,
+  eulerAncestralDefaults,
+  eulerAncestralSampler,
+} from './euler-ancestral.ts';
 import { type LcmOptions, lcmDefaults, lcmSampler } from './lcm.ts';
 import { type PndmOptions, pndmDefaults, pndmSampler } from './pndm.ts';
 import type { Sampler } from './sampler.ts';
@@ -13,12 +18,13 @@ export type { SchedulerConfig } from './config.ts';
 export { ddimSampler } from './ddim.ts';
 export { dpmSolverSampler } from './dpm-solver.ts';
 export { eulerSampler } from './euler.ts';
+export { eulerAncestralSampler } from './euler-ancestral.ts';
 export { lcmSampler } from './lcm.ts';
 export { pndmSampler } from './pndm.ts';
 export { type Sampler, type SamplerStep, type SigmaSampler, startStep } from './sampler.ts';
 export { tcdSampler } from './tcd.ts';
 
-export const samplerKinds = ['lcm', 'tcd', 'ddim', 'pndm', 'euler', 'dpm-solver'] as const;
+export const samplerKinds = ['lcm', 'tcd', 'ddim', 'pndm', 'euler', 'euler-ancestral', 'dpm-solver'] as const;
 export type SamplerKind = (typeof samplerKinds)[number];
 
 /** What any sampler can be asked for; each takes those that mean something to it. */
@@ -27,6 +33,7 @@ export type SamplerOptions = LcmOptions &
   Partial<DdimOptions> &
   Partial<PndmOptions> &
   Partial<EulerOptions> &
+  Partial<EulerAncestralOptions> &
   Partial<DpmSolverOptions>;
 
 const accepted: Readonly<Record<SamplerKind, readonly (keyof SamplerOptions)[]>> = {
@@ -35,6 +42,7 @@ const accepted: Readonly<Record<SamplerKind, readonly (keyof SamplerOptions)[]>>
   ddim: ['steps', 'eta', 'batchSize'],
   pndm: ['steps'],
   euler: ['steps'],
+  'euler-ancestral': ['steps'],
   'dpm-solver': ['steps', 'batchSize'],
 };
 
@@ -63,6 +71,8 @@ const read = {
   ddim: (config: SchedulerConfig) => readConfig('ddim', config, ddimDefaults),
   pndm: (config: SchedulerConfig) => readConfig('pndm', config, pndmDefaults),
   euler: (config: SchedulerConfig) => readConfig('euler', config, eulerDefaults, eulerSupported),
+  'euler-ancestral': (config: SchedulerConfig) =>
+    readConfig('euler-ancestral', config, eulerAncestralDefaults),
   'dpm-solver': (config: SchedulerConfig) =>
     readConfig('dpm-solver', config, dpmSolverDefaults, dpmSolverSupported),
 } as const satisfies Record<SamplerKind, (config: SchedulerConfig) => object>;
@@ -99,6 +109,7 @@ export function samplerFromConfig(
   if (kind === 'ddim') return ddimSampler(read.ddim(config), { ...options, steps });
   if (kind === 'pndm') return pndmSampler(read.pndm(config), { steps });
   if (kind === 'euler') return eulerSampler(read.euler(config), { steps });
+  if (kind === 'euler-ancestral') return eulerAncestralSampler(read[kind](config), { steps });
   return dpmSolverSampler(read['dpm-solver'](config), { ...options, steps });
 }
 
@@ -108,6 +119,7 @@ const classes: Readonly<Record<string, SamplerKind>> = {
   DDIMScheduler: 'ddim',
   PNDMScheduler: 'pndm',
   EulerDiscreteScheduler: 'euler',
+  EulerAncestralDiscreteScheduler: 'euler-ancestral',
   DPMSolverMultistepScheduler: 'dpm-solver',
 };
 
