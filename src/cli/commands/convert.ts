@@ -15,7 +15,7 @@ interface Options {
   readonly json?: boolean;
 }
 
-export function convertCommand(): Command {
+export function convertCommand(signal: AbortSignal): Command {
   return new Command('convert')
     .description('Writes a model with its weights in another type; float16 halves the files.')
     .argument('<model>', 'a diffusers directory')
@@ -25,7 +25,7 @@ export function convertCommand(): Command {
     .option('--json', 'report as one JSON line')
     .action(async (model: string, { dtype, vae, out, json }: Options) => {
       if (out === undefined) throw new UsageError('--out is missing: name the folder to write');
-      await convertDiffusersDirectory(model, out, { dtype, ...(vae && { replacements: { vae } }) });
+      await convertDiffusersDirectory(model, out, { dtype, ...(vae && { replacements: { vae } }), signal });
       const reporter = createReporter({ json });
       reporter.event('converted', { model, out, dtype });
       reporter.print(`${out}: ${model} in ${dtype}`);

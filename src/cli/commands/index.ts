@@ -51,7 +51,7 @@ export const commands: readonly CommandEntry[] = [
   {
     name: 'convert',
     summary: 'write a model with its weights in another type',
-    load: async () => (await import('./convert.ts')).convertCommand(),
+    load: async (signal) => (await import('./convert.ts')).convertCommand(signal),
   },
   {
     name: 'evaluate',

@@ -1,8 +1,8 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { InputError } from '../../errors.ts';
 import { convertDiffusersDirectory } from './convert-diffusers.ts';
 import { openComponent, openDiffusersDirectory } from './diffusers-directory.ts';
@@ -44,5 +44,19 @@ describe('converting a diffusers directory', () => {
       InputError,
     );
     await expect(openDiffusersDirectory(out)).rejects.toThrow(InputError);
+  });
+
+  it.each([
+    ['reads', 1],
+    ['writes', 7],
+  ])('stops while it %s, and leaves nothing behind', async (_, parts) => {
+    const { signal } = new AbortController();
+    let asked = 0;
+    vi.spyOn(signal, 'throwIfAborted').mockImplementation(() => {
+      if (asked++ === parts) throw new Error('enough');
+    });
+    const converted = convertDiffusersDirectory(source, join(folder, 'none'), { dtype: 'float16', signal });
+    await expect(converted).rejects.toThrow('enough');
+    expect(await readdir(folder)).toEqual([]);
   });
 });

@@ -14,6 +14,8 @@ export interface ConvertOptions {
   readonly dtype: StorageDType;
   /** Folders of models to take in place of the directory's own, by part: `{ vae: 'runs/decoder/model/vae' }`. */
   readonly replacements?: Readonly<Record<string, string>>;
+  /** Ends the work between two parts; then nothing is written. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -23,7 +25,7 @@ export interface ConvertOptions {
 export async function convertDiffusersDirectory(
   source: string,
   target: string,
-  { dtype, replacements = {} }: ConvertOptions,
+  { dtype, replacements = {}, signal }: ConvertOptions,
 ): Promise<void> {
   const directory = await openDiffusersDirectory(source);
   for (const part of Object.keys(replacements)) {
@@ -35,10 +37,11 @@ export async function convertDiffusersDirectory(
   }
   const components: Record<string, ComponentToWrite> = {};
   for (const name of directory.components.keys()) {
+    signal?.throwIfAborted();
     components[name] = await componentToWrite(directory, name, replacements[name]);
   }
   const { pipelineClass, options } = directory;
-  await writeDiffusersDirectory(target, { pipelineClass, components, options }, { dtype });
+  await writeDiffusersDirectory(target, { pipelineClass, components, options }, { dtype, signal });
   for (const [name, text] of Object.entries(await textFiles(source))) {
     if (name !== 'model_index.json') await writeFileAtomically(join(target, name), [encode(text)]);
   }

@@ -36,14 +36,21 @@ export interface DiffusersDirectoryToWrite {
   readonly options?: JsonObject;
 }
 
+export interface WriteDiffusersOptions {
+  readonly dtype?: StorageDType;
+  readonly replace?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Writes `path` atomically, floating-point weights as `dtype` (default float32). An existing folder is replaced
- * when `replace` is set; otherwise, and when the disk is full, it is an InputError and nothing changes.
+ * when `replace` is set; otherwise, and when the disk is full, it is an InputError and nothing changes. `signal` ends
+ * the work between two components, and nothing changes.
  */
 export async function writeDiffusersDirectory(
   path: string,
   contents: DiffusersDirectoryToWrite,
-  { dtype = 'float32', replace = false }: { dtype?: StorageDType; replace?: boolean } = {},
+  { dtype = 'float32', replace = false, signal }: WriteDiffusersOptions = {},
 ): Promise<void> {
   await writeDirectoryAtomically(
     path,
@@ -54,6 +61,7 @@ export async function writeDiffusersDirectory(
         ...contents.options,
       };
       for (const [name, component] of Object.entries(contents.components)) {
+        signal?.throwIfAborted();
         index[name] = component ? [component.library, component.className] : [null, null];
         if (component) await writeComponent(join(partial, name), component, dtype);
       }
