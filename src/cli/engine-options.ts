@@ -1,13 +1,24 @@
 /** The engines that commands offer. */
+import type { Command } from 'commander';
 import type { NodeDevice, NodeEngineOptions } from '../engines/onnxruntime-node/engine.ts';
+import { integer, oneOf } from './option-values.ts';
 
 export type EngineName = NodeDevice;
 
 export const engineNames: readonly EngineName[] = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml'];
 
-export function engineOptions(options: {
+export interface EngineOptions {
   readonly engine: EngineName;
   readonly threads?: number;
-}): NodeEngineOptions {
-  return { device: options.engine, threads: options.threads };
+}
+
+/** Adds the options to a command, which is returned. */
+export function withEngineOptions(command: Command): Command {
+  return command
+    .option('--engine <name>', engineNames.join(', '), oneOf('--engine', engineNames), 'cpu')
+    .option('--threads <n>', 'processor threads', integer('--threads', { min: 1, max: 1024 }));
+}
+
+export function engineOptions({ engine, threads }: EngineOptions): NodeEngineOptions {
+  return { device: engine, threads };
 }

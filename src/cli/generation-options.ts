@@ -6,7 +6,7 @@ import { openImage } from '../images/node/open-image.ts';
 import { type SchedulerName, schedulerNames } from '../pipelines/scheduler.ts';
 import type { GenerationRequest } from '../pipelines/settings.ts';
 import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from './embedded-models.ts';
-import { type EngineName, engineNames } from './engine-options.ts';
+import { type EngineOptions, withEngineOptions } from './engine-options.ts';
 import { type LoraOption, loraOption } from './lora-option.ts';
 import { integer, number, oneOf } from './option-values.ts';
 
@@ -20,7 +20,7 @@ export interface ModelOptions {
   readonly predictionType?: PredictionType;
 }
 
-export interface GenerationOptions extends ModelOptions {
+export interface GenerationOptions extends ModelOptions, EngineOptions {
   readonly steps?: number;
   readonly guidanceScale?: number;
   readonly negativePrompt?: string;
@@ -35,8 +35,6 @@ export interface GenerationOptions extends ModelOptions {
   readonly from?: string;
   readonly tileSize?: number;
   readonly lowMemory?: boolean;
-  readonly engine: EngineName;
-  readonly threads?: number;
 }
 
 /** Readers of the values, each for an option of any name. */
@@ -53,7 +51,7 @@ export const generationValues = {
 /** Adds the options to a command, which is returned. */
 export function withGenerationOptions(command: Command): Command {
   const values = generationValues;
-  return command
+  command
     .addOption(
       new Option(
         '--model <name>',
@@ -106,9 +104,8 @@ export function withGenerationOptions(command: Command): Command {
       'decode in tiles that fade into each other; done without being asked where a picture would not fit into memory',
       integer('--tile-size', { min: 1 }),
     )
-    .option('--low-memory', 'keep one network at a time in memory: the same pictures, more loading')
-    .option('--engine <name>', engineNames.join(', '), oneOf('--engine', engineNames), 'cpu')
-    .option('--threads <n>', 'processor threads', integer('--threads', { min: 1, max: 1024 }));
+    .option('--low-memory', 'keep one network at a time in memory: the same pictures, more loading');
+  return withEngineOptions(command);
 }
 
 /** The pictures that `--image` and `--mask` name. */

@@ -9,12 +9,12 @@ import { InputError, UsageError } from '../errors.ts';
 import type { TrainingEvent } from '../training/events.ts';
 import { type DataConfig, type RunConfig, testPictures } from '../training/runs/config.ts';
 import type { RunIO, RunPlan, RunResult } from '../training/runs/run.ts';
-import { type EngineName, engineNames, engineOptions } from './engine-options.ts';
-import { integer, number, oneOf } from './option-values.ts';
+import { type EngineOptions, engineOptions, withEngineOptions } from './engine-options.ts';
+import { integer, number } from './option-values.ts';
 import { createReporter, type Reporter } from './progress.ts';
 import { writeSampleGrid } from './sample-grid.ts';
 
-export interface TrainingOptions {
+export interface TrainingOptions extends EngineOptions {
   readonly out?: string;
   readonly config?: string;
   readonly steps?: number;
@@ -22,24 +22,21 @@ export interface TrainingOptions {
   readonly learningRate?: number;
   readonly seed?: number;
   readonly dryRun?: boolean;
-  readonly engine: EngineName;
-  readonly threads?: number;
   readonly replicas?: number;
   readonly json?: boolean;
 }
 
 /** The options of every training command. */
 export function addTrainingOptions(command: Command): Command {
-  return command
+  command
     .option('--out <dir>', "the run's folder; a run that was stopped there goes on")
     .option('--config <file>', 'settings as JSON; the options below take precedence')
     .option('--steps <n>', 'updates of the weights', integer('--steps', { min: 1 }))
     .option('--batch <n>', 'pictures per update', integer('--batch', { min: 1 }))
     .option('--learning-rate <r>', 'the largest learning rate', number('--learning-rate', { min: 0 }))
     .option('--seed <s>', 'decides initial weights, order and noise', integer('--seed', { min: 0 }))
-    .option('--dry-run', 'print settings, sizes and work, and train nothing')
-    .option('--engine <name>', engineNames.join(', '), oneOf('--engine', engineNames), 'cpu')
-    .option('--threads <n>', 'processor threads', integer('--threads', { min: 1, max: 1024 }))
+    .option('--dry-run', 'print settings, sizes and work, and train nothing');
+  return withEngineOptions(command)
     .option(
       '--replicas <n>',
       'engines that share each batch; by default one per core, for at least 8 pictures each',

@@ -17,13 +17,13 @@ import { diffusersFiles } from '../../pipelines/node/diffusers-files.ts';
 import { loadPipeline } from '../../pipelines/node/load.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { EMBEDDED_JUDGE, EMBEDDED_MODEL } from '../embedded-models.ts';
-import { type EngineName, engineNames, engineOptions } from '../engine-options.ts';
+import { type EngineOptions, engineOptions, withEngineOptions } from '../engine-options.ts';
 import { withFlagNames } from '../flag-names.ts';
-import { integer, number, oneOf } from '../option-values.ts';
+import { integer, number } from '../option-values.ts';
 import { requireWritable } from '../output-paths.ts';
 import { createReporter, type Reporter } from '../progress.ts';
 
-interface Options {
+interface Options extends EngineOptions {
   readonly model: string;
   readonly teacher?: string;
   readonly judge: string;
@@ -31,14 +31,12 @@ interface Options {
   readonly count: number;
   readonly guidanceScale?: number;
   readonly batchSize: number;
-  readonly engine: EngineName;
-  readonly threads?: number;
   readonly json?: boolean;
   readonly out?: string;
 }
 
 export function evaluateCommand(signal: AbortSignal): Command {
-  return new Command('evaluate')
+  const command = new Command('evaluate')
     .description(
       'Measures a model of postcards: real pictures, reconstructions, teacher and model on the same captions and noise.',
     )
@@ -52,9 +50,8 @@ export function evaluateCommand(signal: AbortSignal): Command {
       "of model and teacher (default: the model's own, else 3)",
       number('--guidance-scale', { min: 0 }),
     )
-    .option('--batch-size <n>', 'pictures drawn at a time', integer('--batch-size', { min: 1 }), 32)
-    .option('--engine <name>', engineNames.join(', '), oneOf('--engine', engineNames), 'cpu')
-    .option('--threads <n>', 'processor threads', integer('--threads', { min: 1, max: 1024 }))
+    .option('--batch-size <n>', 'pictures drawn at a time', integer('--batch-size', { min: 1 }), 32);
+  return withEngineOptions(command)
     .option('--json', 'report as JSON lines on the standard output')
     .option('--out <dir>', 'the folder for evaluation.json, evaluation.md and a contact sheet per row')
     .action((options: Options) => run(options, signal));

@@ -21,12 +21,12 @@ import { diffusersFiles } from '../../pipelines/node/diffusers-files.ts';
 import { textToImage } from '../../pipelines/text-to-image.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { EMBEDDED_MODEL } from '../embedded-models.ts';
-import { type EngineName, engineNames, engineOptions } from '../engine-options.ts';
+import { type EngineOptions, engineOptions, withEngineOptions } from '../engine-options.ts';
 import { integer, number, oneOf } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
 import { createReporter } from '../progress.ts';
 
-interface Options {
+interface Options extends EngineOptions {
   readonly model: string;
   readonly teacher?: string;
   readonly prompt?: string;
@@ -35,8 +35,6 @@ interface Options {
   readonly seed: number;
   readonly guidanceScale?: number;
   readonly columns: number;
-  readonly engine: EngineName;
-  readonly threads?: number;
   readonly json?: boolean;
   readonly out: string;
 }
@@ -69,9 +67,8 @@ export function explainCommand(signal: AbortSignal): Command {
       "default: the model's own, else 3",
       number('--guidance-scale', { min: 0 }),
     )
-    .option('--columns <n>', 'noise levels to show', integer('--columns', { min: 2 }), 8)
-    .option('--engine <name>', engineNames.join(', '), oneOf('--engine', engineNames), 'cpu')
-    .option('--threads <n>', 'processor threads', integer('--threads', { min: 1, max: 1024 }))
+    .option('--columns <n>', 'noise levels to show', integer('--columns', { min: 2 }), 8);
+  withEngineOptions(consistency)
     .option('--json', 'report as JSON lines on the standard output')
     .option('--out <file>', 'the figure, a .png file', 'consistency.png')
     .action((options: Options) => run(options, signal));
