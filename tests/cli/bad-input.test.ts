@@ -11,18 +11,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { copyModel, lcm, temporaryFolder, tinyModel, tinyTeacher } from './lcm.ts';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { copyModel, tinyModel, tinyTeacher, workspace } from './lcm.ts';
 
-// Every case starts processes, which take their time on a busy machine.
-vi.setConfig({ testTimeout: 300_000 });
-
-let folder: ReturnType<typeof temporaryFolder>;
-beforeAll(() => {
-  folder = temporaryFolder();
-  writeFileSync(join(folder.path, 'notes.txt'), 'not a folder');
-});
-afterAll(() => folder.remove());
+const { at, run, runWith } = workspace();
+beforeAll(() => writeFileSync(at('notes.txt'), 'not a folder'));
 
 const usage: readonly (readonly [args: readonly string[], message: RegExp])[] = [
   [['genrate', 'a fox'], /unknown command 'genrate' Did you mean generate\?; run "lcm --help"/],
@@ -108,7 +101,7 @@ describe('wrong usage ends with exit code 2 and one line', () => {
   it.each(usage)('%j', async (args, message) => {
     const [command, ...rest] = args;
     const model = command === 'generate' ? ['--model', tinyModel] : [];
-    const { code, stdout, stderr } = await lcm([command!, ...model, ...rest], { cwd: folder.path });
+    const { code, stdout, stderr } = await run(command!, ...model, ...rest);
     expect(stderr).toMatch(message);
     expect(stderr).toMatch(/^lcm: [^\n]*\n$/);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
@@ -205,13 +198,13 @@ const damage: readonly (readonly [what: string, damage: (model: string) => void,
 
 describe('a damaged model ends with exit code 1, one line, and no picture', () => {
   it.each(damage)('%s', async (_, spoil, message) => {
-    const model = copyModel(folder.path);
+    const model = copyModel(at());
     spoil(model);
     const { code, stdout, stderr } = await generate('--model', model, '--out', 'never/fox.png');
     expect(stderr).toMatch(message);
     expect(stderr).toMatch(/^lcm: [^\n]*\n$/);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(existsSync(join(folder.path, 'never'))).toBe(false);
+    expect(existsSync(at('never'))).toBe(false);
   });
 });
 
@@ -226,7 +219,7 @@ describe('where pictures cannot be written', () => {
 
   // The superuser may write everywhere.
   it.skipIf(process.getuid?.() === 0)('a folder without permission', async () => {
-    mkdirSync(join(folder.path, 'locked'), { mode: 0o555 });
+    mkdirSync(at('locked'), { mode: 0o555 });
     const { code, stderr } = await generate('--model', tinyModel, '--out', 'locked/fox.png');
     expect(stderr).toMatch(
       /^lcm: cannot write to locked: you may not create files; choose another place with --out\n$/,
@@ -235,7 +228,7 @@ describe('where pictures cannot be written', () => {
   });
 
   it('a file that may not grow to the size of the picture', async () => {
-    const small = join(folder.path, 'small');
+    const small = at('small');
     mkdirSync(small);
     writeFileSync(join(small, 'fox.png'), 'what was there before');
     const { code, stderr } = await generateThrough(
@@ -252,7 +245,7 @@ describe('where pictures cannot be written', () => {
   const canMount =
     spawnSync(mount[0]!, [...mount.slice(1), 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0;
   it.skipIf(!canMount)('a disk that is full', async () => {
-    const disk = join(folder.path, 'disk');
+    const disk = at('disk');
     mkdirSync(disk);
     const { code, stdout, stderr } = await generateThrough(
       [
@@ -287,7 +280,7 @@ function generate(...args: string[]) {
 }
 
 function generateThrough(through: readonly string[], ...args: string[]) {
-  return lcm(['generate', 'a red fox', '--seed', '7', ...args], { cwd: folder.path, through });
+  return runWith({ through }, 'generate', 'a red fox', '--seed', '7', ...args);
 }
 
 function weights(model: string, component: string): string {

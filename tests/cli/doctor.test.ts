@@ -1,27 +1,20 @@
 /** `lcm doctor` from end to end, with little time for the measurements. */
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { lcm, temporaryFolder } from './lcm.ts';
+import { expect, it } from 'vitest';
+import { workspace } from './lcm.ts';
 
-// Every case starts processes, which take their time on a busy machine.
-vi.setConfig({ testTimeout: 300_000 });
-
-let folder: ReturnType<typeof temporaryFolder>;
-beforeEach(() => {
-  folder = temporaryFolder();
-});
-afterEach(() => folder.remove());
+const { at, runWith } = workspace({ forEachTest: true });
 
 it('tries every engine, draws, measures, and weighs the cache', async () => {
-  const model = join(folder.path, 'cache/models--owner--name');
+  const model = at('cache/models--owner--name');
   mkdirSync(join(model, 'blobs'), { recursive: true });
   writeFileSync(join(model, 'blobs/abc'), new Uint8Array(1000));
   symlinkSync('blobs/abc', join(model, 'link'));
-  const { code, stdout, stderr } = await lcm(['doctor', '--seconds', '0.1', '--json'], {
-    cwd: folder.path,
-    through: ['env', `HF_HUB_CACHE=${join(folder.path, 'cache')}`],
-  });
+  const { code, stdout, stderr } = await runWith(
+    { through: ['env', `HF_HUB_CACHE=${at('cache')}`] },
+    ...['doctor', '--seconds', '0.1', '--json'],
+  );
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   const lines = stdout
     .trimEnd()
@@ -55,10 +48,10 @@ it('tries every engine, draws, measures, and weighs the cache', async () => {
 
 it('ends with 1 when no engine works', async () => {
   // The thread of ONNX Runtime is not there for whoever may start none.
-  const { code, stdout } = await lcm(['doctor'], {
-    cwd: folder.path,
-    through: ['env', `NODE_OPTIONS=--require ${withoutThreads()}`],
-  });
+  const { code, stdout } = await runWith(
+    { through: ['env', `NODE_OPTIONS=--require ${withoutThreads()}`] },
+    'doctor',
+  );
   expect(code).toBe(1);
   expect(stdout).toMatch(/^engines {4}cpu {5}no: no threads today$/m);
   expect(stdout).not.toMatch(/^(model|speed)/m);
@@ -66,7 +59,7 @@ it('ends with 1 when no engine works', async () => {
 
 /** A module that takes the threads away from whoever loads it first. */
 function withoutThreads(): string {
-  const path = join(folder.path, 'no-threads.cjs');
+  const path = at('no-threads.cjs');
   const code =
     "require('node:worker_threads').Worker = class { constructor() { throw new Error('no threads today'); } };";
   writeFileSync(path, `${code}\nrequire('node:module').syncBuiltinESMExports();\n`);

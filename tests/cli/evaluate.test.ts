@@ -1,7 +1,6 @@
 /** `lcm evaluate` and `lcm explain` from end to end, on tiny models of random weights. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { JUDGE_CONFIG, judge } from '../../src/evaluation/judge.ts';
 import { writeJudge } from '../../src/evaluation/node/judge-files.ts';
 import { input } from '../../src/graph/tensor.ts';
@@ -9,22 +8,17 @@ import { decodePng } from '../../src/images/png.ts';
 import { DeclaredParams } from '../../src/layers/params.ts';
 import { Generator } from '../../src/random/generator.ts';
 import { initialize } from '../../src/training/flat-parameters.ts';
-import { lcm, temporaryFolder, tinyModel, tinyTeacher } from './lcm.ts';
+import { jsonLines, tinyModel, tinyTeacher, workspace } from './lcm.ts';
 
-// Seconds of work, but a busy machine may take minutes over it.
-vi.setConfig({ testTimeout: 300_000 });
-
-const folder = temporaryFolder();
-const run = (...args: string[]) => lcm(args, { cwd: folder.path });
+const { at, read, run, runWith } = workspace();
 
 beforeAll(async () => {
   const config = { ...JUDGE_CONFIG, block_out_channels: [8, 8, 8, 8], feature_dim: 8 };
   const declared = new DeclaredParams();
   judge(config, declared.params, input('pictures', [1, 3, 64, 64]));
   const weights = initialize(declared.declarations, new Generator(1));
-  await writeJudge(join(folder.path, 'judge'), config, new Map(Object.entries(weights.tensors())));
+  await writeJudge(at('judge'), config, new Map(Object.entries(weights.tensors())));
 });
-afterAll(() => folder.remove());
 
 it('measures real pictures, reconstructions, teacher and model', async () => {
   const { code, stdout } = await run(
@@ -32,33 +26,30 @@ it('measures real pictures, reconstructions, teacher and model', async () => {
     ...['--count', '4', '--steps', '1,2', '--out', 'table', '--threads', '1', '--json'],
   );
   expect(code).toBe(0);
-  const lines = stdout.trimEnd().split('\n');
   const names = ['real', 'reconstruction', 'teacher, DDIM, 50 steps', 'LCM, 1 step', 'LCM, 2 steps'];
-  expect(lines.map((line) => JSON.parse(line).type)).toEqual([...names.map(() => 'row'), 'evaluation']);
+  expect(jsonLines(stdout).map(({ type }) => type)).toEqual([...names.map(() => 'row'), 'evaluation']);
 
-  expect(readdirSync(join(folder.path, 'table')).sort()).toEqual([
+  expect(readdirSync(at('table')).sort()).toEqual([
     ...['evaluation.json', 'evaluation.md', 'lcm-1.png', 'lcm-2.png', 'real.png', 'reconstruction.png'],
     'teacher-ddim-50.png',
   ]);
-  const written = JSON.parse(readFileSync(join(folder.path, 'table/evaluation.json'), 'utf8'));
+  const written = JSON.parse(readFileSync(at('table/evaluation.json'), 'utf8'));
   expect(written.rows.map(({ name }: { name: string }) => name)).toEqual(names);
   expect(written).toMatchObject({ model: 'model', teacher: 'model', count: 4, references: 16 });
   for (const row of written.rows) expect(Number.isFinite(row.frechetDistance)).toBe(true);
-  const sheet = await decodePng(readFileSync(join(folder.path, 'table/lcm-1.png')));
+  const sheet = await decodePng(read('table/lcm-1.png'));
   expect([sheet.width, sheet.height]).toEqual([4 * 128, 128]);
 });
 
 it('stops at Ctrl-C with exit code 130', async () => {
-  const { code, stdout, stderr } = await lcm(
-    [
-      ...['evaluate', '--model', tinyModel, '--judge', 'judge', '--out', 'stopped'],
-      ...['--count', '64', '--steps', '50', '--json'],
-    ],
-    { cwd: folder.path, once: { said: /"type":"row"/, act: (child) => child.kill('SIGINT') } },
+  const { code, stdout, stderr } = await runWith(
+    { once: { said: /"type":"row"/, act: (child) => child.kill('SIGINT') } },
+    ...['evaluate', '--model', tinyModel, '--judge', 'judge', '--out', 'stopped'],
+    ...['--count', '64', '--steps', '50', '--json'],
   );
   expect({ code, stderr }).toEqual({ code: 130, stderr: 'lcm: cancelled\n' });
   expect(stdout).not.toContain('"type":"evaluation"');
-  expect(readdirSync(join(folder.path, 'stopped'))).not.toContain('evaluation.json');
+  expect(readdirSync(at('stopped'))).not.toContain('evaluation.json');
 });
 
 it('says what is missing', async () => {
@@ -69,15 +60,7 @@ it('says what is missing', async () => {
   expect(odd).toMatchObject({ code: 2, stdout: '' });
   expect(odd.stderr).toMatch(/^lcm: --count 5: expected an even number/);
   const steps = await run(
-    'evaluate',
-    '--model',
-    tinyModel,
-    '--judge',
-    'judge',
-    '--count',
-    '2',
-    '--steps',
-    '60',
+    ...['evaluate', '--model', tinyModel, '--judge', 'judge', '--count', '2', '--steps', '60'],
   );
   expect(steps).toMatchObject({ code: 2, stdout: '' });
   expect(steps.stderr).toMatch(
@@ -87,43 +70,22 @@ it('says what is missing', async () => {
 
 it('draws the figure of consistency, before and after distillation', async () => {
   const { code, stdout } = await run(
-    ...[
-      'explain',
-      'consistency',
-      '--model',
-      tinyModel,
-      '--teacher',
-      tinyTeacher,
-      '--columns',
-      '3',
-      '--threads',
-      '1',
-    ],
+    ...['explain', 'consistency', '--model', tinyModel, '--teacher', tinyTeacher],
+    ...['--columns', '3', '--threads', '1'],
   );
   expect(code).toBe(0);
   expect(stdout).toMatch(
     /^Self-consistency error, .* \d\.\d{4} before, \d\.\d{4} after distillation, .*\nRMS .*\nconsistency\.png\n$/,
   );
-  const figure = await decodePng(readFileSync(join(folder.path, 'consistency.png')));
+  const figure = await decodePng(read('consistency.png'));
   expect(figure.width).toBeGreaterThan(3 * 192);
   expect(figure.height).toBeGreaterThan(3 * 192);
 });
 
 it('draws it for a prompt without a teacher', async () => {
   const { code, stdout } = await run(
-    ...[
-      'explain',
-      'consistency',
-      '--model',
-      tinyModel,
-      '--prompt',
-      'a tent',
-      '--out',
-      'f.png',
-      '--threads',
-      '1',
-      '--json',
-    ],
+    ...['explain', 'consistency', '--model', tinyModel, '--prompt', 'a tent', '--out', 'f.png'],
+    ...['--threads', '1', '--json'],
   );
   expect(code).toBe(0);
   const said = JSON.parse(stdout);

@@ -1,33 +1,23 @@
 /** `lcm generate` from end to end, on a tiny model. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { createImage } from '../../src/images/image.ts';
 import { decodePng, encodePng } from '../../src/images/png.ts';
 import { readPngText } from '../../src/images/png-text.ts';
 import { readPictureSettings } from '../../src/pipelines/picture-text.ts';
-import { lcm, taesd, temporaryFolder, tinyModel, tinyTeacher } from './lcm.ts';
+import { jsonLines, taesd, tinyModel, tinyTeacher, workspace } from './lcm.ts';
 import { checkpoints } from './stand-ins.ts';
 
-// Every case starts processes, which take their time on a busy machine.
-vi.setConfig({ testTimeout: 300_000 });
-
-let folder: ReturnType<typeof temporaryFolder>;
-beforeEach(() => {
-  folder = temporaryFolder();
-});
-afterEach(() => folder.remove());
-
-const run = (...args: string[]) => lcm(args, { cwd: folder.path });
+const { at, read, run, runWith } = workspace({ forEachTest: true });
 /** A red fox by the tiny model, unless `args` say otherwise: options that are given again replace those before. */
 const draw = (...args: string[]) =>
   run('generate', 'a red fox', '--model', tinyModel, '--seed', '7', ...args);
-const read = (name: string) => new Uint8Array(readFileSync(join(folder.path, name)));
 
 it('writes a picture with its settings, and says where it is and how long each stage took', async () => {
   const { code, stdout, stderr } = await draw();
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  expect(readdirSync(folder.path)).toEqual(['a-red-fox-7.png']);
+  expect(readdirSync(at())).toEqual(['a-red-fox-7.png']);
   expect(stdout).toMatch(
     /^a-red-fox-7\.png {2}\(64×64, seed 7\)\nload .* s, text .* s, denoise .* s, decode .* s, save .* s; .* since the start\n$/,
   );
@@ -50,7 +40,7 @@ it('gives the same picture for the same seed, alone or in a batch', async () => 
   await draw('--seed', '8', '--out', 'alone.png');
   const { code } = await draw('--num-images', '3', '--batch-size', '2', '--out', 'many.png');
   expect(code).toBe(0);
-  expect(readdirSync(folder.path).sort()).toEqual(['alone.png', 'many-1.png', 'many-2.png', 'many-3.png']);
+  expect(readdirSync(at()).sort()).toEqual(['alone.png', 'many-1.png', 'many-2.png', 'many-3.png']);
   const [alone, second, third] = await Promise.all(
     ['alone.png', 'many-2.png', 'many-3.png'].map(async (name) => (await decodePng(read(name))).data),
   );
@@ -62,10 +52,7 @@ it('gives the same picture for the same seed, alone or in a batch', async () => 
 it('reports as JSON lines', async () => {
   const { stdout, stderr } = await draw('--steps', '2', '--json', '--out', 'x.png');
   expect(stderr).toBe('');
-  const lines = stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const lines = jsonLines(stdout);
   expect(lines.map(({ type }) => type)).toEqual(['step', 'step', 'image', 'done']);
   expect(lines[1]).toMatchObject({ step: 2, steps: 2, timestep: 499 });
   expect(lines[2]).toMatchObject({ path: 'x.png', seed: 7, width: 64, height: 64, steps: 2 });
@@ -95,7 +82,7 @@ it('warns of a negative prompt that has no effect, and of a prompt that is cut',
 });
 
 it('warns once where what the UNet predicts is a guess, and not where it is said', async () => {
-  await checkpoints.sd2(join(folder.path, 'sd2.safetensors'));
+  await checkpoints.sd2(at('sd2.safetensors'));
   const drawn = (...args: string[]) =>
     draw(
       ...['--model', 'sd2.safetensors', '--tokenizer', join(tinyModel, 'tokenizer'), '--num-images', '2'],
@@ -113,7 +100,7 @@ it('warns once where what the UNet predicts is a guess, and not where it is said
 it('enlarges whole pixels, and saves a preview of each step', async () => {
   const { code } = await draw('--steps', '2', '--scale', '3', '--preview', '--out', 'pictures');
   expect(code).toBe(0);
-  expect(readdirSync(join(folder.path, 'pictures')).sort()).toEqual([
+  expect(readdirSync(at('pictures')).sort()).toEqual([
     'a-red-fox-7.png',
     'a-red-fox-7.step-1.png',
     'a-red-fox-7.step-2.png',
@@ -125,33 +112,25 @@ it('enlarges whole pixels, and saves a preview of each step', async () => {
 });
 
 it('stops at Ctrl-C with exit code 130 and no half-written file', async () => {
-  const { code, stderr } = await lcm(
-    ['generate', 'a red fox', '--model', tinyModel, '--num-images', '5000', '--json', '--out', 'many'],
-    {
-      cwd: folder.path,
-      once: { said: /("type":"image"[\s\S]*){3}/, act: (child) => child.kill('SIGINT') },
-    },
+  const { code, stderr } = await runWith(
+    { once: { said: /("type":"image"[\s\S]*){3}/, act: (child) => child.kill('SIGINT') } },
+    ...['generate', 'a red fox', '--model', tinyModel, '--num-images', '5000', '--json', '--out', 'many'],
   );
   expect({ code, stderr }).toEqual({ code: 130, stderr: 'lcm: cancelled\n' });
-  const files = readdirSync(join(folder.path, 'many'));
+  const files = readdirSync(at('many'));
   expect(files.length).toBeGreaterThanOrEqual(3);
   expect(files.length).toBeLessThan(5000);
   for (const file of files) expect((await decodePng(read(join('many', file)))).width).toBe(64);
 });
 
 it('stops at Ctrl-C in the middle of decoding', async () => {
-  const { code, stderr } = await lcm(
-    [
-      ...['generate', 'a red fox', '--model', tinyModel, '--steps', '1', '--json', '--out', 'large.png'],
-      ...['--width', '1024', '--height', '1024'],
-    ],
-    {
-      cwd: folder.path,
-      // Decoding follows the only step.
-      once: { said: /"type":"step"/, act: (child) => setTimeout(() => child.kill('SIGINT'), 100) },
-    },
+  const { code, stderr } = await runWith(
+    // Decoding follows the only step.
+    { once: { said: /"type":"step"/, act: (child) => setTimeout(() => child.kill('SIGINT'), 100) } },
+    ...['generate', 'a red fox', '--model', tinyModel, '--steps', '1', '--json', '--out', 'large.png'],
+    ...['--width', '1024', '--height', '1024'],
   );
-  expect({ code, stderr, files: readdirSync(folder.path) }).toEqual({
+  expect({ code, stderr, files: readdirSync(at()) }).toEqual({
     ...{ code: 130, stderr: 'lcm: cancelled\n', files: [] },
   });
 });
@@ -188,12 +167,9 @@ it('refuses what no memory holds, before anything is drawn', async () => {
 });
 
 it('ends quietly when nobody reads its output any more', async () => {
-  const { code, stderr } = await lcm(
-    ['generate', 'a red fox', '--model', tinyModel, '--num-images', '5000', '--json', '--out', 'many'],
-    {
-      cwd: folder.path,
-      once: { said: /./, act: (child) => child.stdout?.destroy() },
-    },
+  const { code, stderr } = await runWith(
+    { once: { said: /./, act: (child) => child.stdout?.destroy() } },
+    ...['generate', 'a red fox', '--model', tinyModel, '--num-images', '5000', '--json', '--out', 'many'],
   );
   expect({ code, stderr }).toEqual({ code: 141, stderr: '' });
 });
@@ -214,10 +190,10 @@ it('goes on from a picture, and draws anew what a mask leaves white', async () =
   expect(text.parameters).toContain('Denoising strength: 0.5');
 
   // All black: everything is kept, so only the autoencoder stands between the two pictures.
-  writeFileSync(join(folder.path, 'black.png'), await encodePng(createImage(64, 64, 3)));
+  writeFileSync(at('black.png'), await encodePng(createImage(64, 64, 3)));
   const white = createImage(64, 64, 3);
   white.data.fill(255);
-  writeFileSync(join(folder.path, 'white.png'), await encodePng(white));
+  writeFileSync(at('white.png'), await encodePng(white));
   for (const mask of ['black', 'white']) {
     const { code, stderr } = await draw(...from, '--mask', `${mask}.png`, '--out', `of-${mask}.png`);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -258,9 +234,9 @@ it('makes a picture again from its settings, or with some of them changed', asyn
 });
 
 it('refuses pictures and masks that do not go together, before anything is drawn', async () => {
-  writeFileSync(join(folder.path, 'wide.png'), await encodePng(createImage(96, 64, 3)));
-  writeFileSync(join(folder.path, 'square.png'), await encodePng(createImage(64, 64, 3)));
-  writeFileSync(join(folder.path, 'words.png'), 'words');
+  writeFileSync(at('wide.png'), await encodePng(createImage(96, 64, 3)));
+  writeFileSync(at('square.png'), await encodePng(createImage(64, 64, 3)));
+  writeFileSync(at('words.png'), 'words');
   const refused = async (...args: string[]) => {
     const { code, stderr } = await draw(...args);
     return `${code} ${stderr}`;

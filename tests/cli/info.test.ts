@@ -9,17 +9,13 @@ import { createImage } from '../../src/images/image.ts';
 import { encodePng } from '../../src/images/png.ts';
 import { writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
 import { originalOpenClip, originalUNet } from '../weights/original-layout.ts';
-import { lcm, temporaryFolder, tinyModel } from './lcm.ts';
-
-// Every case starts processes, which take their time on a busy machine.
-vi.setConfig({ testTimeout: 300_000 });
+import { tinyModel, workspace } from './lcm.ts';
 
 const golden = fileURLToPath(new URL('../fixtures/golden', import.meta.url));
 const COMMIT = 'c'.repeat(40);
 
-const folder = temporaryFolder();
-const at = (...parts: string[]) => join(folder.path, ...parts);
-const info = (...args: string[]) => lcm(['info', ...args], { cwd: folder.path });
+const { at, run } = workspace();
+const info = (...args: string[]) => run('info', ...args);
 const sha256 = (path: string) => createHash('sha256').update(readFileSync(path)).digest('hex');
 
 async function facts(...args: string[]): Promise<Record<string, unknown>> {
@@ -39,7 +35,6 @@ beforeAll(async () => {
 });
 afterAll(() => {
   vi.unstubAllEnvs();
-  folder.remove();
 });
 
 describe('a model', () => {

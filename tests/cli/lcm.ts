@@ -1,9 +1,10 @@
 /** Running the command as a user does, in a folder of its own. */
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeEach, vi } from 'vitest';
 
 const launcher = fileURLToPath(new URL('../../bin/lcm.js', import.meta.url));
 
@@ -30,7 +31,7 @@ export interface RunOptions {
   readonly through?: readonly string[];
 }
 
-export function lcm(args: readonly string[], { cwd, once, through = [] }: RunOptions): Promise<Result> {
+function lcm(args: readonly string[], { cwd, once, through = [] }: RunOptions): Promise<Result> {
   const [command, ...rest] = [...through, process.execPath, launcher, ...args];
   const child = spawn(command!, rest, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
   const said = { stdout: '', stderr: '' };
@@ -52,6 +53,49 @@ export function lcm(args: readonly string[], { cwd, once, through = [] }: RunOpt
       resolve({ code: signal ? 128 + constants.signals[signal] : code, stdout: said.stdout, stderr });
     });
   });
+}
+
+/** The records that --json prints, one to a line. */
+export function jsonLines(stdout: string): Record<string, unknown>[] {
+  return stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+/** A folder in which the tests of a file run the command. */
+export interface Workspace {
+  /** A path in it; without parts its own. */
+  at(...parts: string[]): string;
+  read(name: string): Uint8Array;
+  run(...args: string[]): Promise<Result>;
+  runWith(options: Omit<RunOptions, 'cwd'>, ...args: string[]): Promise<Result>;
+}
+
+/** To be called where a file begins. One folder for all its tests, or a new one for each. */
+export function workspace({ forEachTest = false } = {}): Workspace {
+  // Every command is a process, which takes its time on a busy machine.
+  vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
+  let folder: ReturnType<typeof temporaryFolder>;
+  const begin = () => {
+    folder = temporaryFolder();
+  };
+  const end = () => folder.remove();
+  if (forEachTest) {
+    beforeEach(begin);
+    afterEach(end);
+  } else {
+    begin();
+    afterAll(end);
+  }
+  const at = (...parts: string[]) => join(folder.path, ...parts);
+  const runWith: Workspace['runWith'] = (options, ...args) => lcm(args, { ...options, cwd: at() });
+  return {
+    at,
+    read: (name) => new Uint8Array(readFileSync(at(name))),
+    run: (...args) => runWith({}, ...args),
+    runWith,
+  };
 }
 
 /** A new empty folder, and a function that removes it. */

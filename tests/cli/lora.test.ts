@@ -1,7 +1,7 @@
 /** `lcm generate --lora` from end to end: a tiny model with tiny LoRAs in the layouts that are about. */
-import { cpSync, readFileSync, renameSync } from 'node:fs';
+import { cpSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { float32Data, type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
 import { decodePng } from '../../src/images/png.ts';
 import { readPngText } from '../../src/images/png-text.ts';
@@ -10,17 +10,12 @@ import { Generator } from '../../src/random/generator.ts';
 import { randnTensor } from '../../src/random/randn-tensor.ts';
 import { formatLora, type LoraComponent } from '../../src/weights/lora-file.ts';
 import { loadTensors, openSafetensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
-import { lcm, temporaryFolder, tinyModel, tinyTeacher } from './lcm.ts';
-
-// Every case starts processes, which take their time on a busy machine.
-vi.setConfig({ testTimeout: 300_000 });
+import { tinyModel, tinyTeacher, workspace } from './lcm.ts';
 
 type Tensors = Map<string, HostTensor>;
 
-const folder = temporaryFolder();
-const run = (...args: string[]) => lcm(args, { cwd: folder.path });
+const { at, read, run } = workspace();
 const drawn = ['generate', 'a red fox', '--model', 'model', '--seed', '7', '--steps', '3'];
-const read = (name: string) => new Uint8Array(readFileSync(join(folder.path, name)));
 const pixels = async (name: string) => (await decodePng(read(name))).data;
 const settingsOf = async (name: string) => readPictureSettings(await readPngText(read(name)));
 
@@ -71,9 +66,9 @@ function merge(weights: Tensors, factors: Tensors, rank: number, scale: number):
 }
 
 beforeAll(async () => {
-  cpSync(tinyTeacher, join(folder.path, 'model'), { recursive: true });
-  cpSync(tinyTeacher, join(folder.path, 'merged'), { recursive: true });
-  cpSync(join(tinyModel, 'vae'), join(folder.path, 'vae'), { recursive: true });
+  cpSync(tinyTeacher, at('model'), { recursive: true });
+  cpSync(tinyTeacher, at('merged'), { recursive: true });
+  cpSync(join(tinyModel, 'vae'), at('vae'), { recursive: true });
   const unet = await weightsOf(tinyTeacher, 'unet');
   const text = await weightsOf(tinyTeacher, 'text_encoder');
 
@@ -85,19 +80,18 @@ beforeAll(async () => {
     formatLora(ofText, { component: 'text_encoder', rank: 2, alpha: 1 }, 'kohya'),
   ];
   const both = new Map(parts.flatMap(({ tensors }) => [...tensors]));
-  await writeSafetensors(join(folder.path, 'style.safetensors'), both, { ss_network_dim: '2' });
+  await writeSafetensors(at('style.safetensors'), both, { ss_network_dim: '2' });
   // peft's, on the UNet: rank 3, alpha 6. Its name says that it is an LCM-LoRA.
   const other = randomFactors(unet, 3, 3);
   const peft = formatLora(other, { rank: 3, alpha: 6 }, 'peft');
-  await writeSafetensors(join(folder.path, 'tiny-lcm.safetensors'), peft.tensors, peft.metadata);
+  await writeSafetensors(at('tiny-lcm.safetensors'), peft.tensors, peft.metadata);
 
   merge(unet, ofUNet, 2, 1 / 2);
   merge(text, ofText, 2, 1 / 2);
   merge(unet, other, 3, 0.8 * (6 / 3));
-  await writeSafetensors(join(folder.path, 'merged', WEIGHTS.unet!), unet);
-  await writeSafetensors(join(folder.path, 'merged', WEIGHTS.text_encoder!), text);
+  await writeSafetensors(at('merged', WEIGHTS.unet!), unet);
+  await writeSafetensors(at('merged', WEIGHTS.text_encoder!), text);
 });
-afterAll(() => folder.remove());
 
 it('draws with two LoRAs what a model with their sum in its weights draws', async () => {
   const guided = ['--scheduler', 'ddim', '--guidance-scale', '3'];
@@ -140,17 +134,17 @@ it('makes a picture again with its LoRAs and its autoencoder, and says what is n
   });
   // Nothing but what was typed.
   const texts = Object.values(await readPngText(read('made.png'))).join();
-  expect(texts).not.toContain(folder.path);
+  expect(texts).not.toContain(at());
 
-  renameSync(join(folder.path, 'style.safetensors'), join(folder.path, 'moved.safetensors'));
+  renameSync(at('style.safetensors'), at('moved.safetensors'));
   const missing = await run('generate', '--from', 'made.png', '--out', 'none.png');
   expect(missing).toMatchObject({ code: 1, stdout: '' });
   expect(missing.stderr).toMatch(
     /^lcm: --from made\.png: it was drawn with the LoRA style\.safetensors, which is not there; say where it is with --lora <path>:0\.5\n$/,
   );
 
-  cpSync(join(folder.path, 'tiny-lcm.safetensors'), join(folder.path, 'style.safetensors'));
-  cpSync(join(folder.path, 'merged', WEIGHTS.unet!), join(folder.path, 'model', WEIGHTS.unet!));
+  cpSync(at('tiny-lcm.safetensors'), at('style.safetensors'));
+  cpSync(at('merged', WEIGHTS.unet!), at('model', WEIGHTS.unet!));
   const changed = await run('generate', '--from', 'made.png', '--out', 'changed.png');
   expect(changed.code).toBe(0);
   expect(changed.stderr.split('\n')).toEqual([

@@ -1,30 +1,15 @@
 /** `lcm plot` from end to end, on tiny models. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { hostTensor } from '../../src/graph/host-tensor.ts';
 import { decodePng } from '../../src/images/png.ts';
 import { readPngText } from '../../src/images/png-text.ts';
 import { Generator } from '../../src/random/generator.ts';
 import { openSafetensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
-import { lcm, temporaryFolder, tinyModel, tinyTeacher } from './lcm.ts';
+import { jsonLines, tinyModel, tinyTeacher, workspace } from './lcm.ts';
 
-// Every case starts processes, which take their time on a busy machine.
-vi.setConfig({ testTimeout: 300_000 });
-
-let folder: ReturnType<typeof temporaryFolder>;
-beforeEach(() => {
-  folder = temporaryFolder();
-});
-afterEach(() => folder.remove());
-
-const run = (...args: string[]) => lcm(args, { cwd: folder.path });
-const read = (name: string) => new Uint8Array(readFileSync(join(folder.path, name)));
-const records = (stdout: string) =>
-  stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
+const { at, read, run, runWith } = workspace({ forEachTest: true });
 
 it('draws every combination as lcm generate draws it, and says in the file what it shows', async () => {
   const { code, stdout, stderr } = await run(
@@ -32,7 +17,7 @@ it('draws every combination as lcm generate draws it, and says in the file what 
     ...['--model', tinyModel, '--save-images', 'single', '--out', 'grid.png', '--scale', '2', '--json'],
   );
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  const lines = records(stdout);
+  const lines = jsonLines(stdout);
   expect(lines.map(({ type }) => type)).toEqual(['image', 'image', 'image', 'image', 'plot']);
   expect(lines[3]).toMatchObject({
     ...{ path: join('single', 'x2-y2.png'), column: 1, row: 1, grid: 0, seed: 7, steps: 2 },
@@ -75,13 +60,13 @@ it('loads each model and each LoRA once, whatever axis they are on', async () =>
     [`unet.${name}.lora_A.weight`, hostTensor(random.normal(2 * inputs), [2, inputs])],
     [`unet.${name}.lora_B.weight`, hostTensor(random.normal(2 * outputs), [outputs, 2])],
   ]);
-  await writeSafetensors(join(folder.path, 'style.safetensors'), lora);
+  await writeSafetensors(at('style.safetensors'), lora);
   const { code, stdout } = await run(
     ...['plot', 'a fox', '--x', `model=${tinyModel},${tinyTeacher}`, '--y', 'lora-weight=0,1'],
     ...['--z', 'lora=none,style.safetensors', '--steps', '2', '--save-images', 'single', '--json'],
   );
   expect(code).toBe(0);
-  const images = records(stdout).filter(({ type }) => type === 'image');
+  const images = jsonLines(stdout).filter(({ type }) => type === 'image');
   expect(images.map(({ column }) => column)).toEqual([0, 0, 0, 0, 1, 1, 1, 1]);
   expect(read('single/x2-y1-z1.png')).toEqual(read('single/x2-y2-z1.png'));
   const [without, weak, strong] = await Promise.all(
@@ -91,7 +76,7 @@ it('loads each model and each LoRA once, whatever axis they are on', async () =>
   );
   expect(weak).toEqual(without);
   expect(strong).not.toEqual(without);
-  expect(existsSync(join(folder.path, 'plot.png'))).toBe(true);
+  expect(existsSync(at('plot.png'))).toBe(true);
 });
 
 it('takes the settings of a picture, and its axes in their place', async () => {
@@ -102,7 +87,7 @@ it('takes the settings of a picture, and its axes in their place', async () => {
     ...['plot', '--from', 'x.png', '--x', 'steps=1', '--y', 'size=64x64,32x64', '--json'],
   );
   expect(code).toBe(0);
-  expect(records(stdout).slice(0, 2)).toMatchObject([
+  expect(jsonLines(stdout).slice(0, 2)).toMatchObject([
     { seed: 3, steps: 1, width: 64, height: 64, guidanceScale: 8.5 },
     { seed: 3, steps: 1, width: 32, height: 64 },
   ]);
@@ -120,14 +105,14 @@ it('refuses what cannot be drawn before anything is', async () => {
     const result = await run('plot', '--model', tinyModel, '--save-images', 'single', ...args);
     expect([result.code, result.stderr, result.stdout]).toEqual([code, expect.stringMatching(message), '']);
   }
-  expect(readdirSync(folder.path)).toEqual([]);
+  expect(readdirSync(at())).toEqual([]);
 });
 
 it('can be cancelled', async () => {
-  const { code, stderr } = await lcm(
-    ['plot', 'a fox', '--model', tinyModel, '--x', 'seed=1-40', '--y', 'steps=1-10', '--json'],
-    { cwd: folder.path, once: { said: /"type":"image"/, act: (child) => child.kill('SIGINT') } },
+  const { code, stderr } = await runWith(
+    { once: { said: /"type":"image"/, act: (child) => child.kill('SIGINT') } },
+    ...['plot', 'a fox', '--model', tinyModel, '--x', 'seed=1-40', '--y', 'steps=1-10', '--json'],
   );
   expect({ code, stderr }).toEqual({ code: 130, stderr: 'lcm: cancelled\n' });
-  expect(readdirSync(folder.path)).toEqual([]);
+  expect(readdirSync(at())).toEqual([]);
 });

@@ -1,16 +1,11 @@
 /** The whole way on the command line, with tiny networks: pictures, autoencoder, diffusion, distillation, picture. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { decodePng } from '../../src/images/png.ts';
-import { lcm, type RunOptions, temporaryFolder } from './lcm.ts';
+import { workspace } from './lcm.ts';
 
-// Every case starts processes, which take their time on a busy machine.
-vi.setConfig({ testTimeout: 300_000 });
-
-let folder: ReturnType<typeof temporaryFolder>;
+const { at, read, run, runWith } = workspace();
 beforeAll(() => {
-  folder = temporaryFolder();
   write('autoencoder.json', {
     model: { block_out_channels: [8, 8, 8], norm_num_groups: 4 },
     cadence: { ...cadence, sampleEvery: 0 },
@@ -31,27 +26,18 @@ beforeAll(() => {
   });
   write('distillation.json', { latents: { pictures: 64 }, cadence });
 });
-afterAll(() => folder.remove());
 
 const cadence = { logEvery: 2, sampleEvery: 4, checkpointEverySteps: 2 };
 
 it('writes postcards with captions, and completes a folder that was begun', async () => {
-  await run(['dataset', 'postcards', '--count', '3', '--out', 'pictures', '--split', 'test']);
-  const { stdout } = await run([
-    'dataset',
-    'postcards',
-    '--count',
-    '5',
-    '--out',
-    'pictures',
-    '--split',
-    'test',
-    '--json',
-  ]);
+  await done('dataset', 'postcards', '--count', '3', '--out', 'pictures', '--split', 'test');
+  const { stdout } = await done(
+    ...['dataset', 'postcards', '--count', '5', '--out', 'pictures', '--split', 'test', '--json'],
+  );
   expect(stdout.trimEnd().split('\n').at(-1)).toBe(
     '{"type":"done","directory":"pictures","written":2,"kept":3}',
   );
-  const lines = readFileSync(join(folder.path, 'pictures/metadata.jsonl'), 'utf8').trimEnd().split('\n');
+  const lines = readFileSync(at('pictures/metadata.jsonl'), 'utf8').trimEnd().split('\n');
   expect(lines).toHaveLength(5);
   expect(JSON.parse(lines[4]!)).toMatchObject({
     file_name: '00000004.png',
@@ -60,98 +46,71 @@ it('writes postcards with captions, and completes a folder that was begun', asyn
 });
 
 it('shows settings and work without training anything', async () => {
-  const { stdout } = await run([
-    'train',
-    'autoencoder',
-    '--config',
-    'autoencoder.json',
-    '--steps',
-    '9',
-    '--dry-run',
-    '--json',
-  ]);
+  const { stdout } = await done(
+    ...['train', 'autoencoder', '--config', 'autoencoder.json', '--steps', '9', '--dry-run', '--json'],
+  );
   const plan = JSON.parse(stdout) as { config: { steps: number }; flopsPerStep: number; parameters: object };
   expect(plan).toMatchObject({
     type: 'plan',
     config: { steps: 9, model: { block_out_channels: [8, 8, 8] } },
   });
   expect(plan.flopsPerStep).toBeGreaterThan(1e6);
-  expect(readdirSync(folder.path)).not.toContain('runs');
+  expect(readdirSync(at())).not.toContain('runs');
 });
 
 it('trains, distils and draws', async () => {
-  await run([
-    'train',
-    'autoencoder',
-    '--config',
-    'autoencoder.json',
-    '--steps',
-    '4',
-    '--batch',
-    '4',
-    '--out',
-    'runs/ae',
-  ]);
-  await run(
-    ['train', 'diffusion', '--vae', 'runs/ae/model', '--config', 'diffusion.json'].concat([
-      '--steps',
-      '4',
-      '--batch',
-      '4',
-      '--out',
-      'runs/ldm',
-    ]),
+  const four = ['--steps', '4', '--batch', '4'];
+  await done('train', 'autoencoder', '--config', 'autoencoder.json', ...four, '--out', 'runs/ae');
+  await done(
+    ...['train', 'diffusion', '--vae', 'runs/ae/model', '--config', 'diffusion.json'],
+    ...[...four, '--out', 'runs/ldm'],
   );
-  const { stdout, stderr } = await run(distillation('runs/lcm'));
+  const { stdout, stderr } = await done(...distillation('runs/lcm'));
   expect(stdout).toBe('runs/lcm/model  (after 4 steps)\n');
   expect(stderr).toMatch(/^step 2: gradient_norm .*, loss /m);
-  const sheet = await decodePng(readFileSync(join(folder.path, 'runs/lcm/samples/step-00000004.png')));
+  const sheet = await decodePng(read('runs/lcm/samples/step-00000004.png'));
   expect([sheet.width, sheet.height]).toEqual([4 * (128 + 4) + 4, 2 * (128 + 4) + 4]);
 
-  const drawn = await run(['generate', 'a red tent', '--model', 'runs/lcm/model', '--out', 'tent.png']);
+  const drawn = await done('generate', 'a red tent', '--model', 'runs/lcm/model', '--out', 'tent.png');
   expect(drawn.stdout).toMatch(/^tent\.png {2}\(64×64, seed \d+\)\n/);
 });
 
 it('goes on after kill -9, bit for bit as if nothing had happened', async () => {
-  const killed = await lcm([...distillation('runs/killed'), '--json'], {
-    cwd: folder.path,
-    once: { said: /"type":"checkpoint"/, act: (child) => child.kill('SIGKILL') },
-  });
+  const killed = await runWith(
+    { once: { said: /"type":"checkpoint"/, act: (child) => child.kill('SIGKILL') } },
+    ...[...distillation('runs/killed'), '--json'],
+  );
   expect(killed.code).toBe(137);
-  expect(existsSync(join(folder.path, 'runs/killed/model/unet'))).toBe(false);
-  const { stderr } = await run(distillation('runs/killed'));
+  expect(existsSync(at('runs/killed/model/unet'))).toBe(false);
+  const { stderr } = await done(...distillation('runs/killed'));
   expect(stderr).toMatch(/going on from step [2-4] of 4/);
   const weights = (name: string) =>
-    readFileSync(join(folder.path, 'runs', name, 'model/unet/diffusion_pytorch_model.safetensors'));
+    readFileSync(at('runs', name, 'model/unet/diffusion_pytorch_model.safetensors'));
   expect(weights('killed').equals(weights('lcm'))).toBe(true);
 });
 
 it('stops at Ctrl-C with a checkpoint', async () => {
-  const { code, stderr } = await lcm([...distillation('runs/stopped'), '--steps', '4000'], {
-    cwd: folder.path,
-    once: { said: /^step 2:/m, act: (child) => child.kill('SIGINT') },
-  });
+  const { code, stderr } = await runWith(
+    { once: { said: /^step 2:/m, act: (child) => child.kill('SIGINT') } },
+    ...[...distillation('runs/stopped'), '--steps', '4000'],
+  );
   expect(code).toBe(130);
   expect(stderr).toMatch(/lcm: cancelled\n/);
   expect(stderr).toMatch(/stopped after step \d+; the same command goes on from there\n$/);
-  expect(
-    readdirSync(join(folder.path, 'runs/stopped')).filter((name) => /^checkpoint-\d+$/.test(name)),
-  ).toHaveLength(1);
+  expect(readdirSync(at('runs/stopped')).filter((name) => /^checkpoint-\d+$/.test(name))).toHaveLength(1);
 });
 
 it('stops training an autoencoder at Ctrl-C, with a model that a few pictures have scaled', async () => {
-  const { code, stderr } = await lcm(
-    [
-      ...['train', 'autoencoder', '--config', 'autoencoder.json', '--batch', '4', '--steps', '4000'],
-      ...['--threads', '1', '--out', 'runs/stopped-ae'],
-    ],
-    { cwd: folder.path, once: { said: /^step 2:/m, act: (child) => child.kill('SIGINT') } },
+  const { code, stderr } = await runWith(
+    { once: { said: /^step 2:/m, act: (child) => child.kill('SIGINT') } },
+    ...['train', 'autoencoder', '--config', 'autoencoder.json', '--batch', '4', '--steps', '4000'],
+    ...['--threads', '1', '--out', 'runs/stopped-ae'],
   );
   expect(code).toBe(130);
   expect(stderr).toMatch(/reconstructions of 32 test pictures: PSNR .*\nstopped after step \d+; .*\n$/);
-  const written = readdirSync(join(folder.path, 'runs/stopped-ae'));
+  const written = readdirSync(at('runs/stopped-ae'));
   expect(written.filter((name) => /^checkpoint-\d+$/.test(name))).toHaveLength(1);
-  const config = readFileSync(join(folder.path, 'runs/stopped-ae/model/vae/config.json'), 'utf8');
+  const config = readFileSync(at('runs/stopped-ae/model/vae/config.json'), 'utf8');
   expect(JSON.parse(config).scaling_factor).toBeGreaterThan(0);
 });
 
@@ -183,12 +142,12 @@ it('says what is wrong with settings', async () => {
   ];
   write('wrong.json', { stpes: 3 });
   for (const [args, message, code] of cases) {
-    const result = await lcm(args, { cwd: folder.path });
+    const result = await run(...args);
     expect(result.stderr).toMatch(message);
     expect(result.stderr).toMatch(/^lcm: [^\n]*\n$/);
     expect(result.code).toBe(code);
   }
-  expect(existsSync(join(folder.path, 'x'))).toBe(false);
+  expect(existsSync(at('x'))).toBe(false);
 });
 
 function distillation(out: string): string[] {
@@ -196,12 +155,13 @@ function distillation(out: string): string[] {
   return ['distill', '--teacher', 'runs/ldm/model', ...settings, '--out', out];
 }
 
-async function run(args: readonly string[], options: Partial<RunOptions> = {}) {
-  const result = await lcm(args, { cwd: folder.path, ...options });
+/** Runs what has to succeed. */
+async function done(...args: string[]) {
+  const result = await run(...args);
   expect(result.code, result.stderr).toBe(0);
   return result;
 }
 
 function write(name: string, value: unknown): void {
-  writeFileSync(join(folder.path, name), JSON.stringify(value));
+  writeFileSync(at(name), JSON.stringify(value));
 }
