@@ -119,7 +119,7 @@ it.each([
   [{ tileSize: 60 }, /tile size 60: expected a multiple of 8 from 64/],
   [{ timesteps: [10, 500] }, /timesteps 10, 500: expected integers in descending order/],
   [{ scheduler: 'ddim' as const, timesteps: [500] }, /timesteps .* are for the schedulers lcm and tcd/],
-  [{ scheduler: 'euler' as const, eta: 0.5 }, /eta is for the schedulers ddim and tcd/],
+  [{ scheduler: 'euler' as const, eta: 0.5 }, /eta 0\.5: only the schedulers ddim and tcd take it/],
 ])('refuses %j', async (request, message) => {
   const work = lcm.run({ prompt: 'a fox', ...request });
   await expect(work).rejects.toThrow(message);

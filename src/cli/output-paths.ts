@@ -47,19 +47,19 @@ async function folderOf(out: string | undefined): Promise<string | undefined> {
   return out;
 }
 
-/** Throws InputError when the folder, or the one that it would be made in, takes no new files. */
-export async function requireWritable(folder: string): Promise<void> {
+/** Throws InputError when the folder, or the one that it would be made in, takes no new files. option: that named it. */
+export async function requireWritable(folder: string, option = '--out'): Promise<void> {
   let existing = resolve(folder);
   while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
   if (!(await stat(existing)).isDirectory()) {
     throw new InputError(
-      `cannot write to ${folder}: ${existing} is a file, not a folder; choose another place`,
+      `cannot write to ${folder}: ${existing} is a file, not a folder; choose another place with ${option}`,
     );
   }
   await access(existing, constants.W_OK | constants.X_OK).catch((cause) => {
     const what = existing === resolve(folder) ? 'you may' : `it does not exist, and in ${existing} you may`;
     throw new InputError(
-      `cannot write to ${folder}: ${what} not create files; choose another place with --out`,
+      `cannot write to ${folder}: ${what} not create files; choose another place with ${option}`,
       {
         cause,
       },

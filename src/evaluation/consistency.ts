@@ -247,7 +247,9 @@ function requireFitting(student: Components, teacher: Components | undefined, vi
     );
   }
   if (teacher === undefined) {
-    if (view === 'trajectory') throw new UsageError("the trajectory is the teacher's: name the teacher");
+    if (view === 'trajectory') {
+      throw new UsageError("view trajectory: it is the teacher's; name the teacher, or take the view noised");
+    }
     return;
   }
   const [own, other] = [student, teacher].map(({ unet, vae }) => [

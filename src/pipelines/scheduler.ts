@@ -82,7 +82,7 @@ export function createSampler(
     );
   }
   if (eta !== undefined && name !== 'ddim' && name !== 'tcd') {
-    throw new UsageError(`eta is for the schedulers ddim and tcd; this one is ${name}`);
+    throw new UsageError(`eta ${eta}: only the schedulers ddim and tcd take it; this one is ${name}`);
   }
   const chosen = { ...(timesteps === undefined ? { steps } : { timesteps }), originalSteps, strength };
   switch (name) {

@@ -67,7 +67,10 @@ const usage: readonly (readonly [args: readonly string[], message: RegExp])[] = 
     ['generate', 'a fox', '--replicas', '2', '--batch-size', '2', '--low-memory'],
     /--replicas 2: with --low-memory one engine holds one network at a time; leave out one/,
   ],
-  [['generate', 'a fox', '--eta', '0.5'], /eta is for the schedulers ddim and tcd; this one is lcm/],
+  [
+    ['generate', 'a fox', '--eta', '0.5'],
+    /--eta 0\.5: only the schedulers ddim and tcd take it; this one is lcm/,
+  ],
   [
     ['generate', 'a fox', '--scheduler', 'lmc'],
     /--scheduler lmc: expected one of lcm, .*; did you mean lcm\?/,
@@ -93,6 +96,15 @@ const usage: readonly (readonly [args: readonly string[], message: RegExp])[] = 
     ['dataset', 'postcards', '--count', '3', '--out', 'd', '--split', 'tran'],
     /--split tran: expected one of train, .*; did you mean train\?/,
   ],
+  [
+    ['explain', 'consistency', '--model', tinyModel, '--columns', '60'],
+    /--columns 60: expected a whole number from 2 to 50/,
+  ],
+  [
+    ['explain', 'consistency', '--model', tinyModel, '--view', 'trajectory'],
+    /--view trajectory: it is the teacher's; name the teacher with --teacher, or take the view noised/,
+  ],
+  [['train', 'autoencoder', '--part', 'decoder', '--out', 'd'], /name its folder with --initial/],
   [['train', 'autoencoder'], /--out is missing: name the folder/],
   [['info'], /missing required argument 'path'/],
 ];
@@ -212,7 +224,7 @@ describe('where pictures cannot be written', () => {
   it('a folder below a file', async () => {
     const { code, stderr } = await generate('--model', tinyModel, '--out', 'notes.txt/fox.png');
     expect(stderr).toMatch(
-      /^lcm: cannot write to notes\.txt: .*notes\.txt is a file, not a folder; choose another place\n$/,
+      /^lcm: cannot write to notes\.txt: .*notes\.txt is a file, not a folder; choose another place with --out\n$/,
     );
     expect(code).toBe(1);
   });

@@ -1,5 +1,5 @@
 /** `lcm plot` from end to end, on tiny models. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { hostTensor } from '../../src/graph/host-tensor.ts';
@@ -98,14 +98,24 @@ it('refuses what cannot be drawn before anything is', async () => {
     [['a fox'], 2, /there is no axis: say what should vary/],
     [['a fox', '--x', 'steps=1,60'], 2, /--x steps=60: the model was distilled on a grid of 50 timesteps/],
     [['a fox', '--x', 'steps=1', '--width', '65'], 2, /--width 65: .*multiples of 8/],
-    [['a fox', '--x', 'steps=1', '--y', 'eta=1'], 2, /--x steps=1 --y eta=1: eta is for the schedulers ddim/],
+    [
+      ['a fox', '--x', 'steps=1', '--y', 'eta=1'],
+      2,
+      /^lcm: --y eta=1: only the schedulers ddim and tcd take it/,
+    ],
+    [
+      ['a fox', '--x', 'steps=1', '--save-images', 'notes.txt/all'],
+      1,
+      /notes\.txt is a file, not a folder; choose another place with --save-images/,
+    ],
     [['a fox', '--x', `model=${tinyModel},nowhere`], 1, /model nowhere: there is no such folder/],
   ];
+  writeFileSync(at('notes.txt'), '');
   for (const [args, code, message] of cases) {
     const result = await run('plot', '--model', tinyModel, '--save-images', 'single', ...args);
     expect([result.code, result.stderr, result.stdout]).toEqual([code, expect.stringMatching(message), '']);
   }
-  expect(readdirSync(at())).toEqual([]);
+  expect(readdirSync(at())).toEqual(['notes.txt']);
 });
 
 it('can be cancelled', async () => {

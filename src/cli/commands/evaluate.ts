@@ -13,8 +13,9 @@ import { PROTOCOL_COUNT } from '../../evaluation/protocol.ts';
 import { markdownReport, summaryLine } from '../../evaluation/report.ts';
 import type { Image } from '../../images/image.ts';
 import { encodePng } from '../../images/png.ts';
-import { diffusersFiles } from '../../pipelines/node/diffusers-files.ts';
-import { loadPipeline } from '../../pipelines/node/load.ts';
+import { loadComponents } from '../../pipelines/components.ts';
+import { loadPipeline, startPipeline } from '../../pipelines/node/load.ts';
+import { openModel } from '../../pipelines/node/open-model.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { EMBEDDED_JUDGE, EMBEDDED_MODEL } from '../embedded-models.ts';
 import { type EngineOptions, engineOptions, withEngineOptions } from '../engine-options.ts';
@@ -40,8 +41,8 @@ export function evaluateCommand(signal: AbortSignal): Command {
     .description(
       'Measures a model of postcards: real pictures, reconstructions, teacher and model on the same captions and noise.',
     )
-    .option('--model <dir>', 'a diffusers directory', EMBEDDED_MODEL)
-    .option('--teacher <dir>', 'the diffusion model that it was distilled from')
+    .option('--model <name>', 'a model of postcards, as lcm generate takes it', EMBEDDED_MODEL)
+    .option('--teacher <name>', 'the diffusion model that it was distilled from')
     .option('--judge <dir>', 'the classifier, as lcm train judge writes it', EMBEDDED_JUDGE)
     .option('--steps <list>', 'denoising steps, one row each (default: 1,2,4,8)', stepList)
     .option('--count <n>', 'captions, half seen and half held out', evenCount, PROTOCOL_COUNT)
@@ -72,11 +73,12 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     const isWholeProcessor = options.engine === 'cpu' && options.threads === undefined;
     const replicas = isWholeProcessor ? availableParallelism() : undefined;
     const drawing = { ...engineOptions(options), replicas };
+    const files = await openModel(model);
     const evaluation = await evaluate({
       judge: keep(await openJudge(engine, judge)),
-      pipeline: keep(await loadPipeline(model, drawing)),
+      pipeline: keep(await startPipeline({ files, components: await loadComponents(files) }, drawing)),
       teacher: teacher === undefined ? undefined : keep(await loadPipeline(teacher, drawing)),
-      autoencoder: keep(await Autoencoding.open(engine, await diffusersFiles(model))),
+      autoencoder: keep(await Autoencoding.open(engine, files)),
       canvas: createContext(SIZE, SIZE),
       ...{ steps, count, guidanceScale, batch: batchSize, signal },
       onProgress: ({ row, done, total }) => reporter.progress({ label: row, done, total, unit: 'picture' }),

@@ -16,12 +16,14 @@ import { PROTOCOL_GUIDANCE_SCALE } from '../../evaluation/protocol.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { encodePng } from '../../images/png.ts';
 import { loadComponents } from '../../pipelines/components.ts';
+import type { ModelFiles } from '../../pipelines/model-files.ts';
 import { Networks } from '../../pipelines/networks.ts';
-import { diffusersFiles } from '../../pipelines/node/diffusers-files.ts';
+import { openModel } from '../../pipelines/node/open-model.ts';
 import { textToImage } from '../../pipelines/text-to-image.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { EMBEDDED_MODEL } from '../embedded-models.ts';
 import { type EngineOptions, engineOptions, withEngineOptions } from '../engine-options.ts';
+import { withFlagNames } from '../flag-names.ts';
 import { integer, number, oneOf } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
 import { createReporter } from '../progress.ts';
@@ -45,9 +47,9 @@ export function explainCommand(signal: AbortSignal): Command {
     .description(
       'Draws, for one picture at many noise levels, what the model makes of each, before and after distillation.',
     )
-    .option('--model <dir>', 'a latent consistency model', EMBEDDED_MODEL)
+    .option('--model <name>', 'a latent consistency model, as lcm generate takes it', EMBEDDED_MODEL)
     .option(
-      '--teacher <dir>',
+      '--teacher <name>',
       'the diffusion model that it was distilled from (default: teacher/ in the model)',
     )
     .option('--prompt <text>', 'a picture that the model draws')
@@ -76,7 +78,7 @@ export function explainCommand(signal: AbortSignal): Command {
 }
 
 async function run(options: Options, signal: AbortSignal): Promise<void> {
-  const { model: directory, prompt, index, seed, columns } = options;
+  const { prompt, index, seed, columns } = options;
   if (prompt !== undefined && index !== undefined) {
     throw new UsageError(
       '--prompt and --index: expected one of them, the picture to draw or the postcard to take',
@@ -84,18 +86,19 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   }
   const reporter = createReporter({ json: options.json });
   const pathOf = await outputPaths(options.out, 1);
-  const within = join(directory, 'teacher');
-  const teacherDirectory =
-    options.teacher ?? (existsSync(join(within, 'model_index.json')) ? within : undefined);
   const engine = createNodeEngine(engineOptions(options));
   try {
-    const student = await load(directory, engine);
-    const teacher = teacherDirectory === undefined ? undefined : await load(teacherDirectory, engine);
+    const files = await openModel(options.model);
+    const student = await load(files, engine);
+    const within = join(files.location, 'teacher');
+    const teacherName =
+      options.teacher ?? (existsSync(join(within, 'model_index.json')) ? within : undefined);
+    const teacher = teacherName === undefined ? undefined : await load(await openModel(teacherName), engine);
     const guidanceScale =
       options.guidanceScale ?? student.model.defaults.guidanceScale ?? PROTOCOL_GUIDANCE_SCALE;
     const subject =
       prompt === undefined
-        ? await postcardLatents(engine, directory, index ?? 0, signal)
+        ? await postcardLatents(engine, files, index ?? 0, signal)
         : { prompt, latents: await drawnLatents(student, prompt, seed, guidanceScale, signal) };
     const explanation = await explainConsistency({
       ...{ student, teacher, ...subject, seed, guidanceScale, columns, signal },
@@ -108,27 +111,29 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     reporter.event('consistency', { path, ...facts, timesteps: shown.map(({ timestep }) => timestep) });
     for (const line of describeErrors(explanation)) reporter.print(line);
     reporter.print(path);
+  } catch (error) {
+    throw withFlagNames(error);
   } finally {
     // ONNX Runtime finishes what it is at; nobody waits for that who has cancelled.
     if (!signal.aborted) await engine.dispose();
   }
 }
 
-async function load(directory: string, engine: Engine): Promise<LoadedModel> {
-  const model = await loadComponents(await diffusersFiles(directory));
+async function load(files: ModelFiles, engine: Engine): Promise<LoadedModel> {
+  const model = await loadComponents(files);
   return { model, networks: new Networks(model, engine) };
 }
 
 /** A real picture, encoded. */
 async function postcardLatents(
   engine: Engine,
-  directory: string,
+  files: ModelFiles,
   index: number,
   signal: AbortSignal,
 ): Promise<{ prompt: string; latents: HostTensor }> {
   const card = postcard(index, { split: 'test' });
   const pixels = hostTensor(renderTensor(createContext(SIZE, SIZE), [card]), [1, 3, SIZE, SIZE]);
-  const autoencoder = await Autoencoding.open(engine, await diffusersFiles(directory));
+  const autoencoder = await Autoencoding.open(engine, files);
   return { prompt: card.caption, latents: await autoencoder.encode(pixels, { signal }) };
 }
 

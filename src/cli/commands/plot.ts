@@ -104,7 +104,7 @@ async function plot(
     );
   }
   const path = (await outputPaths(options.out, 1))({ index: 0, prompt: `plot ${prompt}`, seed });
-  if (saveImages !== undefined) await requireWritable(saveImages);
+  if (saveImages !== undefined) await requireWritable(saveImages, '--save-images');
   const shared = { ...restored?.request, ...(await openPictures(options)) };
   const warn = warnOnce(reporter);
   const planned: DrawnGroup[] = [];

@@ -23,7 +23,7 @@ export function pullCommand(signal: AbortSignal): Command {
       'only this file; may be given several times',
       (path: string, paths: string[] = []) => [...paths, path],
     )
-    .option('--json', 'report as JSON lines')
+    .option('--json', 'report as one JSON line')
     .action(async (id: string, { revision, variant, file, json }: PullCommandOptions) => {
       const reporter = createReporter({ json });
       const folder = await pullModel(id, {

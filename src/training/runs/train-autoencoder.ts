@@ -107,7 +107,7 @@ export function autoencoderRunConfig(given: Partially<AutoencoderRunConfig> = {}
   const config = runConfigWithDefaults<AutoencoderRunConfig>(base, given);
   if (config.part === 'decoder' && config.initial === null) {
     throw new UsageError(
-      'training the decoder alone needs a trained autoencoder to start from: set "initial"',
+      'training the decoder alone needs a trained autoencoder to start from: name its folder with --initial, or as "initial" in the settings',
     );
   }
   return config;
