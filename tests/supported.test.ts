@@ -131,7 +131,7 @@ describe('samplers', () => {
     const offered = { timesteps: [999, 499], originalSteps: 100, eta: 0.5 };
     for (const [option, value] of Object.entries(offered)) {
       if (options.includes(option)) expect(make({ [option]: value })).not.toThrow();
-      else expect(make({ [option]: value })).toThrow(/are for the schedulers|is for the schedulers/);
+      else expect(make({ [option]: value })).toThrow(/are for the schedulers|only the schedulers/);
     }
   });
 
