@@ -99,7 +99,7 @@ async function describeModel(
       reporter.event('speed', { engine, ...speed });
       for (const [i, text] of speedLines(speed).entries()) line(reporter, i === 0 ? 'speed' : '', text);
     } finally {
-      await opened.pipeline.dispose();
+      if (!signal.aborted) await opened.pipeline.dispose();
     }
   } catch (error) {
     if (!(error instanceof InputError)) throw error;

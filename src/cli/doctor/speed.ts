@@ -1,4 +1,5 @@
 /** The embedded model drawing, and what the machine's speed means for a large one. */
+import { abortable } from '../../engines/abortable.ts';
 import { createNodeEngine } from '../../engines/onnxruntime-node/engine.ts';
 import { InputError } from '../../errors.ts';
 import { stableDiffusion15 } from '../../models/presets.ts';
@@ -25,7 +26,7 @@ export async function openedModel(
     }
     return { pipeline, seconds: (performance.now() - start) / 1000 };
   } catch (error) {
-    await pipeline.dispose();
+    if (!signal.aborted) await pipeline.dispose();
     throw error;
   }
 }
@@ -54,11 +55,12 @@ export async function measureSpeed(
   const engine = createNodeEngine({ device });
   let peak: number;
   try {
-    peak = await gemmPeak(engine, { sizes: [512, 1024], seconds: seconds / 4, atLeast: 1 });
+    const measuring = gemmPeak(engine, { sizes: [512, 1024], seconds: seconds / 4, atLeast: 1 });
+    peak = await abortable(measuring, signal);
   } finally {
-    await engine.dispose();
+    // ONNX Runtime finishes what it is at; nobody waits for that who has cancelled.
+    if (!signal.aborted) await engine.dispose();
   }
-  signal.throwIfAborted();
   let steps = 0;
   const draw = async () => {
     ({ steps } = (await pipeline.run(request(signal))).settings);
