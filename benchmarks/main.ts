@@ -70,12 +70,12 @@ if (runs('sd15')) {
   }
   say('\n| 4 steps with TAESD | first step begins | ends | in all | peak memory |\n|---|---|---|---|---|');
   const commands = [];
-  for (const options of [[], ['--low-memory']]) {
-    const cost = await measureCommand(options);
+  for (const { options = [], plain } of [{}, { plain: true }, { options: ['--low-memory'] }]) {
+    const cost = await measureCommand(options, plain);
     commands.push(cost);
     const { loaded, firstStep, total, peakMemory } = cost;
     const times = [loaded, firstStep, total].map((seconds) => `${seconds.toFixed(1)} s`).join(' | ');
-    say(`| lcm generate ${cost.options} | ${times} | ${(peakMemory / 1e9).toFixed(2)} GB |`);
+    say(`| ${cost.command} | ${times} | ${(peakMemory / 1e9).toFixed(2)} GB |`);
   }
   report.stableDiffusion15 = { stages, commands };
 }

@@ -2,7 +2,6 @@
  * Stable Diffusion 1.5 at 512×512: seconds and GFLOP/s of each network, and what somebody meets who runs the command:
  * seconds until the first step, and the most memory that the process held.
  */
-import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +14,7 @@ import { openModel } from '../src/pipelines/node/open-model.ts';
 import { Generator } from '../src/random/generator.ts';
 import { stageFlops } from '../src/speed/flops.ts';
 import { measure } from '../src/speed/timing.ts';
-import { LAUNCHER } from './first-picture.ts';
+import { startCommand } from './command.ts';
 import { type OperatorTime, profileNetwork } from './profile.ts';
 import { randomStableDiffusion15 } from './random-model.ts';
 
@@ -113,7 +112,7 @@ function noise(seed: number, shape: readonly number[]): HostTensor {
 }
 
 export interface CommandCost {
-  readonly options: string;
+  readonly command: string;
   /** Seconds from the start of the process to the end of its first step. */
   readonly firstStep: number;
   /** Seconds from the start of the process to the beginning of its first step. */
@@ -123,16 +122,16 @@ export interface CommandCost {
   readonly peakMemory: number;
 }
 
-/** `lcm generate` with 4 steps and TAESD, as a new process. */
-export async function measureCommand(options: readonly string[]): Promise<CommandCost> {
+/** `lcm generate` with 4 steps and TAESD, as a new process; `plain`: without the variables that the command sets. */
+export async function measureCommand(options: readonly string[], plain = false): Promise<CommandCost> {
   const { model, taesd } = await randomStableDiffusion15();
   const folder = await mkdtemp(join(tmpdir(), 'lcm-bench-'));
-  const args = [LAUNCHER, 'generate', 'a red-roofed cottage', '--model', model, '--vae', taesd];
+  const args = ['generate', 'a red-roofed cottage', '--model', model, '--vae', taesd];
   args.push('--steps', '4', '--seed', '0', '--json', '--out', join(folder, 'picture.png'), ...options);
   const start = performance.now();
   const seconds = () => (performance.now() - start) / 1000;
   try {
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = startCommand(args, { plain });
     const ended = new Promise<number | null>((resolve, reject) =>
       child.on('error', reject).on('exit', resolve),
     );
@@ -144,11 +143,17 @@ export async function measureCommand(options: readonly string[]): Promise<Comman
       if (event.type === 'done') peakMemory = event.peakMemory ?? Number.NaN;
     }
     const status = await ended;
-    if (status !== 0) throw new Error(`lcm ${args.slice(1).join(' ')} ended with ${status}`);
+    if (status !== 0) throw new Error(`lcm ${args.join(' ')} ended with ${status}`);
     const pass = Math.min(...steps.slice(1).map((at, i) => at - steps[i]!));
     const firstStep = steps[0]!;
     const total = seconds();
-    return { options: options.join(' '), firstStep, loaded: firstStep - pass, total, peakMemory };
+    return {
+      command: [plain ? 'node bin/lcm.js' : 'lcm', 'generate', ...options].join(' '),
+      firstStep,
+      loaded: firstStep - pass,
+      total,
+      peakMemory,
+    };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -1,7 +1,11 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1073741824 node
 /**
  * Starts the command line. In a working copy it first builds dist/ when that is missing or older than the sources;
  * an installed package has no sources and goes straight on.
+ *
+ * The variables of the first line keep memory that ONNX Runtime gives back while it loads a large model in one heap, to
+ * be used again: the GNU C library otherwise returns every large piece to the system and asks for it anew, and most of
+ * the time of loading went into that. Other C libraries do not know the variables.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';

@@ -1,4 +1,5 @@
 /** Programs on ONNX Runtime in Node: on the CPU, or on whatever device its build supports. */
+import { availableParallelism } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import { InputError } from '../../errors.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
@@ -8,8 +9,9 @@ import { segments } from '../../graph/segments.ts';
 import { elementCount } from '../../graph/shape.ts';
 import { abortable } from '../abortable.ts';
 import { checkInputs } from '../check-inputs.ts';
+import { compileSegments } from '../compile-segments.ts';
 import type { CompileOptions, Engine, Executable, RunOptions } from '../engine.ts';
-import { type CompiledSegment, segmented } from '../segmented.ts';
+import { segmented } from '../segmented.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { ExternalValue, SessionSettings, WireTensor } from './messages.ts';
 import { weightFiles } from './weight-files.ts';
@@ -40,8 +42,9 @@ export function createNodeEngine(options: NodeEngineOptions = {}): Engine {
 
 class NodeEngine implements Engine {
   readonly name: string;
-  readonly #settings: Omit<SessionSettings, 'memoryPattern'>;
-  readonly #client = new WorkerClient();
+  readonly #settings: Omit<SessionSettings, keyof MemorySettings>;
+  /** The first does all of the work but for the compiling and running of large models, which all share. */
+  readonly #clients = [new WorkerClient()];
   readonly #pool = new BufferPool();
   readonly #onProcessor: boolean;
   #nextSession = 0;
@@ -68,28 +71,29 @@ class NodeEngine implements Engine {
   async compile(program: Program, options: CompileOptions = {}): Promise<Executable> {
     const { weights, name = 'program' } = options;
     const count = this.#onProcessor ? segmentCount(program, weights) : 1;
-    if (count === 1) return this.#compile(program, options, { memoryPattern: true });
-    const compiled: CompiledSegment[] = [];
-    try {
-      for (const [i, segment] of segments(program, count).entries()) {
-        const title = `${name}, part ${i + 1}`;
-        compiled.push({
-          program: segment,
-          executable: await this.#compile(segment, { weights, name: title }, { memoryPattern: false }),
-        });
-      }
-    } catch (error) {
-      await Promise.all(compiled.map(({ executable }) => executable.dispose()));
-      throw error;
-    }
+    if (count === 1) return this.#compile(this.#clients[0]!, program, options, USUAL_MEMORY);
+    const compiled = await compileSegments(
+      segments(program, count),
+      this.#allClients().map(
+        (client) => (segment, part) =>
+          this.#compile(client, segment, { weights, name: `${name}, part ${part}` }, LARGE_MODEL_MEMORY),
+      ),
+    );
     return segmented(name, program, (parameter) => weights?.has(parameter) ?? false, compiled);
   }
 
-  /** Without a memory pattern the runs of large models take half as much memory beside the weights. */
+  /** ONNX Runtime prepares weights on one thread: as many workers as there are threads, or as are worth their memory. */
+  #allClients(): readonly WorkerClient[] {
+    const count = Math.min(this.#settings.threads ?? availableParallelism(), MOST_WORKERS);
+    while (this.#clients.length < count) this.#clients.push(new WorkerClient());
+    return this.#clients;
+  }
+
   async #compile(
+    client: WorkerClient,
     program: Program,
     { weights, name = 'program' }: CompileOptions,
-    { memoryPattern }: Pick<SessionSettings, 'memoryPattern'>,
+    memory: MemorySettings,
   ): Promise<Executable> {
     const files = await weightFiles(program, weights);
     const model = serialize(program, { weights, name, locationOf: files?.locationOf });
@@ -100,25 +104,25 @@ class NodeEngine implements Engine {
       ...external.map((value) => ('bytes' in value ? value.bytes.buffer : undefined)),
     ];
     try {
-      await this.#client.request(
+      await client.request(
         {
           kind: 'compile',
           session,
           model: model.bytes,
           external,
           folder: files?.folder,
-          settings: { ...this.#settings, memoryPattern },
+          settings: { ...this.#settings, ...memory },
         },
         transfer.filter((buffer) => buffer instanceof ArrayBuffer),
       );
     } catch (error) {
       throw named(`${name} does not compile on ${this.name}`, error);
     }
-    return new NodeExecutable(name, session, model, this.#client, this.#pool);
+    return new NodeExecutable(name, session, model, client, this.#pool);
   }
 
   async dispose(): Promise<void> {
-    await this.#client.close();
+    await Promise.all(this.#clients.map((client) => client.close()));
     this.#pool.clear();
   }
 }
@@ -184,12 +188,22 @@ class NodeExecutable implements Executable {
   }
 }
 
-/** Of float32, about as many bytes of weights as are prepared at a time. */
-const SEGMENT_BYTES = 2 ** 29;
+type MemorySettings = Pick<SessionSettings, 'memoryPattern' | 'arena'>;
+
+const USUAL_MEMORY: MemorySettings = { memoryPattern: true, arena: true };
+
+/** Large models take memory as they need it: planned or kept for later, it doubles what a run holds beside the weights. */
+const LARGE_MODEL_MEMORY: MemorySettings = { memoryPattern: false, arena: false };
+
+/** Each more loads faster, and holds a few of the largest weights several times over while it does. */
+const MOST_WORKERS = 4;
+
+/** Of float32, about as many bytes of weights as a worker prepares at a time. */
+const SEGMENT_BYTES = 2 ** 27;
 
 /**
- * ONNX Runtime holds a weight up to three times while it casts and packs a model's weights, and lets go when all are
- * done. Large models are therefore compiled in segments; small ones gain nothing by it.
+ * ONNX Runtime holds a weight up to five times while it casts, reorders and packs a model's weights, and lets go when
+ * all are done. Large models are therefore compiled in segments; small ones gain nothing by it.
  */
 function segmentCount({ parameters }: Program, weights: CompileOptions['weights']): number {
   let bytes = 0;

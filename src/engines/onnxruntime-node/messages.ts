@@ -9,6 +9,8 @@ export interface SessionSettings {
   readonly allowSpinning: boolean;
   /** Whether a run takes the memory of all its values at once, as the run before it used it. */
   readonly memoryPattern: boolean;
+  /** Whether memory that a run is done with is kept for the next one. */
+  readonly arena: boolean;
   /** Where ONNX Runtime writes its profiles: the path's beginning, to which it adds the time. */
   readonly profilePrefix: string | undefined;
 }

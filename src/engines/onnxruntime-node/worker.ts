@@ -77,6 +77,7 @@ async function createSession({
     logSeverityLevel: 4, // errors are thrown, and warnings tell of every operator that a GPU leaves to the CPU
     graphOptimizationLevel: settings.optimization,
     enableMemPattern: settings.memoryPattern,
+    enableCpuMemArena: settings.arena,
     externalData,
     extra: {
       session: {
