@@ -122,8 +122,21 @@ export interface CommandCost {
   readonly peakMemory: number;
 }
 
-/** `lcm generate` with 4 steps and TAESD, as a new process; `plain`: without the variables that the command sets. */
+/** How long a process waits for fresh memory changes from run to run. */
+const RUNS = 3;
+
+/**
+ * `lcm generate` with 4 steps and TAESD, as a new process: the fastest of three to its first step, and the most memory
+ * of any. `plain`: without the variables that the command sets.
+ */
 export async function measureCommand(options: readonly string[], plain = false): Promise<CommandCost> {
+  const costs: CommandCost[] = [];
+  while (costs.length < RUNS) costs.push(await measureOnce(options, plain));
+  const [fastest] = costs.toSorted((a, b) => a.loaded - b.loaded);
+  return { ...fastest!, peakMemory: Math.max(...costs.map(({ peakMemory }) => peakMemory)) };
+}
+
+async function measureOnce(options: readonly string[], plain: boolean): Promise<CommandCost> {
   const { model, taesd } = await randomStableDiffusion15();
   const folder = await mkdtemp(join(tmpdir(), 'lcm-bench-'));
   const args = ['generate', 'a red-roofed cottage', '--model', model, '--vae', taesd];

@@ -77,7 +77,7 @@ describe('a single file', () => {
       JSON.stringify({ in_channels: 4, cross_attention_dim: 768, block_out_channels: [320] }),
     );
     const files = await singleFile(file);
-    expect(files.classes.get('scheduler')).toBe('DDIMScheduler');
+    expect(files.classes.get('scheduler')).toBe('PNDMScheduler');
     const { config } = await files.network('unet');
     expect(config).toMatchObject({ cross_attention_dim: 24, block_out_channels: [32, 32, 32, 32] });
     await expect(files.network('text_encoder')).rejects.toThrow(/24 channels, which are not heads of 64/);

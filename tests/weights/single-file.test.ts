@@ -42,7 +42,10 @@ const published = [
   {
     name: 'sd15',
     pipelineClass: 'StableDiffusionPipeline',
-    scheduler: { className: 'DDIMScheduler', config: { prediction_type: 'epsilon', steps_offset: 1 } },
+    scheduler: {
+      className: 'PNDMScheduler',
+      config: { prediction_type: 'epsilon', steps_offset: 1, skip_prk_steps: true },
+    },
     unet: { sample_size: 64, cross_attention_dim: 768 },
     vae: { sample_size: 512, scaling_factor: 0.18215 },
     text: [{ hidden_size: 768, intermediate_size: 3072, num_attention_heads: 12, hidden_act: 'quick_gelu' }],
@@ -50,7 +53,7 @@ const published = [
   {
     name: 'sd15Inpainting',
     pipelineClass: 'StableDiffusionInpaintPipeline',
-    scheduler: { className: 'DDIMScheduler', config: {} },
+    scheduler: { className: 'PNDMScheduler', config: { skip_prk_steps: true } },
     unet: { sample_size: 64, cross_attention_dim: 768, in_channels: 9 },
     vae: { sample_size: 512, scaling_factor: 0.18215 },
     text: [{ hidden_size: 768, intermediate_size: 3072, num_attention_heads: 12, hidden_act: 'quick_gelu' }],
@@ -217,6 +220,8 @@ describe('what a checkpoint predicts', () => {
       /prediction type epsilon: model\.safetensors says that it predicts v_prediction; leave/,
     );
     expect(read(xl).scheduler.config.rescale_betas_zero_snr).toBe(true);
+    const sd15 = originalCheckpoints.sd15().set('v_pred', []).set('ztsnr', []);
+    expect(read(sd15).scheduler.className).toBe('DDIMScheduler');
   });
 
   it('goes with the size of the pictures in Stable Diffusion 2', () => {

@@ -32,8 +32,8 @@ const betas = {
 };
 
 /**
- * A scheduler_config.json with its class: LCM for a UNet with a guidance embedding, Euler for SDXL, DDIM for the
- * others. (SD 1.5's own is PNDM; DDIM has the same schedule.)
+ * A scheduler_config.json with its class: LCM for a UNet with a guidance embedding, otherwise that of the family's
+ * published model, as diffusers' from_single_file takes it. PNDM cannot start without signal: DDIM has its schedule.
  */
 export function schedulerDefaults(
   family: Family,
@@ -63,6 +63,12 @@ export function schedulerDefaults(
       use_karras_sigmas: false,
     };
     return { className: 'EulerDiscreteScheduler', config };
+  }
+  if (family === 'stable-diffusion-1' && !zeroTerminalSnr) {
+    return {
+      className: 'PNDMScheduler',
+      config: { ...common, set_alpha_to_one: false, skip_prk_steps: true },
+    };
   }
   return { className: 'DDIMScheduler', config: { ...common, set_alpha_to_one: false } };
 }
