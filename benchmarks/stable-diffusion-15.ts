@@ -99,7 +99,7 @@ async function stage(
   const engine = createNodeEngine();
   const networks = new Networks(components, engine);
   try {
-    const { best: seconds } = await measure(() => run(networks), { seconds: 10, atLeast: 3 });
+    const { best: seconds } = await measure(() => run(networks), { seconds: 30, atLeast: 3 });
     return { stage: name, seconds, gflops: flops / seconds / 1e9 };
   } finally {
     await networks.dispose();
