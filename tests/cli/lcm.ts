@@ -6,7 +6,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeEach, vi } from 'vitest';
 
-const launcher = fileURLToPath(new URL('../../bin/lcm.js', import.meta.url));
+/** As a shell starts it, by its first line; Windows knows no such lines. */
+const launcher = [
+  ...(process.platform === 'win32' ? [process.execPath] : []),
+  fileURLToPath(new URL('../../bin/lcm.js', import.meta.url)),
+];
 
 /** A latent consistency model of 135,000 random weights. */
 export const tinyModel = fileURLToPath(new URL('../fixtures/golden/pipelines/lcm/model', import.meta.url));
@@ -32,7 +36,7 @@ export interface RunOptions {
 }
 
 function lcm(args: readonly string[], { cwd, once, through = [] }: RunOptions): Promise<Result> {
-  const [command, ...rest] = [...through, process.execPath, launcher, ...args];
+  const [command, ...rest] = [...through, ...launcher, ...args];
   const child = spawn(command!, rest, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
   const said = { stdout: '', stderr: '' };
   let waiting = once;
