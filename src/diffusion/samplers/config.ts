@@ -58,7 +58,8 @@ function expectation(field: string, value: unknown, fallback: unknown): string |
   return value === fallback || (typeof value === type && !Number.isNaN(value)) ? undefined : `a ${type}`;
 }
 
-function unsupported(name: string, field: string, value: unknown, supported: string): InputError {
+/** For a value that the sampler called `name` cannot honour. */
+export function unsupported(name: string, field: string, value: unknown, supported: string): InputError {
   const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
   return new InputError(
     `scheduler config: ${field} ${text} is not supported by the ${name} sampler; supported: ${supported}`,

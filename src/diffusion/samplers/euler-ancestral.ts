@@ -3,12 +3,13 @@
  * probability flow ODE in σ̃ = σ / α past the next noise level, and back up to it with fresh noise, by as much as the
  * DDPM posterior has (Ho et al. 2020, eq. 7). As with Euler's method alone, the sample is x / α.
  */
-import { InputError } from '../../errors.ts';
 import { weightedSum } from '../elementwise.ts';
 import { ddpmSchedule, type NoiseScheduleConfig, noiseSchedule } from '../noise-schedule.ts';
-import { type PredictionType, predictedOriginal } from '../prediction.ts';
+import type { PredictionType } from '../prediction.ts';
+import { unsupported } from './config.ts';
 import { eulerTimesteps } from './euler.ts';
 import type { SigmaSampler } from './sampler.ts';
+import { sigmaSpace } from './sigma-space.ts';
 import { sigmaAt, sigmaTable, withFiniteSigmas } from './sigmas.ts';
 import { checkSteps, type TimestepSpacing } from './timestep-spacing.ts';
 
@@ -38,32 +39,24 @@ export function eulerAncestralSampler(
   { steps }: EulerAncestralOptions,
 ): SigmaSampler {
   const full = { ...eulerAncestralDefaults, ...config };
-  const { prediction_type, timestep_spacing } = full;
   checkSteps(steps, full.num_train_timesteps);
-  if (prediction_type === 'sample') {
-    throw new InputError(
-      'scheduler config: prediction_type "sample" is not supported by the euler-ancestral sampler; ' +
-        'supported: epsilon, v_prediction',
-    );
+  if (full.prediction_type === 'sample') {
+    throw unsupported('euler-ancestral', 'prediction_type', 'sample', 'epsilon, v_prediction');
   }
   const table = sigmaTable(withFiniteSigmas(noiseSchedule(full)));
   const timesteps = eulerTimesteps(full, steps);
   const sigmas = Float32Array.of(...timesteps.map((t) => sigmaAt(table, t)), 0);
-  const largest = Math.max(...sigmas);
+  const { denoised: denoise, ...space } = sigmaSpace(sigmas, full);
 
   return {
     timesteps,
     sigmas,
-    initNoiseSigma: timestep_spacing === 'leading' ? Math.sqrt(largest ** 2 + 1) : largest,
-    addNoise: (original, noise, i) => weightedSum(1, original, sigmas[i]!, noise),
-    scaleModelInput: (sample, i) => sample.map((x) => x / Math.sqrt(sigmas[i]! ** 2 + 1)),
+    ...space,
     step(modelOutput, i, sample, noise) {
-      const [sigma, next] = [sigmas[i]!, sigmas[i + 1]!];
-      const alpha = 1 / Math.sqrt(sigma ** 2 + 1);
-      const scaled = sample.map((x) => x * alpha);
-      const denoised = predictedOriginal(prediction_type, modelOutput, scaled, alpha, sigma * alpha);
+      const denoised = denoise(modelOutput, i, sample);
+      const next = sigmas[i + 1]!;
       // Down to σ̃'² / σ̃; what lacks of the variance σ̃'² comes as noise.
-      const ratio = next / sigma;
+      const ratio = next / sigmas[i]!;
       const down = weightedSum(ratio ** 2, sample, 1 - ratio ** 2, denoised);
       const up = next * Math.sqrt(1 - ratio ** 2);
       return { sample: weightedSum(1, down, up, noise()), denoised };

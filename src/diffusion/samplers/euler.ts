@@ -4,8 +4,9 @@
  */
 import { weightedSum } from '../elementwise.ts';
 import { ddpmSchedule, type NoiseScheduleConfig, noiseSchedule } from '../noise-schedule.ts';
-import { type PredictionType, predictedOriginal } from '../prediction.ts';
+import type { PredictionType } from '../prediction.ts';
 import type { SigmaSampler } from './sampler.ts';
+import { sigmaSpace } from './sigma-space.ts';
 import {
   type FinalSigmaType,
   finalSigma,
@@ -53,7 +54,7 @@ export interface EulerOptions {
 /** Throws UsageError for a number of steps that the schedule does not have. */
 export function eulerSampler(config: Partial<EulerConfig>, { steps }: EulerOptions): SigmaSampler {
   const full = { ...eulerDefaults, ...config };
-  const { prediction_type, timestep_spacing, use_karras_sigmas } = full;
+  const { use_karras_sigmas } = full;
   checkSteps(steps, full.num_train_timesteps);
   const table = sigmaTable(withFiniteSigmas(noiseSchedule(full)));
   const spaced = eulerTimesteps(full, steps);
@@ -63,22 +64,16 @@ export function eulerSampler(config: Partial<EulerConfig>, { steps }: EulerOptio
     : levels;
   const timesteps = use_karras_sigmas ? chosen.map((s) => Math.fround(timestepAt(table, s))) : spaced;
   const sigmas = Float32Array.of(...chosen, finalSigma(full.final_sigmas_type, table));
-  const largest = Math.max(...sigmas);
+  const { denoised: denoise, ...space } = sigmaSpace(sigmas, full);
 
   return {
     timesteps,
     sigmas,
-    // Where the schedule begins below its end the noise of the data itself counts too.
-    initNoiseSigma: timestep_spacing === 'leading' ? Math.sqrt(largest ** 2 + 1) : largest,
-    addNoise: (original, noise, i) => weightedSum(1, original, sigmas[i]!, noise),
-    scaleModelInput: (sample, i) => sample.map((x) => x / Math.sqrt(sigmas[i]! ** 2 + 1)),
+    ...space,
     step(modelOutput, i, sample) {
-      const sigma = sigmas[i]!;
-      const alpha = 1 / Math.sqrt(sigma ** 2 + 1);
-      const scaled = sample.map((x) => x * alpha);
-      const denoised = predictedOriginal(prediction_type, modelOutput, scaled, alpha, sigma * alpha);
+      const denoised = denoise(modelOutput, i, sample);
       // x + (σ̃' − σ̃) dx/dσ̃ with dx/dσ̃ = (x − x̂_0) / σ̃
-      const ratio = sigmas[i + 1]! / sigma;
+      const ratio = sigmas[i + 1]! / sigmas[i]!;
       return { sample: weightedSum(ratio, sample, 1 - ratio, denoised), denoised };
     },
   };

@@ -8,10 +8,11 @@
  * of the schedule, which holds the repeated timestep, its second pass counts as the repetition all the same, and the
  * sample stays one step behind its timestep. That is diffusers' picture, and kept.
  */
-import { InputError, UsageError } from '../../errors.ts';
+import { UsageError } from '../../errors.ts';
 import { weightedSum } from '../elementwise.ts';
 import { addNoise, ddpmSchedule, type NoiseScheduleConfig, noiseSchedule } from '../noise-schedule.ts';
 import { type PredictionType, predictedNoise, predictedOriginal } from '../prediction.ts';
+import { unsupported } from './config.ts';
 import type { Sampler } from './sampler.ts';
 import { checkSteps, spacedTimesteps, type TimestepSpacing } from './timestep-spacing.ts';
 
@@ -65,15 +66,9 @@ export function pndmSampler(config: Partial<PndmConfig>, { steps }: PndmOptions)
   const { num_train_timesteps: length, prediction_type } = full;
   checkSteps(steps, length);
   if (prediction_type === 'sample') {
-    throw new InputError(
-      'scheduler config: prediction_type "sample" is not supported by the pndm sampler; supported: epsilon, v_prediction',
-    );
+    throw unsupported('pndm', 'prediction_type', prediction_type, 'epsilon, v_prediction');
   }
-  if (full.rescale_betas_zero_snr) {
-    throw new InputError(
-      'scheduler config: rescale_betas_zero_snr true is not supported by the pndm sampler; supported: false',
-    );
-  }
+  if (full.rescale_betas_zero_snr) throw unsupported('pndm', 'rescale_betas_zero_snr', true, 'false');
   const schedule = noiseSchedule(full);
   const { alphas, sigmas, alphasCumprod } = schedule;
   const stride = Math.floor(length / steps);
