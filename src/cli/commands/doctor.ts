@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { InputError } from '../../errors.ts';
 import { formatBytes } from '../../format-bytes.ts';
+import { disposeUnlessCancelled } from '../dispose.ts';
 import { checkEngine, type EngineCheck } from '../doctor/engine-check.ts';
 import { cache, memory, processor, versions } from '../doctor/machine.ts';
 import { measureSpeed, openedModel, type Speed } from '../doctor/speed.ts';
@@ -99,7 +100,7 @@ async function describeModel(
       reporter.event('speed', { engine, ...speed });
       for (const [i, text] of speedLines(speed).entries()) line(reporter, i === 0 ? 'speed' : '', text);
     } finally {
-      if (!signal.aborted) await opened.pipeline.dispose();
+      await disposeUnlessCancelled(signal, opened.pipeline);
     }
   } catch (error) {
     if (!(error instanceof InputError)) throw error;

@@ -17,6 +17,7 @@ import { loadComponents } from '../../pipelines/components.ts';
 import { loadPipeline, startPipeline } from '../../pipelines/node/load.ts';
 import { openModel } from '../../pipelines/node/open-model.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
+import { disposeUnlessCancelled } from '../dispose.ts';
 import { EMBEDDED_JUDGE, EMBEDDED_MODEL } from '../embedded-models.ts';
 import { type EngineOptions, engineOptions, withEngineOptions } from '../engine-options.ts';
 import { withFlagNames } from '../flag-names.ts';
@@ -96,8 +97,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   } catch (error) {
     throw withFlagNames(error);
   } finally {
-    // ONNX Runtime finishes what it is at; nobody waits for that who has cancelled.
-    if (!signal.aborted) for (const thing of opened) await thing.dispose();
+    await disposeUnlessCancelled(signal, ...opened);
   }
 }
 

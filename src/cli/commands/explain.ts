@@ -21,6 +21,7 @@ import { Networks } from '../../pipelines/networks.ts';
 import { openModel } from '../../pipelines/node/open-model.ts';
 import { textToImage } from '../../pipelines/text-to-image.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
+import { disposeUnlessCancelled } from '../dispose.ts';
 import { EMBEDDED_MODEL } from '../embedded-models.ts';
 import { type EngineOptions, engineOptions, withEngineOptions } from '../engine-options.ts';
 import { withFlagNames } from '../flag-names.ts';
@@ -114,8 +115,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   } catch (error) {
     throw withFlagNames(error);
   } finally {
-    // ONNX Runtime finishes what it is at; nobody waits for that who has cancelled.
-    if (!signal.aborted) await engine.dispose();
+    await disposeUnlessCancelled(signal, engine);
   }
 }
 

@@ -12,6 +12,7 @@ import { pictureSettings, pictureText } from '../../pipelines/picture-text.ts';
 import type { Pipeline } from '../../pipelines/pipeline.ts';
 import { type Stage, Stopwatch } from '../../pipelines/timings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
+import { disposeUnlessCancelled } from '../dispose.ts';
 import { changesSince, drawnWith } from '../drawn-with.ts';
 import { withFlagNames } from '../flag-names.ts';
 import { openPictures, randomSeed, requestOf, withGenerationOptions } from '../generation-options.ts';
@@ -128,8 +129,7 @@ async function generate(
   } catch (error) {
     throw withFlagNames(error);
   } finally {
-    // ONNX Runtime finishes what it is at; nobody waits for that who has cancelled.
-    if (!signal.aborted) await pipeline.dispose();
+    await disposeUnlessCancelled(signal, pipeline);
   }
   const sinceStart = performance.now() / 1000;
   const peakMemory = 1024 * process.resourceUsage().maxRSS;

@@ -13,6 +13,7 @@ import {
   pictureText,
 } from '../../pipelines/picture-text.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
+import { disposeUnlessCancelled } from '../dispose.ts';
 import { changesSince, drawnWith } from '../drawn-with.ts';
 import {
   type GenerationOptions,
@@ -175,7 +176,7 @@ async function draw(
         });
       }
     } finally {
-      if (!signal.aborted) await pipeline.dispose();
+      await disposeUnlessCancelled(signal, pipeline);
     }
   }
 }

@@ -8,6 +8,7 @@ import type { Pipeline } from '../../pipelines/pipeline.ts';
 import { unetFlops } from '../../speed/flops.ts';
 import { gemmPeak } from '../../speed/gemm-peak.ts';
 import { measure } from '../../speed/timing.ts';
+import { disposeUnlessCancelled } from '../dispose.ts';
 import { EMBEDDED_MODEL } from '../embedded-models.ts';
 import type { EngineName } from '../engine-options.ts';
 
@@ -26,7 +27,7 @@ export async function openedModel(
     }
     return { pipeline, seconds: (performance.now() - start) / 1000 };
   } catch (error) {
-    if (!signal.aborted) await pipeline.dispose();
+    await disposeUnlessCancelled(signal, pipeline);
     throw error;
   }
 }
@@ -58,8 +59,7 @@ export async function measureSpeed(
     const measuring = gemmPeak(engine, { sizes: [512, 1024], seconds: seconds / 4, atLeast: 1 });
     peak = await abortable(measuring, signal);
   } finally {
-    // ONNX Runtime finishes what it is at; nobody waits for that who has cancelled.
-    if (!signal.aborted) await engine.dispose();
+    await disposeUnlessCancelled(signal, engine);
   }
   let steps = 0;
   const draw = async () => {
