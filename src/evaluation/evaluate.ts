@@ -4,11 +4,11 @@
  */
 import type { Canvas2D } from '../datasets/postcards/canvas2d.ts';
 import type { Postcard } from '../datasets/postcards/postcards.ts';
-import { SIZE } from '../datasets/postcards/scene.ts';
 import { InputError } from '../errors.ts';
 import { float32Data, hostTensor } from '../graph/host-tensor.ts';
 import { grid } from '../images/grid.ts';
 import { type Image, imageToTensor, tensorToImage } from '../images/image.ts';
+import { pictureSize } from '../pipelines/components.ts';
 import type { Pipeline } from '../pipelines/pipeline.ts';
 import { createSampler, type SchedulerName } from '../pipelines/scheduler.ts';
 import type { TextToImageRequest } from '../pipelines/settings.ts';
@@ -73,7 +73,7 @@ export interface EvaluationOptions {
   /** Of the pipeline's model. */
   readonly autoencoder: Pick<Autoencoding, 'reconstruct'>;
   readonly judge: Pick<Judging, 'config' | 'judge'>;
-  /** Where real postcards are drawn, at least 64×64. */
+  /** Where real postcards are drawn, at least as large as the judge's pictures. */
   readonly canvas: Canvas2D;
   /** One row each. Default 1, 2, 4 and 8 for consistency models, else 50. */
   readonly steps?: readonly number[] | undefined;
@@ -101,13 +101,9 @@ export interface EvaluationProgress {
 /** Throws InputError for models of other pictures than postcards, UsageError for steps that the model cannot take. */
 export async function evaluate(options: EvaluationOptions): Promise<Evaluation> {
   const { pipeline, teacher, judge, signal } = options;
-  for (const { model } of teacher ? [pipeline, teacher] : [pipeline]) requirePostcardSize(model);
-  if (judge.config.sample_size !== SIZE) {
-    throw new InputError(
-      `the judge takes ${judge.config.sample_size}×${judge.config.sample_size} pictures, not ${SIZE}×${SIZE}`,
-    );
-  }
-  const cards = protocolCards(options.count);
+  const size = judge.config.sample_size;
+  for (const { model } of teacher ? [pipeline, teacher] : [pipeline]) requireSize(model, size);
+  const cards = protocolCards(options.count, size);
   const real = drawCards(options.canvas, cards);
   const plans = rowPlans(cards, real, options);
   const references = await referenceStatistics(cards, options);
@@ -225,9 +221,10 @@ async function reconstruct(
   const pictures: Image[] = [];
   while (pictures.length < real.length) {
     const part = real.slice(pictures.length, pictures.length + batch);
-    const pixels = hostTensor(toTensor(part), [part.length, 3, SIZE, SIZE]);
+    const { width, height } = part[0]!;
+    const pixels = hostTensor(toTensor(part), [part.length, 3, height, width]);
     const reconstructed = float32Data(await autoencoder.reconstruct(pixels, { signal }));
-    pictures.push(...part.map((_, i) => tensorToImage(reconstructed, SIZE, SIZE, i)));
+    pictures.push(...part.map((_, i) => tensorToImage(reconstructed, width, height, i)));
     onPicture(pictures.length);
   }
   return pictures;
@@ -252,20 +249,19 @@ async function referenceStatistics(
 
 const DEFAULT_BATCH = 32;
 
-/** [N, 3, H, W] in [−1, 1]. */
+/** Pictures of one size as [N, 3, H, W] in [−1, 1]. */
 function toTensor(pictures: readonly Image[]): Float32Array {
-  const size = 3 * SIZE * SIZE;
+  const size = 3 * (pictures[0]?.width ?? 0) * (pictures[0]?.height ?? 0);
   const tensor = new Float32Array(pictures.length * size);
   for (const [i, picture] of pictures.entries()) imageToTensor(picture, tensor, i * size);
   return tensor;
 }
 
-function requirePostcardSize({ location, unet, vae }: Pipeline['model']): void {
-  const latent = unet.config.sample_size;
-  const side = latent === null ? vae.config.sampleSize : latent * vae.config.factor;
-  if (side === SIZE) return;
+function requireSize(model: Pipeline['model'], size: number): void {
+  const side = pictureSize(model);
+  if (side === size) return;
   throw new InputError(
-    `${location} draws pictures of ${side ?? 'no particular size'}${side ? `×${side}` : ''}; ` +
-      `this evaluation is for models of postcards, ${SIZE}×${SIZE}`,
+    `${model.location} draws pictures of ${side ?? 'no particular size'}${side ? `×${side}` : ''}; ` +
+      `this evaluation is for models of postcards, ${size}×${size}, as its judge sees them`,
   );
 }

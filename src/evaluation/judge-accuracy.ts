@@ -14,11 +14,13 @@ export interface JudgeAccuracy {
 
 /** Asks the judge about the first `pictures` postcards of a split. */
 export async function judgeAccuracy(
-  judge: Pick<Judging, 'judge'>,
+  judge: Pick<Judging, 'config' | 'judge'>,
   canvas: Canvas2D,
   { split, pictures = 1000 }: { readonly split: Split; readonly pictures?: number },
 ): Promise<JudgeAccuracy> {
-  const cards = Array.from({ length: pictures }, (_, i) => postcard(i, { split }));
+  const cards = Array.from({ length: pictures }, (_, i) =>
+    postcard(i, { split, size: judge.config.sample_size }),
+  );
   const { answers } = await judge.judge(renderTensor(canvas, cards));
   const labels = cards.map(({ record }) => labelsOf(record));
   const shares = LABEL_HEAD_NAMES.map((head) => {

@@ -23,6 +23,12 @@ describe('the evaluation protocol', () => {
     expect(many!.slice(6, 8)).toEqual(few!.slice(2));
   });
 
+  it('keeps its captions in another size', () => {
+    const captions = (size: number) => protocolCards(8, size).map(({ caption }) => caption);
+    expect(captions(128)).toEqual(captions(64));
+    expect(protocolCards(2, 128).map(({ size }) => size)).toEqual([128, 128]);
+  });
+
   it('compares with other drawings of the same scenes', () => {
     const cards = protocolCards(2);
     const context = createContext(64, 64);

@@ -6,7 +6,6 @@
 import type { Canvas2D } from '../datasets/postcards/canvas2d.ts';
 import { type Postcard, postcard } from '../datasets/postcards/postcards.ts';
 import { renderPostcard } from '../datasets/postcards/render.ts';
-import { SIZE } from '../datasets/postcards/scene.ts';
 import { UsageError } from '../errors.ts';
 import { createImage, type Image } from '../images/image.ts';
 
@@ -30,9 +29,9 @@ export const SHEET = { seen: 24, heldOut: 16, columns: 8 } as const;
 
 /**
  * The postcards whose captions are drawn: the first count/2 of `test`, then the first count/2 of `heldout`.
- * Throws UsageError when `count` is not even.
+ * Their pictures have `size`×`size` pixels. Throws UsageError when `count` is not even.
  */
-export function protocolCards(count = PROTOCOL_COUNT): Postcard[] {
+export function protocolCards(count = PROTOCOL_COUNT, size = 64): Postcard[] {
   if (!Number.isInteger(count) || count < 2 || count % 2 !== 0) {
     throw new UsageError(
       `count ${count}: expected an even number from 2, half of it for held-out combinations`,
@@ -40,8 +39,8 @@ export function protocolCards(count = PROTOCOL_COUNT): Postcard[] {
   }
   return Array.from({ length: count }, (_, i) =>
     i < count / 2
-      ? postcard(i, { split: 'test', seed: 0 })
-      : postcard(i - count / 2, { split: 'heldout', seed: 0 }),
+      ? postcard(i, { split: 'test', seed: 0, size })
+      : postcard(i - count / 2, { split: 'heldout', seed: 0, size }),
   );
 }
 
@@ -52,5 +51,5 @@ export function seedOf(i: number): number {
 
 /** The cards as the data set draws them, or as another variant of the same attributes. */
 export function drawCards(canvas: Canvas2D, cards: readonly Postcard[], variant = 0): Image[] {
-  return cards.map((card) => createImage(SIZE, SIZE, 3, renderPostcard(canvas, card, variant)));
+  return cards.map((card) => createImage(card.size, card.size, 3, renderPostcard(canvas, card, variant)));
 }

@@ -60,6 +60,12 @@ export const supportedClasses: readonly string[] = [
   'StableDiffusionXLInpaintPipeline',
 ];
 
+/** Pixels along each side of the pictures that a model was made for; undefined where it does not say. */
+export function pictureSize({ unet, vae }: Pick<Components, 'unet' | 'vae'>): number | undefined {
+  const latent = unet.config.sample_size;
+  return latent === null ? vae.config.sampleSize : latent * vae.config.factor;
+}
+
 /**
  * Reads all configurations. Throws InputError, naming the file, when one is missing or not supported; UsageError when
  * the model is said to predict something else than its scheduler_config.json says.

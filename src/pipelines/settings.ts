@@ -2,7 +2,7 @@
 import { UsageError } from '../errors.ts';
 import type { Image } from '../images/image.ts';
 import { Generator } from '../random/generator.ts';
-import type { Components } from './components.ts';
+import { type Components, pictureSize } from './components.ts';
 import { type SchedulerName, schedulerNames } from './scheduler.ts';
 
 /** Only the prompt is required; the rest defaults to what the model was made for. */
@@ -243,15 +243,14 @@ function sideOf(
   wanted: number | undefined,
   image: Image | undefined,
 ): number {
-  const { factor, sampleSize } = model.vae.config;
-  const latent = model.unet.config.sample_size;
+  const { factor } = model.vae.config;
   if (wanted === undefined && image !== undefined && image[name] < factor) {
     throw new UsageError(
       `the image's ${name} is ${image[name]}; the model needs at least ${factor}: give a ${name}, or a larger image`,
     );
   }
   const ofImage = image && image[name] - (image[name] % factor);
-  const side = wanted ?? ofImage ?? (latent === null ? sampleSize : latent * factor);
+  const side = wanted ?? ofImage ?? pictureSize(model);
   if (side === undefined) throw new UsageError(`the model names no picture size: give width and height`);
   if (Number.isInteger(side) && side > 0 && side <= LARGEST_SIDE && side % factor === 0) return side;
   const nearest =

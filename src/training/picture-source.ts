@@ -20,10 +20,10 @@ export interface PictureSource {
 
 /** Drawn on demand; no two indices give the same picture. */
 export function postcardSource(options: PostcardOptions): PictureSource {
-  const size = 64;
+  const { seed = 0, size = 64 } = options;
   const context = createContext(size, size);
   return {
-    identity: `postcards, ${options.split}, seed ${options.seed ?? 0}`,
+    identity: `postcards, ${options.split}, seed ${seed}${size === 64 ? '' : `, ${size}×${size}`}`,
     size: Number.POSITIVE_INFINITY,
     shuffled: true,
     height: size,

@@ -10,6 +10,7 @@ interface Options {
   readonly out: string;
   readonly split: Split;
   readonly seed: number;
+  readonly size: number;
   readonly json?: boolean;
 }
 
@@ -17,7 +18,7 @@ export function datasetCommand(signal: AbortSignal): Command {
   const postcards = new Command('postcards')
     .summary('little landscapes with captions')
     .description(
-      'Writes little landscapes of 64×64 pixels, with captions and a record of what each one shows.',
+      'Writes little landscapes of 64×64 pixels or more, with captions and a record of what each one shows.',
     )
     .requiredOption('--count <n>', 'how many', integer('--count', { min: 1, max: 2 ** 32 }))
     .requiredOption('--out <dir>', 'the folder; one that was begun is completed')
@@ -33,17 +34,24 @@ export function datasetCommand(signal: AbortSignal): Command {
       integer('--seed', { min: 0, max: 2 ** 32 - 1 }),
       0,
     )
+    .option(
+      '--size <pixels>',
+      'pixels along each side; the same scenes, from 128 on with finer detail',
+      integer('--size', { min: 64, max: 512 }),
+      64,
+    )
     .option('--json', 'report as JSON lines on the standard output')
     .action((options: Options) => write(options, signal));
   return new Command('dataset').description('Writes a training set to a folder.').addCommand(postcards);
 }
 
-async function write({ count, out, split, seed, json }: Options, signal: AbortSignal): Promise<void> {
+async function write({ count, out, split, seed, size, json }: Options, signal: AbortSignal): Promise<void> {
   const reporter = createReporter({ json });
   const { written, kept } = await writePostcards(out, {
     count,
     split,
     seed,
+    size,
     signal,
     onProgress(done, total) {
       reporter.progress({ label: 'drawing', done, total, unit: 'picture' });

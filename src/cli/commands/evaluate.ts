@@ -3,7 +3,6 @@ import { availableParallelism } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { createContext } from '../../datasets/node/canvas.ts';
-import { SIZE } from '../../datasets/postcards/scene.ts';
 import { createNodeEngine } from '../../engines/onnxruntime-node/engine.ts';
 import { UsageError } from '../../errors.ts';
 import { Autoencoding } from '../../evaluation/autoencoding.ts';
@@ -75,12 +74,14 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     const replicas = isWholeProcessor ? availableParallelism() : undefined;
     const drawing = { ...engineOptions(options), replicas };
     const files = await openModel(model);
+    const judging = keep(await openJudge(engine, judge));
+    const size = judging.config.sample_size;
     const evaluation = await evaluate({
-      judge: keep(await openJudge(engine, judge)),
+      judge: judging,
       pipeline: keep(await startPipeline({ files, components: await loadComponents(files) }, drawing)),
       teacher: teacher === undefined ? undefined : keep(await loadPipeline(teacher, drawing)),
       autoencoder: keep(await Autoencoding.open(engine, files)),
-      canvas: createContext(SIZE, SIZE),
+      canvas: createContext(size, size),
       ...{ steps, count, guidanceScale, batch: batchSize, signal },
       onProgress: ({ row, done, total }) => reporter.progress({ label: row, done, total, unit: 'picture' }),
       onRow: async (row, pictures) => {

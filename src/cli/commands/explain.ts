@@ -5,7 +5,6 @@ import { Command } from 'commander';
 import { createContext } from '../../datasets/node/canvas.ts';
 import { postcard } from '../../datasets/postcards/postcards.ts';
 import { renderTensor } from '../../datasets/postcards/render.ts';
-import { SIZE } from '../../datasets/postcards/scene.ts';
 import type { Engine } from '../../engines/engine.ts';
 import { createNodeEngine } from '../../engines/onnxruntime-node/engine.ts';
 import { UsageError } from '../../errors.ts';
@@ -15,7 +14,7 @@ import { consistencyFigure } from '../../evaluation/node/consistency-figure.ts';
 import { PROTOCOL_GUIDANCE_SCALE } from '../../evaluation/protocol.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { encodePng } from '../../images/png.ts';
-import { loadComponents } from '../../pipelines/components.ts';
+import { loadComponents, pictureSize } from '../../pipelines/components.ts';
 import type { ModelFiles } from '../../pipelines/model-files.ts';
 import { Networks } from '../../pipelines/networks.ts';
 import { openModel } from '../../pipelines/node/open-model.ts';
@@ -99,7 +98,12 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
       options.guidanceScale ?? student.model.defaults.guidanceScale ?? PROTOCOL_GUIDANCE_SCALE;
     const subject =
       prompt === undefined
-        ? await postcardLatents(engine, files, index ?? 0, signal)
+        ? await postcardLatents(
+            engine,
+            files,
+            { index: index ?? 0, size: pictureSize(student.model) },
+            signal,
+          )
         : { prompt, latents: await drawnLatents(student, prompt, seed, guidanceScale, signal) };
     const explanation = await explainConsistency({
       ...{ student, teacher, ...subject, seed, guidanceScale, columns, signal },
@@ -128,11 +132,12 @@ async function load(files: ModelFiles, engine: Engine): Promise<LoadedModel> {
 async function postcardLatents(
   engine: Engine,
   files: ModelFiles,
-  index: number,
+  { index, size }: { readonly index: number; readonly size: number | undefined },
   signal: AbortSignal,
 ): Promise<{ prompt: string; latents: HostTensor }> {
-  const card = postcard(index, { split: 'test' });
-  const pixels = hostTensor(renderTensor(createContext(SIZE, SIZE), [card]), [1, 3, SIZE, SIZE]);
+  const card = postcard(index, { split: 'test', size });
+  const context = createContext(card.size, card.size);
+  const pixels = hostTensor(renderTensor(context, [card]), [1, 3, card.size, card.size]);
   const autoencoder = await Autoencoding.open(engine, files);
   return { prompt: card.caption, latents: await autoencoder.encode(pixels, { signal }) };
 }

@@ -65,6 +65,17 @@ describe('writePostcards', () => {
     expect((await metadata()).length).toBe(70);
   });
 
+  it('writes larger pictures of the same scenes', async () => {
+    await writePostcards(directory, { count: 1, split: 'test', size: 128 });
+    const { width, height, data } = await decodePng(
+      new Uint8Array(await readFile(join(directory, '00000000.png'))),
+    );
+    expect([width, height]).toEqual([128, 128]);
+    const card = postcard(0, { split: 'test', size: 128 });
+    expect(data).toEqual(renderPostcard(createContext(128, 128), card));
+    await expect(writePostcards(directory, { count: 1, split: 'test' })).rejects.toThrow(/"size":128/);
+  });
+
   it('does not mix data sets', async () => {
     await writePostcards(directory, { count: 1, split: 'test' });
     await expect(writePostcards(directory, { count: 2, split: 'test', seed: 1 })).rejects.toThrow(/"seed":0/);

@@ -8,7 +8,6 @@ import { encodePng } from '../../images/png.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { type PostcardOptions, postcard } from '../postcards/postcards.ts';
 import { renderPostcard } from '../postcards/render.ts';
-import { SIZE } from '../postcards/scene.ts';
 import { createContext } from './canvas.ts';
 
 export interface WritePostcardsOptions extends PostcardOptions {
@@ -68,13 +67,14 @@ async function checkFolder(directory: string, present: Set<string>, settings: st
  */
 export async function writePostcards(
   directory: string,
-  { count, onProgress, signal, split, seed = 0, positionProbability = 0.5 }: WritePostcardsOptions,
+  { count, onProgress, signal, split, seed = 0, size = 64, positionProbability = 0.5 }: WritePostcardsOptions,
 ): Promise<{ written: number; kept: number }> {
   if (!Number.isInteger(count) || count < 1) {
     throw new UsageError(`${count} postcards: expected a whole number from 1`);
   }
-  const options = { split, seed, positionProbability };
-  const settings = JSON.stringify(options);
+  const options = { split, seed, size, positionProbability };
+  // Folders of earlier versions, whose pictures all had 64×64 pixels, go on.
+  const settings = JSON.stringify(size === 64 ? { split, seed, positionProbability } : options);
   const present = await listFolder(directory);
   await checkFolder(directory, present, settings);
   const bytes = (text: string): Uint8Array[] => [new TextEncoder().encode(text)];
@@ -87,12 +87,12 @@ export async function writePostcards(
   const missing = Array.from({ length: count }, (_, index) => index).filter(
     (index) => !present.has(fileName(index)),
   );
-  const context = createContext(SIZE, SIZE);
+  const context = createContext(size, size);
   for (let start = 0; start < missing.length; start += BATCH) {
     signal?.throwIfAborted();
     const writes = missing.slice(start, start + BATCH).map(async (index) => {
       const card = postcard(index, options);
-      const image = createImage(SIZE, SIZE, 3, renderPostcard(context, card));
+      const image = createImage(size, size, 3, renderPostcard(context, card));
       const png = await encodePng(image, { Description: card.caption });
       await writeFileAtomically(join(directory, fileName(index)), [png]);
     });

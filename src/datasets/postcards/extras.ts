@@ -5,7 +5,7 @@ import { PAINT } from './objects.ts';
 import type { Random } from './random.ts';
 import type { Scene } from './scene.ts';
 
-function drawBalloon(ctx: Canvas2D, { attributes, flying: { x, y }, objectLight }: Scene): void {
+function drawBalloon(ctx: Canvas2D, { attributes, flying: { x, y }, objectLight, fine }: Scene): void {
   if (attributes.balloonColor === 'none') return;
   const color = PAINT[attributes.balloonColor];
   const paint = (rgb: Rgb, alpha = 255): string => css(lit(rgb, objectLight), alpha);
@@ -16,6 +16,10 @@ function drawBalloon(ctx: Canvas2D, { attributes, flying: { x, y }, objectLight 
   polygon(ctx, paint(color), [x - 5.7, y + 2.5, x + 5.7, y + 2.5, x + 2, y + 9.3, x - 2, y + 9.3]);
   ellipse(ctx, paint([255, 246, 230], 205), x, y + 1.2, 2.2, 7.2);
   box(ctx, paint([138, 88, 50]), x - 2, y + 10.8, 4, 2.8);
+  if (!fine) return;
+  // The rim and the weave of the basket.
+  line(ctx, paint([98, 60, 36]), 0.5, [x - 2, y + 11, x + 2, y + 11]);
+  line(ctx, paint([112, 72, 42]), 0.4, [x - 1.8, y + 12.3, x + 1.8, y + 12.3]);
 }
 
 function drawBirds(ctx: Canvas2D, { flying }: Scene, random: Random): void {

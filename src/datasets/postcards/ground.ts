@@ -2,7 +2,7 @@
 
 import { blend, type Canvas2D, css, line, lit, polygon, type Rgb, verticalGradient } from './canvas2d.ts';
 import type { Random } from './random.ts';
-import { type Ridge, type Scene, SIZE } from './scene.ts';
+import { EXTENT, type Ridge, type Scene } from './scene.ts';
 import { hazeColor, SKY_COLORS } from './sky.ts';
 
 /** Colours of the far layer and of the near layer's top and bottom. */
@@ -27,14 +27,14 @@ function hazy(scene: Scene, color: Rgb, amount: number): Rgb {
 function outline(ridge: Ridge): number[] {
   const points: number[] = [];
   // Steps of 4 px stay within 0.2 px of the curve.
-  for (let x = -4; x <= SIZE + 4; x += 4) points.push(x, ridge(x));
+  for (let x = -4; x <= EXTENT + 4; x += 4) points.push(x, ridge(x));
   return points;
 }
 
 /** Fills everything below the ridge with a gradient from `top` to the lower edge. */
 function fillBelow(ctx: Canvas2D, ridge: Ridge, top: number, colors: readonly [Rgb, Rgb]): void {
-  const points = [...outline(ridge), SIZE + 4, SIZE, -4, SIZE];
-  polygon(ctx, verticalGradient(ctx, top, SIZE, colors), points);
+  const points = [...outline(ridge), EXTENT + 4, EXTENT, -4, EXTENT];
+  polygon(ctx, verticalGradient(ctx, top, EXTENT, colors), points);
 }
 
 function drawRolling(ctx: Canvas2D, scene: Scene, terrain: keyof typeof ROLLING): void {
@@ -53,7 +53,7 @@ function drawDesert(ctx: Canvas2D, scene: Scene, random: Random): void {
   const crest = random.uniform(10, 54);
   const flank = css(groundColor(scene, [196, 142, 84]), 120);
   const foot = random.uniform(10, 15);
-  polygon(ctx, flank, [crest, near(crest), crest + foot + 6, SIZE, crest - foot + 2, SIZE]);
+  polygon(ctx, flank, [crest, near(crest), crest + foot + 6, EXTENT, crest - foot + 2, EXTENT]);
 }
 
 /** A peak: rock, its right side in the shade, a zigzag cap of snow on the top 36%. */
@@ -90,7 +90,7 @@ function drawSea(ctx: Canvas2D, scene: Scene, random: Random): void {
   const farWater = blend(groundColor(scene, [40, 120, 190]), mirrored, 0.35);
   const water = [farWater, groundColor(scene, [28, 98, 172])] as const;
   ctx.fillStyle = verticalGradient(ctx, horizon + 1, horizon + 18, water);
-  ctx.fillRect(0, horizon + 1, SIZE, SIZE);
+  ctx.fillRect(0, horizon + 1, EXTENT, EXTENT);
   const glint = css(blend(groundColor(scene, [214, 234, 248]), hazeColor(scene.attributes.sky), 0.5), 130);
   for (let dashes = 4 + random.integer(4); dashes > 0; dashes--) {
     const [x, y, length] = [

@@ -74,7 +74,10 @@ describe('the data set', () => {
     expect(captions(3, 'train')).not.toEqual(captions(3, 'test'));
   });
 
-  it('refuses what is no index, seed or probability', () => {
+  it('refuses what is no index, seed, size or probability', () => {
+    for (const size of [63, 513, 64.5, Number.NaN]) {
+      expect(() => postcard(0, { split: 'train', size })).toThrow(UsageError);
+    }
     expect(() => postcard(-1, { split: 'train' })).toThrow(UsageError);
     expect(() => postcard(0.5, { split: 'train' })).toThrow(UsageError);
     expect(() => postcard(0, { split: 'train', seed: 2 ** 32 })).toThrow(UsageError);

@@ -1,18 +1,18 @@
 /**
- * Postcards: an endless data set of small landscapes, 64×64, with captions and exact labels. Picture i of a split
+ * Postcards: an endless data set of small landscapes, 64×64 pixels or larger, with captions and exact labels. Picture i of a split
  * depends on the seed, the split and i alone, so any picture can be drawn at any time, anywhere.
  */
 
 import { UsageError } from '../../errors.ts';
 import { isHeldOut, type PostcardAttributes, sampleAttributes } from './attributes.ts';
-import type { Canvas2D } from './canvas2d.ts';
+import { at, type Canvas2D } from './canvas2d.ts';
 import { type CaptionOptions, describe } from './captions.ts';
 import { drawExtra } from './extras.ts';
 import { drawGround } from './ground.ts';
 import type { PostcardRecord } from './labels.ts';
 import { drawObject } from './objects.ts';
 import { createRandom, type Random } from './random.ts';
-import { composeScene } from './scene.ts';
+import { composeScene, EXTENT, type Scene } from './scene.ts';
 import { drawSky } from './sky.ts';
 import { drawTrees } from './trees.ts';
 
@@ -27,14 +27,18 @@ export interface PostcardOptions extends CaptionOptions {
   split: Split;
   /** Another seed, another data set. Default 0. */
   seed?: number;
+  /** Pixels along each side, 64 to 512; the same scenes in another size. Default 64. */
+  size?: number;
 }
 
 export interface Postcard {
   index: number;
   record: PostcardRecord;
   caption: string;
+  /** Pixels along each side. */
+  size: number;
   /**
-   * Paints the picture over [0, 64)×[0, 64) of the canvas. `variant` draws the same attributes in another way
+   * Paints the picture over [0, size)×[0, size) of the canvas. `variant` draws the same attributes in another way
    * (other places, hills, stars); variant 0 is the data set's picture.
    */
   draw(ctx: Canvas2D, variant?: number): void;
@@ -43,6 +47,9 @@ export interface Postcard {
 /** What a stream of random numbers is for; they are independent, so captions never change pictures. */
 const STREAM = { attributes: 0, caption: 1, picture: 2 } as const;
 
+/** Larger pictures would show no more: there is nothing finer to draw. */
+const MAX_SIZE = 512;
+
 function sampleForSplit(split: Split, random: Random): PostcardAttributes {
   for (;;) {
     const attributes = sampleAttributes(random);
@@ -50,9 +57,18 @@ function sampleForSplit(split: Split, random: Random): PostcardAttributes {
   }
 }
 
-/** Paints the attributes; all else about the picture comes from the random stream. */
-export function drawPostcard(ctx: Canvas2D, attributes: PostcardAttributes, random: Random): void {
-  const scene = composeScene(attributes, random);
+/** Paints the attributes over `size`×`size` pixels; all else about the picture comes from the random stream. */
+export function drawPostcard(
+  ctx: Canvas2D,
+  attributes: PostcardAttributes,
+  random: Random,
+  size: number = EXTENT,
+): void {
+  const scene = composeScene(attributes, random, size);
+  at(ctx, 0, 0, size / EXTENT, () => paint(ctx, scene, random));
+}
+
+function paint(ctx: Canvas2D, scene: Scene, random: Random): void {
   drawSky(ctx, scene, random);
   drawGround(ctx, scene, random);
   drawExtra(ctx, scene, random);
@@ -63,16 +79,19 @@ export function drawPostcard(ctx: Canvas2D, attributes: PostcardAttributes, rand
 /**
  * Postcard `index` (a whole number from 0) of a split.
  *
- * @throws UsageError when the index, the seed or positionProbability is out of range
+ * @throws UsageError when the index, the seed, the size or positionProbability is out of range
  */
 export function postcard(
   index: number,
-  { split, seed = 0, positionProbability = 0.5 }: PostcardOptions,
+  { split, seed = 0, size = EXTENT, positionProbability = 0.5 }: PostcardOptions,
 ): Postcard {
   const whole = (value: number): boolean => Number.isInteger(value) && value >= 0 && value < 2 ** 32;
   if (!whole(index)) throw new UsageError(`postcard ${index}: expected a whole number from 0 to 2^32 - 1`);
   if (!whole(seed))
     throw new UsageError(`postcards with seed ${seed}: expected a whole number from 0 to 2^32 - 1`);
+  if (!(Number.isInteger(size) && size >= EXTENT && size <= MAX_SIZE)) {
+    throw new UsageError(`postcards of size ${size}: expected a whole number from ${EXTENT} to ${MAX_SIZE}`);
+  }
   if (!(positionProbability >= 0 && positionProbability <= 1)) {
     throw new UsageError(`positionProbability ${positionProbability}: expected a number from 0 to 1`);
   }
@@ -84,6 +103,7 @@ export function postcard(
     index,
     record: { ...attributes, named },
     caption,
-    draw: (ctx, variant = 0) => drawPostcard(ctx, attributes, open(STREAM.picture, variant)),
+    size,
+    draw: (ctx, variant = 0) => drawPostcard(ctx, attributes, open(STREAM.picture, variant), size),
   };
 }

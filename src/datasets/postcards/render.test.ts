@@ -4,7 +4,7 @@ import { type PostcardAttributes, sampleAttributes } from './attributes.ts';
 import { drawPostcard, postcard } from './postcards.ts';
 import { createRandom } from './random.ts';
 import { postcards, renderPostcard, renderTensor } from './render.ts';
-import { composeScene, SIZE } from './scene.ts';
+import { composeScene, EXTENT as SIZE } from './scene.ts';
 
 const context = createContext(SIZE, SIZE);
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
@@ -46,6 +46,27 @@ describe('pictures', () => {
     const reused = new Float32Array(tensor.length);
     expect(renderTensor(context, cards, reused)).toBe(reused);
     expect(reused).toEqual(tensor);
+  });
+
+  it('show the same scene in every size, with finer detail from 128 pixels on', () => {
+    // Means over blocks of 2×2 pixels of the larger picture are nearly the smaller one; details tell them apart.
+    const halved = (rgb: Uint8Array): Uint8Array =>
+      Uint8Array.from({ length: SIZE * SIZE * 3 }, (_, i) => {
+        const [c, x, y] = [i % 3, Math.floor(i / 3) % SIZE, Math.floor(i / 3 / SIZE)];
+        const at = (dx: number, dy: number) => rgb[3 * ((2 * y + dy) * 2 * SIZE + 2 * x + dx) + c]!;
+        return (at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1)) / 4;
+      });
+    const large = createContext(2 * SIZE, 2 * SIZE);
+    const differences = range(30).map((index) => {
+      const [small, fine] = [SIZE, 2 * SIZE].map((size) => postcard(index, { split: 'train', size }));
+      expect(fine!.record).toEqual(small!.record);
+      expect(fine!.caption).toBe(small!.caption);
+      const expected = renderPostcard(context, small!);
+      return halved(renderPostcard(large, fine!)).map((value, i) => Math.abs(value - expected[i]!));
+    });
+    const means = differences.map((values) => values.reduce((sum, value) => sum + value, 0) / values.length);
+    expect(Math.max(...means)).toBeLessThan(4);
+    expect(differences.some((values) => values.some((value) => value > 60))).toBe(true);
   });
 
   it('have the colours of their sky', () => {

@@ -1,14 +1,19 @@
 /**
  * Where things are in a picture: horizon, ground, and the place of everything that must not collide. Sampled
  * before anything is drawn, since the sky must know where the balloon will be and a tree where the ground is.
- * Pixels of a 64×64 picture, origin at the top left, y downwards.
+ * Coordinates are those of a picture 64 wide and 64 high, however many pixels it is drawn with; origin at the top left,
+ * y downwards.
  */
 
 import type { Position, PostcardAttributes, Sky } from './attributes.ts';
 import type { Rgb } from './canvas2d.ts';
 import type { Random } from './random.ts';
 
-export const SIZE = 64;
+/** Units across and down a picture. */
+export const EXTENT = 64;
+
+/** Pixels along a side from which on a picture shows details that would be blots in a smaller one. */
+export const FINE_SIZE = 128;
 
 export interface Point {
   x: number;
@@ -41,6 +46,8 @@ export interface Scene {
   object: Placed;
   /** From back to front. */
   trees: readonly Placed[];
+  /** Whether there are pixels enough for details. They take no random numbers, so that a size moves nothing. */
+  fine: boolean;
 }
 
 const GROUND_LIGHT: Record<Sky, Rgb> = {
@@ -126,8 +133,8 @@ function placeBody({ sky, body, side, terrain }: PostcardAttributes, horizon: nu
   return { x, y: low };
 }
 
-/** Samples the scene of a picture. */
-export function composeScene(attributes: PostcardAttributes, random: Random): Scene {
+/** Samples the scene of a picture of `size`×`size` pixels. */
+export function composeScene(attributes: PostcardAttributes, random: Random, size: number = EXTENT): Scene {
   const { sky, side, terrain, object: landmark, position, count, extra } = attributes;
   const horizon = random.uniform(36, 40);
   const { far: farShape, near: nearShape } = RIDGES[terrain];
@@ -150,14 +157,14 @@ export function composeScene(attributes: PostcardAttributes, random: Random): Sc
   const y =
     landmark === 'sailboat'
       ? horizon + 1 + random.uniform(9, 12)
-      : Math.min(near(x) + random.uniform(3, 6), SIZE - 4);
+      : Math.min(near(x) + random.uniform(3, 6), EXTENT - 4);
 
   const trees = random
     .shuffle(treeSlots(position, random))
     .slice(0, count)
     .map((slot): Placed => {
       const treeX = slot + random.uniform(-1.2, 1.2);
-      const treeY = Math.min(near(treeX) + random.uniform(1.5, 5.5), SIZE - 2);
+      const treeY = Math.min(near(treeX) + random.uniform(1.5, 5.5), EXTENT - 2);
       return { x: treeX, y: treeY, scale: random.uniform(0.9, 1.1) };
     })
     .sort((a, b) => a.y - b.y);
@@ -176,5 +183,6 @@ export function composeScene(attributes: PostcardAttributes, random: Random): Sc
     clouds,
     object: { x, y, scale },
     trees,
+    fine: size >= FINE_SIZE,
   };
 }

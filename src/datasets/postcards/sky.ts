@@ -3,7 +3,7 @@
 import type { Sky } from './attributes.ts';
 import { blend, type Canvas2D, css, disc, type Rgb, verticalGradient } from './canvas2d.ts';
 import type { Random } from './random.ts';
-import { type Point, type Scene, SIZE } from './scene.ts';
+import { EXTENT, type Point, type Scene } from './scene.ts';
 
 /** From the top of the picture to just below the horizon. */
 export const SKY_COLORS: Record<Sky, readonly Rgb[]> = {
@@ -50,21 +50,27 @@ function drawGradient(ctx: Canvas2D, { attributes, horizon }: Scene, random: Ran
   const jitter = random.uniform(-7, 7);
   const colors = SKY_COLORS[attributes.sky].map(([r, g, b]): Rgb => [r + jitter, g + jitter, b + jitter]);
   ctx.fillStyle = verticalGradient(ctx, 0, horizon + 2, colors);
-  ctx.fillRect(0, 0, SIZE, SIZE);
+  ctx.fillRect(0, 0, EXTENT, EXTENT);
 }
 
-function drawStars(ctx: Canvas2D, { attributes, horizon, body }: Scene, random: Random): void {
+/** Stars that a picture with pixels for details shows: fewer and a little larger. */
+const FINE_STARS = 10;
+
+function drawStars(ctx: Canvas2D, { attributes, horizon, body, fine }: Scene, random: Random): void {
   const stars: Point[] = [];
   const count = 12 + random.integer(9);
   for (let attempt = 0; attempt < 3 * count && stars.length < count; attempt++) {
-    const star = { x: random.uniform(1, SIZE - 1), y: random.uniform(1, horizon - 6) };
+    const star = { x: random.uniform(1, EXTENT - 1), y: random.uniform(1, horizon - 6) };
     const farFrom = (other: Point, distance: number): boolean =>
       Math.hypot(star.x - other.x, star.y - other.y) >= distance;
     if (attributes.body !== 'none' && !farFrom(body, 9)) continue;
     if (stars.every((other) => farFrom(other, 4))) stars.push(star);
   }
-  for (const { x, y } of stars) {
-    disc(ctx, css([255, 250, 225], random.uniform(150, 255)), x, y, random.uniform(0.8, 1.05));
+  for (const [i, { x, y }] of stars.entries()) {
+    const alpha = random.uniform(150, 255);
+    const radius = random.uniform(0.8, 1.05);
+    if (fine && i >= FINE_STARS) continue;
+    disc(ctx, css([255, 250, 225], alpha), x, y, fine ? 1.1 * radius : radius);
   }
 }
 

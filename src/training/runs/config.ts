@@ -16,6 +16,8 @@ export interface OptimizerConfig extends Omit<AdamWOptions, 'decays'> {
 export interface PostcardsConfig {
   readonly kind: 'postcards';
   readonly seed: number;
+  /** Pixels along each side, 64 to 512. */
+  readonly size: number;
   /** How often a caption says left, middle or right. */
   readonly positionProbability: number;
 }
@@ -44,7 +46,12 @@ export interface RunConfig {
   readonly cadence: Cadence;
 }
 
-export const defaultData: PostcardsConfig = { kind: 'postcards', seed: 0, positionProbability: 0.5 };
+export const defaultData: PostcardsConfig = {
+  kind: 'postcards',
+  seed: 0,
+  size: 64,
+  positionProbability: 0.5,
+};
 
 const dataDefaults: Readonly<Record<DataConfig['kind'], DataConfig>> = {
   postcards: defaultData,
@@ -109,8 +116,8 @@ export function testPictures(data: DataConfig): PictureSource {
 
 function pictures(data: DataConfig, split: 'train' | 'test'): PictureSource {
   if (data.kind === 'postcards') {
-    const { seed, positionProbability } = data;
-    return postcardSource({ split, seed, positionProbability });
+    const { seed, size, positionProbability } = data;
+    return postcardSource({ split, seed, size, positionProbability });
   }
   if (data.path === '')
     throw new UsageError('the setting "data.path" is missing: name a folder with pictures');

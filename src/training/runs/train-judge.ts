@@ -80,7 +80,7 @@ export async function trainJudge(config: JudgeRunConfig, io: RunIO): Promise<Run
     const cards = Array.from({ length: config.batch }, (_, i): Postcard => {
       const split = i < heldOut ? 'heldout' : 'train';
       // Far from the pictures that evaluation uses, which are the first of their splits.
-      return postcard(JUDGE_FIRST_INDEX + at * config.batch + i, { split, seed: config.data.seed });
+      return postcard(JUDGE_FIRST_INDEX + at * config.batch + i, { split, seed: config.data.seed, size });
     });
     const pictures = renderTensor(context, cards);
     augment(pictures, { height: size, width: size }, config.augmentation, randomStream(config.seed, 1, at));
