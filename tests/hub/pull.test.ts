@@ -265,13 +265,27 @@ describe('what is not as it should be', () => {
   });
 
   it.each(['../../../escaped', '/etc/escaped', 'unet/../../escaped', 'a\\..\\b', ''])(
-    'is refused: a file called %j',
+    'is refused to whoever asks for it: a file called %j',
     async (path) => {
       hub.misbehaviour = { extraFiles: [{ type: 'file', path, size: 1, oid: COMMIT }] };
-      expect(await failure()).toBeInstanceOf(InputError);
+      const error = await failure({ files: [path] });
+      expect(error).toBeInstanceOf(InputError);
+      expect(error.message).toMatch(/a path in someone\/tiny-lcm is called .*expected a plain name/);
       expect(fetched()).toEqual([]);
     },
   );
+
+  it('is no obstacle: a file that nobody asks for and that cannot have its name here', async () => {
+    const extraFiles = ['pictures/12:30.png', 'aux.py', '../../../escaped'].map((path) => ({
+      type: 'file',
+      path,
+      size: 1,
+      oid: COMMIT,
+    }));
+    hub.misbehaviour = { extraFiles };
+    expect(readFileSync(join(await pull(), UNET))).toEqual(bytes(UNET));
+    expect(readdirSync(cache)).toEqual(['models--someone--tiny-lcm']);
+  });
 
   it.each<[string, object]>([
     ['a checksum that is a path', { type: 'file', path: 'a', size: 1, oid: '../../x' }],

@@ -1,9 +1,8 @@
 /** Writing trained networks as a pipeline that diffusers loads. */
-import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NoiseScheduleConfig } from '../../diffusion/noise-schedule.ts';
-import { InputError } from '../../errors.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
+import { partFiles } from '../../weights/node/copied-files.ts';
 import { formatJson } from '../../weights/node/json-file.ts';
 import { type ModelToWrite, writeDiffusersDirectory } from '../../weights/node/write-diffusers.ts';
 import type { TokenizerFiles } from '../tokenizer.ts';
@@ -65,12 +64,8 @@ export async function writePipeline(directory: string, pipeline: PipelineToWrite
 
 /** The tokenizer's files of a diffusers folder, by name. */
 export async function readTokenizerFiles(directory: string): Promise<TokenizerFiles> {
-  const folder = join(directory, 'tokenizer');
-  const names = await readdir(folder).catch((cause) => {
-    throw new InputError(`${directory} has no folder tokenizer; expected a whole diffusers pipeline`, {
-      cause,
-    });
-  });
-  const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')));
-  return Object.fromEntries(names.map((name, i) => [name, texts[i]!]));
+  const files = await partFiles(directory, 'tokenizer');
+  return Object.fromEntries(
+    Object.entries(files).map(([name, bytes]) => [name, new TextDecoder().decode(bytes)]),
+  );
 }

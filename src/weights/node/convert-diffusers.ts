@@ -1,9 +1,10 @@
 /** Copying a diffusers directory with its weights in another type, and with another part in place of one of its own. */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../../errors.ts';
 import type { StorageDType } from '../convert.ts';
 import { writeFileAtomically } from './atomic-write.ts';
+import { modelFiles, partFiles } from './copied-files.ts';
 import { type DiffusersDirectory, openDiffusersDirectory } from './diffusers-directory.ts';
 import { openModelFolder } from './model-folder.ts';
 import { loadTensors } from './safetensors-file.ts';
@@ -42,8 +43,8 @@ export async function convertDiffusersDirectory(
   }
   const { pipelineClass, options } = directory;
   await writeDiffusersDirectory(target, { pipelineClass, components, options }, { dtype, signal });
-  for (const [name, text] of Object.entries(await textFiles(source))) {
-    if (name !== 'model_index.json') await writeFileAtomically(join(target, name), [encode(text)]);
+  for (const [name, content] of Object.entries(await modelFiles(source))) {
+    await writeFileAtomically(join(target, name), [content]);
   }
 }
 
@@ -58,19 +59,7 @@ async function componentToWrite(
     const { config, weights } = await openModelFolder(folder, { className: component.className });
     return { ...component, config, tensors: await loadTensors(weights) };
   }
-  return { ...component, files: await textFiles(folder) };
-}
-
-/** The files directly in a folder, by name. */
-async function textFiles(folder: string): Promise<Record<string, string>> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch((cause) => {
-    throw new InputError(`${folder} cannot be read: model_index.json names it, so it must be a folder`, {
-      cause,
-    });
-  });
-  const names = entries.filter((entry) => entry.isFile() && /\.(json|txt|md)$/.test(entry.name));
-  const texts = names.map(async ({ name }) => [name, await readFile(join(folder, name), 'utf8')] as const);
-  return Object.fromEntries(await Promise.all(texts));
+  return { ...component, files: await partFiles(directory.path, name) };
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -79,5 +68,3 @@ async function exists(path: string): Promise<boolean> {
     () => false,
   );
 }
-
-const encode = (text: string): Uint8Array => new TextEncoder().encode(text);

@@ -86,6 +86,16 @@ describe('a diffusers directory', () => {
     expect((await openDiffusersDirectory(path)).pipelineClass).toBe('Other');
   });
 
+  it.each(['../outside', 'a/b', '..', 'C:'])('has no part called %j, and no such file', async (name) => {
+    const path = join(folder, 'model');
+    const part = { library: 'transformers', className: 'CLIPTokenizer', files: { 'vocab.json': '{}' } };
+    const named = { ...contents, components: { [name]: part } };
+    await expect(writeDiffusersDirectory(path, named)).rejects.toThrow(/is called .*expected a plain name/);
+    const files = { ...contents, components: { tokenizer: { ...part, files: { [name]: '' } } } };
+    await expect(writeDiffusersDirectory(path, files)).rejects.toThrow(/is called .*expected a plain name/);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
   it('without an index, a class, or the part that is wanted is refused', async () => {
     await expect(openDiffusersDirectory(folder)).rejects.toThrow(/model_index\.json: there is no such file/);
     await writeFile(join(folder, 'model_index.json'), '{}');

@@ -1,6 +1,7 @@
 /** Reading a diffusers directory: model_index.json names the parts, each part is a folder. */
 import { join } from 'node:path';
 import { InputError } from '../../errors.ts';
+import { requirePathPart } from '../../files/path-part.ts';
 import { type JsonObject, readJsonObject } from './json-file.ts';
 import { type ModelFolder, type ModelFolderOptions, openModelFolder } from './model-folder.ts';
 
@@ -20,7 +21,7 @@ export interface DiffusersDirectory {
   readonly options: JsonObject;
 }
 
-/** Reads model_index.json. Throws InputError when it is missing or is no index. */
+/** Reads model_index.json. Throws InputError when it is missing, is no index, or names a part that is no folder here. */
 export async function openDiffusersDirectory(path: string): Promise<DiffusersDirectory> {
   const file = join(path, 'model_index.json');
   const { _class_name: pipelineClass, ...entries } = await readJsonObject(file);
@@ -32,6 +33,7 @@ export async function openDiffusersDirectory(path: string): Promise<DiffusersDir
     if (!Array.isArray(value) || value.length !== 2) {
       options[name] = value;
     } else if (typeof value[0] === 'string' && typeof value[1] === 'string') {
+      requirePathPart(name, `a part of the model in ${file}`);
       components.set(name, { library: value[0], className: value[1] });
     }
   }

@@ -68,11 +68,13 @@ describe('the weights of a model folder', () => {
 
     await write(index, JSON.stringify({ weight_map: { a: shard(1), c: shard(1) } }));
     expect(await opening()).toMatchObject({ name: 'InputError', message: expect.stringMatching(/lacks c/) });
-    await write(index, JSON.stringify({ weight_map: { a: '../x.safetensors' } }));
-    expect(await opening()).toMatchObject({
-      name: 'InputError',
-      message: expect.stringMatching(/beside it/),
-    });
+    for (const outside of ['../x.safetensors', '/x.safetensors', 'a\\b.safetensors', 'a\0.safetensors', 7]) {
+      await write(index, JSON.stringify({ weight_map: { a: outside } }));
+      expect(await opening()).toMatchObject({
+        name: 'InputError',
+        message: expect.stringMatching(/must be a safetensors file beside it/),
+      });
+    }
     await write(index, JSON.stringify({ weight_map: { a: 'gone.safetensors' } }));
     expect(await opening()).toMatchObject({ name: 'InputError', message: expect.stringMatching(/gone/) });
     await write(index, '{}');

@@ -2,6 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { InputError } from '../../errors.ts';
+import { isPathPart } from '../../files/path-part.ts';
 import { withCurrentNames } from '../key-layouts.ts';
 import type { Weight, Weights } from '../weights.ts';
 import { type JsonObject, readJsonObject } from './json-file.ts';
@@ -94,7 +95,7 @@ async function openShards(index: string): Promise<Weights> {
   const opened = new Map<string, Weights>();
   const weights = new Map<string, Weight>();
   for (const [name, shard] of Object.entries(map as Record<string, unknown>)) {
-    if (typeof shard !== 'string' || basename(shard) !== shard || !shard.endsWith('.safetensors')) {
+    if (!isPathPart(shard) || !shard.endsWith('.safetensors')) {
       throw new InputError(
         `${index}: the shard of ${name} must be a safetensors file beside it, got ${JSON.stringify(shard)}`,
       );

@@ -1,6 +1,7 @@
 /** Writing a diffusers directory, which diffusers and transformers load as their own. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { requirePathPart } from '../../files/path-part.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import { convertTensor, type StorageDType } from '../convert.ts';
 import { syncDirectory, writeDirectoryAtomically, writeDurably } from './atomic-write.ts';
@@ -22,8 +23,8 @@ export interface SchedulerToWrite extends DiffusersComponent {
 }
 
 export interface TokenizerToWrite extends DiffusersComponent {
-  /** Contents by file name, e.g. `vocab.json`. */
-  readonly files: Readonly<Record<string, string>>;
+  /** Texts, or bytes as they are, by file name, e.g. `vocab.json`. */
+  readonly files: Readonly<Record<string, string | Uint8Array>>;
 }
 
 export type ComponentToWrite = ModelToWrite | SchedulerToWrite | TokenizerToWrite;
@@ -62,6 +63,7 @@ export async function writeDiffusersDirectory(
       };
       for (const [name, component] of Object.entries(contents.components)) {
         signal?.throwIfAborted();
+        requirePathPart(name, `a part of ${contents.pipelineClass}`);
         index[name] = component ? [component.library, component.className] : [null, null];
         if (component) await writeComponent(join(partial, name), component, dtype);
       }
@@ -92,8 +94,9 @@ async function writeComponent(
     const { className, schedulerConfig } = component;
     await writeJson(folder, 'scheduler_config.json', { ...diffusersFields(className), ...schedulerConfig });
   } else {
-    for (const [name, text] of Object.entries(component.files)) {
-      await writeDurably(join(folder, name), [new TextEncoder().encode(text)]);
+    for (const [name, content] of Object.entries(component.files)) {
+      const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
+      await writeDurably(join(folder, requirePathPart(name, `a file of ${component.className}`)), [bytes]);
     }
   }
   await syncDirectory(folder);
