@@ -12,6 +12,9 @@ import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+// Before anything may load ONNX Runtime, and for all child processes: no telemetry, unless it was asked for.
+process.env.ORT_DISABLE_TELEMETRY ??= '1';
+
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const main = join(root, 'dist/cli/main.js');
 const sources = join(root, 'src');

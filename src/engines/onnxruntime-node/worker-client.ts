@@ -5,6 +5,7 @@ import { type TransferListItem, Worker } from 'node:worker_threads';
 import { InputError } from '../../errors.ts';
 import { createGate, holdExit } from './exit-gate.ts';
 import type { ReplyMessage, Request, RequestMessage, Result } from './messages.ts';
+import { turnTelemetryOff } from './telemetry.ts';
 
 interface Pending {
   readonly resolve: (result: Result) => void;
@@ -20,6 +21,7 @@ export class WorkerClient {
   #ended: Error | undefined;
 
   constructor() {
+    turnTelemetryOff();
     const gate = createGate();
     // Not the process's own flags: some of them (--input-type) are none for a thread.
     this.#worker = new Worker(workerUrl(), { name: 'onnxruntime', workerData: gate, execArgv: [] });
