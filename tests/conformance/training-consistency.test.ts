@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { ddim, lcmBoundary } from '../../src/diffusion/affine.ts';
 import { guidanceScaleEmbedding } from '../../src/diffusion/guidance-embedding.ts';
 import { noiseSchedule, stableDiffusionSchedule } from '../../src/diffusion/noise-schedule.ts';
 import { skippingGrid } from '../../src/diffusion/skipping-grid.ts';
@@ -10,14 +11,16 @@ import { input } from '../../src/graph/tensor.ts';
 import { DeclaredParams, type Params } from '../../src/layers/params.ts';
 import { unet2DCondition } from '../../src/models/unet-2d-condition.ts';
 import { unet2DConditionConfig } from '../../src/models/unet-2d-condition-config.ts';
-import { consistencyInputs, gridCoefficients } from '../../src/training/consistency-batch.ts';
 import { Ema } from '../../src/training/ema.ts';
+import { Leaves } from '../../src/training/leaves.ts';
 import { loraParams } from '../../src/training/lora-parameters.ts';
 import {
+  type ConsistencyDraw,
   type ConsistencyModels,
   consistencyLoss,
-} from '../../src/training/objectives/consistency-distillation.ts';
+} from '../../src/training/objectives/consistency.ts';
 import type { Denoiser } from '../../src/training/objectives/diffusion.ts';
+import { gridPair } from '../../src/training/time-pairs.ts';
 import { describeGolden, expectClose, floats, readJson, readTensors } from './golden.ts';
 import {
   adamW,
@@ -54,10 +57,8 @@ describeGolden('training', (folder) => {
 
     const first = readTensors(folder, name, 'step1.safetensors');
     const states = first.get('prompt_embeds')!.shape;
-    const inputs = consistencyInputs(
-      first.get('latents')!.shape,
-      mode === 'guided' ? settings.w_embedding_dim : undefined,
-    );
+    const { shape } = first.get('latents')!;
+    const leaves = new Leaves<ConsistencyDraw>(shape[0]!);
     const network = (path: string, params: Params): Denoiser => {
       const config = unet2DConditionConfig(readJson(path, 'config.json'));
       return (sample, timestep, encoderHiddenStates, timestepCond) =>
@@ -78,14 +79,24 @@ describeGolden('training', (folder) => {
       teacher: teacher && {
         model: teacher,
         unconditionalStates: input('unconditional_states', [1, states[1]!, states[2]!]),
-        guidance: inputs.guidance,
+        solver: ddim,
+        substeps: 1,
       },
-      predictionType: prediction_type,
     };
+    const width = settings.w_embedding_dim;
     const objective = consistencyLoss(
       models,
-      { ...inputs.batch, states: input('states', states) },
-      loss === 'huber' ? { kind: 'huber', c: settings.huber_c } : { kind: 'l2' },
+      {
+        states: input('states', states),
+        guidanceEmbedding: mode === 'guided' ? input('guidance_embedding', [shape[0]!, width]) : undefined,
+      },
+      {
+        shape,
+        predictionType: prediction_type,
+        boundary: lcmBoundary(settings.timestep_scaling, settings.sigma_data),
+        distance: loss === 'huber' ? { kind: 'huber', c: settings.huber_c } : { kind: 'l2' },
+      },
+      leaves,
     );
 
     const prefix = (values: Map<string, HostTensor>, by: string) =>
@@ -121,12 +132,11 @@ describeGolden('training', (folder) => {
             data: float32Data(unconditional!).slice(0, states[1]! * states[2]!),
           },
         }),
-        ...gridCoefficients(schedule, grid, indices, {
-          timestepScaling: settings.timestep_scaling,
-          sigmaData: settings.sigma_data,
-        }),
-        ...(teacher && {
-          guidance: { dtype: 'float32', shape: [w.length, 1, 1, 1], data: Float32Array.from(w) },
+        ...leaves.inputs({
+          pairs: indices.map((index) => gridPair(schedule, grid, { index })),
+          latents: tensors.get('latents')!,
+          noise: tensors.get('noise')!,
+          guidance: w,
         }),
         ...(mode === 'guided' && {
           guidance_embedding: {
@@ -135,8 +145,6 @@ describeGolden('training', (folder) => {
             data: guidanceScaleEmbedding(w, settings.w_embedding_dim),
           },
         }),
-        latents: tensors.get('latents')!,
-        noise: tensors.get('noise')!,
         states: tensors.get('prompt_embeds')!,
       });
       expectStep(step, expected);

@@ -1,0 +1,136 @@
+/**
+ * What a prediction type, a boundary scaling and a step of a solver do to a noised sample and the network's output
+ * there is always the same: a·x + b·output. The two numbers of each sample are worked out here, on the host and in
+ * float64, so that neither a loss nor a training step asks what a network predicts.
+ */
+import { boundaryScalings } from './consistency.ts';
+import type { PredictionType } from './prediction.ts';
+
+/** A level of noise: x = α x_0 + σ ε. */
+export interface Level {
+  /** What the network is told, as a rule the timestep. */
+  readonly t: number;
+  readonly alpha: number;
+  readonly sigma: number;
+}
+
+/** sample · x + Σ outputs[i] · output of pass i. One network pass gives one output. */
+export interface Affine {
+  readonly sample: number;
+  readonly outputs: readonly number[];
+}
+
+/** x̂_0 from x and the output. Throws RangeError for an ε-prediction at α = 0, which says nothing about x_0. */
+export function originalOf(type: PredictionType, { t, alpha, sigma }: Level): Affine {
+  switch (type) {
+    case 'epsilon':
+      if (alpha === 0) throw new RangeError(`an ε-prediction at t = ${t}, where α is 0, has no clean sample`);
+      return { sample: 1 / alpha, outputs: [-sigma / alpha] };
+    case 'v_prediction':
+      return { sample: alpha, outputs: [-sigma] };
+    case 'sample':
+      return { sample: 0, outputs: [1] };
+  }
+}
+
+/** ε̂ from x and the output. Throws RangeError for a prediction of x_0 at σ = 0, which says nothing about ε. */
+export function noiseOf(type: PredictionType, { t, alpha, sigma }: Level): Affine {
+  switch (type) {
+    case 'epsilon':
+      return { sample: 0, outputs: [1] };
+    case 'v_prediction':
+      return { sample: sigma, outputs: [alpha] };
+    case 'sample':
+      if (sigma === 0) throw new RangeError(`a prediction of x_0 at t = ${t}, where σ is 0, has no noise`);
+      return { sample: 1 / sigma, outputs: [-alpha / sigma] };
+  }
+}
+
+/** How a consistency function keeps to its boundary condition: f(x, t) = skip · x + out · x̂_0. */
+export type Boundary = (at: Level) => { readonly skip: number; readonly out: number };
+
+/** That of latent consistency models (Luo et al. 2023, section 4.1): f(x, 0) = x, whatever the network says. */
+export function lcmBoundary(timestepScaling = 10, sigmaData = 0.5): Boundary {
+  return ({ t }) => {
+    const { cSkip, cOut } = boundaryScalings(t, timestepScaling, sigmaData);
+    return { skip: cSkip, out: cOut };
+  };
+}
+
+/**
+ * f = x̂_0. Enough for networks that predict v or ε, whose x̂_0 is x where σ is 0. With v, and data of unit variance,
+ * this is Karras et al. 2022's preconditioning (table 1, σ_data = 1) in variance-preserving coordinates.
+ */
+export const noBoundary: Boundary = () => ({ skip: 0, out: 1 });
+
+/** f(x, t) (Luo et al. 2023, equation 9). */
+export function consistencyOf(type: PredictionType, boundary: Boundary, at: Level): Affine {
+  const { skip, out } = boundary(at);
+  return sum({ sample: skip, outputs: [] }, scaled(out, originalOf(type, at)));
+}
+
+/**
+ * A step of a solver of the probability flow from one level to another. Each pass of the network sees, at its own
+ * level, the sum of x and the outputs before that `input` says; `result` is x at the end.
+ */
+export interface SolverStep {
+  readonly passes: readonly { readonly at: Level; readonly input: Affine }[];
+  readonly result: Affine;
+}
+
+/** How the flow is solved between two levels, the first the noisier one. */
+export interface Solver {
+  /** Network passes of every step. */
+  readonly passes: number;
+  step(type: PredictionType, from: Level, to: Level): SolverStep;
+}
+
+/** x itself, which the first pass sees. */
+const SAMPLE: Affine = { sample: 1, outputs: [] };
+
+/** One pass (Song et al. 2020, equation 12 with σ = 0): x_s = α_s x̂_0 + σ_s ε̂. */
+export const ddim: Solver = {
+  passes: 1,
+  step: (type, from, to) => ({
+    passes: [{ at: from, input: SAMPLE }],
+    result: ddimResult(type, from, to),
+  }),
+};
+
+/**
+ * Two passes (Karras et al. 2022, algorithm 1, on x/α over σ/α): a DDIM step, then the step again with the mean of the
+ * noises at both ends. At σ = 0, where there is no noise to be seen, it is the DDIM step, as there.
+ */
+export const heun: Solver = {
+  passes: 2,
+  step(type, from, to) {
+    const euler = ddimResult(type, from, to);
+    const passes = [
+      { at: from, input: SAMPLE },
+      { at: to, input: euler },
+    ];
+    if (to.sigma === 0) return { passes, result: { ...euler, outputs: [...euler.outputs, 0] } };
+    const there = noiseOf(type, to);
+    const second = sum(scaled(there.sample, euler), { sample: 0, outputs: [0, there.outputs[0]!] });
+    const noise = sum(scaled(0.5, noiseOf(type, from)), scaled(0.5, second));
+    const distance = to.sigma / to.alpha - from.sigma / from.alpha;
+    const start = { sample: to.alpha / from.alpha, outputs: [] };
+    return { passes, result: sum(start, scaled(to.alpha * distance, noise)) };
+  },
+};
+
+function ddimResult(type: PredictionType, from: Level, to: Level): Affine {
+  return sum(scaled(to.alpha, originalOf(type, from)), scaled(to.sigma, noiseOf(type, from)));
+}
+
+function scaled(factor: number, { sample, outputs }: Affine): Affine {
+  return { sample: factor * sample, outputs: outputs.map((output) => factor * output) };
+}
+
+function sum(a: Affine, b: Affine): Affine {
+  const passes = Math.max(a.outputs.length, b.outputs.length);
+  return {
+    sample: a.sample + b.sample,
+    outputs: Array.from({ length: passes }, (_, i) => (a.outputs[i] ?? 0) + (b.outputs[i] ?? 0)),
+  };
+}

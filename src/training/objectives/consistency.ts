@@ -1,0 +1,227 @@
+/**
+ * Consistency training (Song et al. 2023; for latents Luo et al. 2023, algorithm 1): the student's f at a noisier level
+ * is drawn to the target's f at a less noisy one of the same trajectory. Its relatives differ in arguments only:
+ *
+ * | | student | target | step back from x_start |
+ * |---|---|---|---|
+ * | distillation | all weights, guidance embedding | its average | guided teacher |
+ * | LCM-LoRA | low-rank additions | itself, no gradient | guided teacher |
+ * | consistency training | all weights | its average, or itself | the data: the same noise at the other level |
+ *
+ * What a network predicts, the boundary scaling and the solver are numbers per sample (`diffusion/affine`): the graph
+ * holds sums of samples and outputs, and knows none of them.
+ */
+import {
+  type Affine,
+  type Boundary,
+  consistencyOf,
+  type Level,
+  type Solver,
+} from '../../diffusion/affine.ts';
+import type { PredictionType } from '../../diffusion/prediction.ts';
+import type { HostTensor } from '../../graph/host-tensor.ts';
+import {
+  abs,
+  add,
+  concat,
+  expandTo,
+  multiply,
+  reduceMean,
+  reduceSum,
+  split,
+  sqrt,
+  square,
+  stopGradient,
+  subtract,
+} from '../../graph/operators/index.ts';
+import { elementCount, type Shape } from '../../graph/shape.ts';
+import type { Tensor } from '../../graph/tensor.ts';
+import type { Leaves } from '../leaves.ts';
+import type { Objective } from '../objective.ts';
+import type { TimePair } from '../time-pairs.ts';
+import type { Denoiser } from './diffusion.ts';
+
+export interface GuidedTeacher {
+  readonly model: Denoiser;
+  /** States of the empty caption, [1, L, D]. */
+  readonly unconditionalStates: Tensor;
+  readonly solver: Solver;
+  /** Steps of the solver from `start` to `end`. */
+  readonly substeps: number;
+}
+
+export interface ConsistencyModels {
+  readonly student: Denoiser;
+  /** The average of the student, or the student itself. */
+  readonly target: Denoiser;
+  /** Without a teacher the step back is taken along the data's own noise. */
+  readonly teacher?: GuidedTeacher | undefined;
+}
+
+/**
+ * d(x, y), averaged over samples: `l2`, d²; `l1`, |d|; `huber`, √(d² + c²) − c, each as the mean over elements; and
+ * `huber-sample`, the pseudo-Huber distance of whole samples, √(‖d‖² + c²) − c (Song and Dhariwal 2023, section 3.3).
+ */
+export type ConsistencyDistance =
+  | { readonly kind: 'l2' }
+  | { readonly kind: 'l1' }
+  | { readonly kind: 'huber'; readonly c: number }
+  | { readonly kind: 'huber-sample'; readonly c: number };
+
+export interface ConsistencyOptions {
+  /** Of latents, [B, C, h, w], B the share of a batch that the graph sees. */
+  readonly shape: Shape;
+  readonly predictionType: PredictionType;
+  readonly boundary: Boundary;
+  readonly distance: ConsistencyDistance;
+}
+
+/** What is drawn for a batch, any number of shares. */
+export interface ConsistencyDraw {
+  readonly pairs: readonly TimePair[];
+  /** Clean latents and standard normal noise, [B, C, h, w]. */
+  readonly latents: HostTensor;
+  readonly noise: HostTensor;
+  /** w of each sample in ε̂ = ε̂_c + w (ε̂_c − ε̂_u): the guidance scale less one. Not looked at without a teacher. */
+  readonly guidance: readonly number[];
+}
+
+/** What the networks are told beside sample and time. */
+export interface ConsistencyConditioning {
+  /** Caption states, [B, L, D]. */
+  readonly states: Tensor;
+  /** The guidance strength embedded, [B, E], for students that have an input for it. */
+  readonly guidanceEmbedding?: Tensor | undefined;
+}
+
+/** Writes the loss of a consistency step, and declares the leaves that it needs. */
+export function consistencyLoss<Drawn extends ConsistencyDraw>(
+  { student, target, teacher }: ConsistencyModels,
+  { states, guidanceEmbedding }: ConsistencyConditioning,
+  { shape, predictionType, boundary, distance }: ConsistencyOptions,
+  leaves: Leaves<Drawn>,
+): Objective {
+  const latents = leaves.tensor('latents', shape, (drawn) => drawn.latents);
+  const noise = leaves.tensor('noise', shape, (drawn) => drawn.noise);
+  /** scale(level) for each sample. */
+  const factor = (name: string, of: (pair: TimePair) => number) =>
+    leaves.perSample(name, ({ pairs }) => pairs.map(of));
+  const noisedAt = (name: 'start' | 'end', of: (pair: TimePair) => Pick<Level, 'alpha' | 'sigma'>) =>
+    add(
+      multiply(
+        factor(`${name}_alpha`, (pair) => of(pair).alpha),
+        latents,
+      ),
+      multiply(
+        factor(`${name}_sigma`, (pair) => of(pair).sigma),
+        noise,
+      ),
+    );
+  const consistency = (model: Denoiser, sample: Tensor, name: 'start' | 'end') => {
+    const timesteps = leaves.vector(`${name}_timesteps`, ({ pairs }) => pairs.map((pair) => pair[name].t));
+    const f = (pair: TimePair) => consistencyOf(predictionType, boundary, pair[name]);
+    const output = model(sample, timesteps, states, guidanceEmbedding);
+    return affineSum(leaves, `${name}_f`, f, sample, [output]);
+  };
+
+  const noised = noisedAt('start', ({ start, pureNoise }) => (pureNoise ? { alpha: 0, sigma: 1 } : start));
+  const previous = stopGradient(
+    teacher
+      ? guidedSteps(teacher, noised, states, predictionType, leaves)
+      : noisedAt('end', ({ end }) => end),
+  );
+  const prediction = consistency(student, noised, 'start');
+  const goal = stopGradient(consistency(target, previous, 'end'));
+  const sampleLoss = measure(subtract(prediction, goal), distance);
+  const weights = leaves.vector('weights', ({ pairs }) => pairs.map(({ weight }) => weight));
+  const loss = reduceMean(multiply(sampleLoss, weights));
+  return { loss, sampleLoss, intermediates: { noised, previous, prediction, goal } };
+}
+
+/**
+ * The teacher's steps from `start` to `end`. Guidance is applied to the network's output: x̂_0 and ε̂ are affine in it,
+ * so this equals guiding each of them.
+ */
+function guidedSteps<Drawn extends ConsistencyDraw>(
+  { model, unconditionalStates, solver, substeps }: GuidedTeacher,
+  start: Tensor,
+  states: Tensor,
+  type: PredictionType,
+  leaves: Leaves<Drawn>,
+): Tensor {
+  const batch = start.shape[0]!;
+  const both = concat([states, expandTo(unconditionalStates, states.shape)], 0);
+  const guidance = leaves.perSample('guidance', (drawn) => drawn.guidance);
+  const guided = (sample: Tensor, timesteps: Tensor): Tensor => {
+    const outputs = model(concat([sample, sample], 0), concat([timesteps, timesteps], 0), both);
+    const [conditional, unconditional] = split(outputs, [batch, batch], 0) as [Tensor, Tensor];
+    return add(conditional, multiply(guidance, subtract(conditional, unconditional)));
+  };
+  let x = start;
+  for (let step = 0; step < substeps; step++) {
+    const name = substeps === 1 ? 'teacher' : `teacher_${step}`;
+    const solved = ({ start, between, end }: TimePair) => {
+      const levels = [start, ...between, end];
+      return solver.step(type, levels[step]!, levels[step + 1]!);
+    };
+    const outputs: Tensor[] = [];
+    for (let pass = 0; pass < solver.passes; pass++) {
+      const seen = (pair: TimePair) => solved(pair).passes[pass]!;
+      // The first pass sees the sample as it is.
+      const sample =
+        pass === 0 ? x : affineSum(leaves, `${name}_input_${pass}`, (pair) => seen(pair).input, x, outputs);
+      const at = leaves.vector(`${name}_timesteps_${pass}`, ({ pairs }) =>
+        pairs.map((pair) => seen(pair).at.t),
+      );
+      outputs.push(guided(sample, at));
+    }
+    x = affineSum(leaves, `${name}_result`, (pair) => solved(pair).result, x, outputs);
+  }
+  return x;
+}
+
+/** a·x + Σ bᵢ·outputᵢ with the numbers of each sample as leaves. */
+function affineSum<Drawn extends ConsistencyDraw>(
+  leaves: Leaves<Drawn>,
+  name: string,
+  of: (pair: TimePair) => Affine,
+  x: Tensor,
+  outputs: readonly Tensor[],
+): Tensor {
+  const factor = (part: string, value: (affine: Affine) => number) =>
+    leaves.perSample(`${name}_${part}`, ({ pairs }) => pairs.map((pair) => value(of(pair))));
+  return outputs.reduce(
+    (sum, output, i) =>
+      add(
+        sum,
+        multiply(
+          factor(`output_${i}`, ({ outputs }) => outputs[i]!),
+          output,
+        ),
+      ),
+    multiply(
+      factor('sample', ({ sample }) => sample),
+      x,
+    ),
+  );
+}
+
+/** The distance of each sample, [B]. */
+function measure(difference: Tensor, distance: ConsistencyDistance): Tensor {
+  const squares = square(difference);
+  switch (distance.kind) {
+    case 'l2':
+      return reduceMean(squares, [1, 2, 3]);
+    case 'l1':
+      return reduceMean(abs(difference), [1, 2, 3]);
+    case 'huber':
+      return reduceMean(subtract(sqrt(add(squares, distance.c ** 2)), distance.c), [1, 2, 3]);
+    case 'huber-sample':
+      return subtract(sqrt(add(reduceSum(squares, [1, 2, 3]), distance.c ** 2)), distance.c);
+  }
+}
+
+/** c = 0.00054 √D of the pseudo-Huber distance of samples with D elements (Song and Dhariwal 2023, section 3.3). */
+export function huberConstant(sample: Shape): number {
+  return 0.00054 * Math.sqrt(elementCount(sample));
+}
