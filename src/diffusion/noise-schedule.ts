@@ -30,7 +30,6 @@ export const stableDiffusionSchedule: NoiseScheduleConfig = {
   rescale_betas_zero_snr: false,
 };
 
-/** Tables over the training timesteps t = 0, 1, …; each [T]. */
 /** The schedule of Ho et al. 2020, section 4: what diffusers' other schedulers take when a config says nothing. */
 export const ddpmSchedule: NoiseScheduleConfig = {
   num_train_timesteps: 1000,
@@ -41,6 +40,7 @@ export const ddpmSchedule: NoiseScheduleConfig = {
   rescale_betas_zero_snr: false,
 };
 
+/** Tables over the training timesteps t = 0, 1, …; each [T]. */
 export interface NoiseSchedule {
   readonly length: number;
   readonly betas: Float32Array;

@@ -91,17 +91,6 @@ export function decode(config: AutoencoderTinyConfig, p: Params, latents: Tensor
   return ops.subtract(ops.multiply(h, 2), 1);
 }
 
-/** Latents to [0, 1], the form in which they are stored as pictures. Any shape. */
-export function scaleLatents(config: AutoencoderTinyConfig, latents: Tensor): Tensor {
-  const scaled = ops.multiply(latents, 1 / (2 * config.latent_magnitude));
-  return ops.clamp(ops.add(scaled, config.latent_shift), 0, 1);
-}
-
-/** The inverse of `scaleLatents`, as far as nothing was clamped. */
-export function unscaleLatents(config: AutoencoderTinyConfig, latents: Tensor): Tensor {
-  return ops.multiply(ops.subtract(latents, config.latent_shift), 2 * config.latent_magnitude);
-}
-
 /** Three convolutions and a skip connection; always ends in a ReLU. x: [B, C, H, W] → same. */
 function tinyBlock(config: AutoencoderTinyConfig, p: Params, x: Tensor): Tensor {
   const channels = x.shape[1]!;

@@ -1,12 +1,14 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { input } from '../graph/tensor.ts';
 import { DeclaredParams, type Params } from '../layers/params.ts';
 import * as kl from './autoencoder-kl.ts';
 import * as tiny from './autoencoder-tiny.ts';
-import { clipText } from './clip-text.ts';
+import { clipText, clipTextConfig } from './clip-text.ts';
 import { postcards, stableDiffusion15 } from './presets.ts';
 import { unet2DCondition } from './unet-2d-condition.ts';
-import type { UNet2DConditionConfig } from './unet-2d-condition-config.ts';
+import { type UNet2DConditionConfig, unet2DConditionConfig } from './unet-2d-condition-config.ts';
 
 function count(write: (p: Params) => unknown): number {
   const declared = new DeclaredParams();
@@ -25,6 +27,20 @@ const unetCount = (config: UNet2DConditionConfig) =>
         : undefined,
     }),
   );
+
+describe('the presets of postcards are the embedded model', () => {
+  const stored = (part: string): unknown =>
+    JSON.parse(
+      readFileSync(join(import.meta.dirname, '../../models/postcards', part, 'config.json'), 'utf8'),
+    );
+  it('vae', () => {
+    const { scaling_factor } = kl.autoencoderKLConfig(stored('vae'));
+    expect(kl.autoencoderKLConfig(stored('vae'))).toEqual({ ...postcards.vae.config, scaling_factor });
+  });
+  it('unet', () => expect(unet2DConditionConfig(stored('unet'))).toEqual(postcards.unetLCM.config));
+  it('text encoder', () =>
+    expect(clipTextConfig(stored('text_encoder'))).toEqual(postcards.textEncoder.config));
+});
 
 const pixels = input('pixels', [1, 3, 64, 64]);
 const latents = input('latents', [1, 4, 8, 8]);

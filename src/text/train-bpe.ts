@@ -1,15 +1,26 @@
 /** Learning a vocabulary from captions, for models that train their own text encoder. */
 import type { BytePairVocabulary } from './byte-pair-encoding.ts';
-import { BYTE_SYMBOLS, normalizeText, splitWords, symbolsOf } from './pre-tokenizer.ts';
+import type { ClipTokenizer } from './clip-tokenizer.ts';
+import { BYTE_SYMBOLS, END_OF_WORD, normalizeText, splitWords, symbolsOf } from './pre-tokenizer.ts';
+import { loadClipTokenizer } from './tokenizer-files.ts';
 
 const BOS = '<|startoftext|>';
 const EOS = '<|endoftext|>';
 
+/** What every vocabulary has, so that any text can be written: bos, eos, every byte within and at the end of a word. */
+const ALPHABET = [BOS, EOS, ...BYTE_SYMBOLS, ...BYTE_SYMBOLS.map((symbol) => symbol + END_OF_WORD)];
+
+/** Tokens that a vocabulary has before it learns any. */
+export const ALPHABET_SIZE = ALPHABET.length;
+
+/** The files of a tokenizer folder that diffusers and transformers read, by name. */
+export type TokenizerFiles = Readonly<Record<string, string>>;
+
 /**
- * Byte pair encoding (Sennrich et al. 2016, algorithm 1) over CLIP's words, as huggingface/tokenizers' `BpeTrainer`
- * learns it: ids are bos 0, eos 1, the 256 byte symbols, the symbols seen at the end of a word, then the merges,
- * the most frequent pair first and of equally frequent ones that with the smaller ids. It ends when `vocabularySize`
- * is reached or every word is one token. The result does not depend on the order of the captions.
+ * Byte pair encoding (Sennrich et al. 2016, algorithm 1) over CLIP's words: ids are bos 0, eos 1, the 256 byte symbols,
+ * the same at the end of a word, then the merges, the most frequent pair first and of equally frequent ones, as in
+ * huggingface/tokenizers' `BpeTrainer`, that with the smaller ids. It ends when `vocabularySize` is reached or every
+ * word is one token. The result does not depend on the order of the captions.
  *
  * Made for the thousands of different words of a small domain: every merge looks at all pairs.
  */
@@ -18,7 +29,7 @@ export function trainBytePairEncoding(
   vocabularySize: number,
 ): BytePairVocabulary {
   const words = countWords(captions);
-  const tokens = [BOS, EOS, ...[...BYTE_SYMBOLS].sort()];
+  const tokens = [...ALPHABET];
   const vocabulary = new Map(tokens.map((token, id) => [token, id]));
   const idOf = (token: string): number => {
     const known = vocabulary.get(token);
@@ -26,10 +37,7 @@ export function trainBytePairEncoding(
     vocabulary.set(token, tokens.length);
     return tokens.push(token) - 1;
   };
-  const corpus = [...words.keys()].sort().map((word) => ({
-    ids: symbolsOf(word).map(idOf),
-    count: words.get(word)!,
-  }));
+  const corpus = [...words].map(([word, count]) => ({ ids: symbolsOf(word).map(idOf), count }));
 
   const pairs = new PairCounts();
   for (const { ids, count } of corpus) pairs.add(ids, count);
@@ -52,46 +60,51 @@ export function trainBytePairEncoding(
   return { vocabulary, merges };
 }
 
-/**
- * The files of a tokenizer folder by name, for this package and for transformers' `CLIPTokenizer`; `maxLength` is
- * the number of ids per text.
- */
+/** A tokenizer's files; `maxLength` is the number of ids per text. */
 export function tokenizerFiles(
   { vocabulary, merges }: BytePairVocabulary,
   maxLength: number,
-): Record<string, string> {
+): TokenizerFiles {
   const special = (content: string) => ({
     content,
     lstrip: false,
-    normalized: true,
+    normalized: content === BOS,
     rstrip: false,
     single_word: false,
+    special: true,
   });
-  const specialTokens = {
-    bos_token: special(BOS),
-    eos_token: special(EOS),
+  const settings = {
+    added_tokens_decoder: { 0: special(BOS), 1: special(EOS) },
+    bos_token: BOS,
+    eos_token: EOS,
+    unk_token: EOS,
     pad_token: EOS,
-    unk_token: special(EOS),
+    do_lower_case: true,
+    errors: 'replace',
+    model_max_length: maxLength,
+    tokenizer_class: 'CLIPTokenizer',
   };
+  // Written by hand, because an object would put tokens that are digits first.
   const byId = [...vocabulary].sort(([, a], [, b]) => a - b);
-  const members = byId.map(([token, id]) => `${JSON.stringify(token)}:${id}`); // an object would reorder digits
-  const pretty = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
+  const members = byId.map(([token, id]) => `${JSON.stringify(token)}:${id}`);
   return {
     'vocab.json': `{${members.join(',')}}\n`,
     'merges.txt': ['#version: 0.2', ...merges.map((pair) => pair.join(' ')), ''].join('\n'),
-    'special_tokens_map.json': pretty(specialTokens),
-    'tokenizer_config.json': pretty({
-      add_prefix_space: false,
-      do_lower_case: true,
-      errors: 'replace',
-      model_max_length: maxLength,
-      bos_token: BOS,
-      eos_token: EOS,
-      pad_token: EOS,
-      unk_token: EOS,
-      tokenizer_class: 'CLIPTokenizer',
-    }),
+    'tokenizer_config.json': `${JSON.stringify(settings, null, 2)}\n`,
   };
+}
+
+/**
+ * A tokenizer for texts like `texts`: at most `size` tokens, of which `ALPHABET_SIZE` are given, and `maxLength` ids
+ * per text.
+ */
+export function trainTokenizer(texts: Iterable<string>, size: number, maxLength: number): TokenizerFiles {
+  return tokenizerFiles(trainBytePairEncoding(texts, size), maxLength);
+}
+
+/** The tokenizer of these files. */
+export function tokenizerFromFiles(files: TokenizerFiles): Promise<ClipTokenizer> {
+  return loadClipTokenizer(async (file) => files[file], 'the trained tokenizer');
 }
 
 function countWords(captions: Iterable<string>): Map<string, number> {

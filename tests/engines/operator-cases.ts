@@ -87,7 +87,6 @@ export const operatorCases: Readonly<Record<string, readonly OperatorCase[]>> = 
   log: one(op.log, positive),
   sqrt: one(op.sqrt, positive),
   square: one(op.square),
-  reciprocal: one(op.reciprocal, positive),
   sin: one(op.sin),
   cos: one(op.cos),
   abs: one(op.abs, (shape) => awayFrom(0, shape)),

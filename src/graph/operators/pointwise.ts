@@ -10,8 +10,6 @@ export const exp = (x: Tensor): Tensor => unary('Exp', x, (g, y) => multiply(g, 
 export const log = (x: Tensor): Tensor => unary('Log', x, (g) => divide(g, x));
 export const sqrt = (x: Tensor): Tensor => unary('Sqrt', x, (g, y) => divide(multiply(g, 0.5), y));
 export const square = (x: Tensor): Tensor => multiply(x, x);
-export const reciprocal = (x: Tensor): Tensor =>
-  unary('Reciprocal', x, (g, y) => negate(multiply(g, multiply(y, y))));
 export const sin = (x: Tensor): Tensor => unary('Sin', x, (g) => multiply(g, cos(x)));
 export const cos = (x: Tensor): Tensor => unary('Cos', x, (g) => negate(multiply(g, sin(x))));
 export const abs = (x: Tensor): Tensor =>

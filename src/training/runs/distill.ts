@@ -20,6 +20,7 @@ import { clipText, clipTextConfig } from '../../models/clip-text.ts';
 import { unet2DCondition } from '../../models/unet-2d-condition.ts';
 import { type UNet2DConditionConfig, unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import { scheduler } from '../../pipelines/scheduler.ts';
+import { tokenizerFromFiles } from '../../text/train-bpe.ts';
 import { formatLora } from '../../weights/lora-file.ts';
 import { CONSISTENCY_METADATA } from '../../weights/lora-title.ts';
 import { openDiffusersDirectory, readSchedulerConfig } from '../../weights/node/diffusers-directory.ts';
@@ -35,7 +36,6 @@ import { trainingProgram } from '../objective.ts';
 import { type ConsistencyDistance, consistencyLoss } from '../objectives/consistency-distillation.ts';
 import type { Denoiser } from '../objectives/diffusion.ts';
 import { randomStream } from '../random-stream.ts';
-import { tokenizerFromFiles } from '../tokenizer.ts';
 import type { Batch } from '../trainer.ts';
 import {
   defaultCadence,

@@ -1,11 +1,11 @@
 /** Writing trained networks as a pipeline that diffusers loads. */
 import { join } from 'node:path';
 import type { NoiseScheduleConfig } from '../../diffusion/noise-schedule.ts';
+import type { TokenizerFiles } from '../../text/train-bpe.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { partFiles } from '../../weights/node/copied-files.ts';
 import { formatJson } from '../../weights/node/json-file.ts';
 import { type ModelToWrite, writeDiffusersDirectory } from '../../weights/node/write-diffusers.ts';
-import type { TokenizerFiles } from '../tokenizer.ts';
 
 export interface PipelineToWrite {
   readonly kind: 'StableDiffusionPipeline' | 'LatentConsistencyModelPipeline';

@@ -16,6 +16,7 @@ import {
   encode,
 } from '../../models/autoencoder-kl.ts';
 import { diagonalGaussian } from '../../models/diagonal-gaussian.ts';
+import { postcards } from '../../models/presets.ts';
 import { writeModelFolder } from '../../weights/node/write-diffusers.ts';
 import { shareOf } from '../data-parallel.ts';
 import { Ema } from '../ema.ts';
@@ -76,17 +77,8 @@ export const autoencoderDefaults: AutoencoderRunConfig = {
   cadence: defaultCadence,
   part: 'all',
   initial: null,
-  model: autoencoderKLConfig({
-    block_out_channels: [16, 32, 64],
-    down_block_types: new Array(3).fill('DownEncoderBlock2D'),
-    up_block_types: new Array(3).fill('UpDecoderBlock2D'),
-    layers_per_block: 1,
-    norm_num_groups: 8,
-    latent_channels: 4,
-    sample_size: 64,
-    mid_block_add_attention: false,
-    scaling_factor: 1,
-  }),
+  // The scaling is measured when the training is done.
+  model: { ...postcards.vae.config, scaling_factor: 1 },
   loss: { l1: 1, mse: 2, gradient: 0.5, kl: 3e-4, klReduction: 'element' },
   latentNoise: 0.03,
 };

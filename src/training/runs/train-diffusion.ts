@@ -13,6 +13,7 @@ import { type CLIPTextConfig, clipText, clipTextConfig } from '../../models/clip
 import { postcards } from '../../models/presets.ts';
 import { unet2DCondition } from '../../models/unet-2d-condition.ts';
 import { type UNet2DConditionConfig, unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
+import { tokenizerFromFiles, trainTokenizer } from '../../text/train-bpe.ts';
 import { withPrefix } from '../../weights/source.ts';
 import { perSampleValues, perSampleVector } from '../consistency-batch.ts';
 import { shareOf } from '../data-parallel.ts';
@@ -22,7 +23,6 @@ import { trainingProgram } from '../objective.ts';
 import { diffusionLoss, type PredictionType } from '../objectives/diffusion.ts';
 import { randomStream } from '../random-stream.ts';
 import { sampleTimesteps, type TimestepSampling } from '../timestep-sampling.ts';
-import { tokenizerFromFiles, trainTokenizer } from '../tokenizer.ts';
 import type { Batch } from '../trainer.ts';
 import {
   defaultCadence,

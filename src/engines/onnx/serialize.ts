@@ -1,12 +1,12 @@
 /** Writes a program as an ONNX model: the file format every ONNX Runtime, in Node or in a browser, can load. */
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import type { DType } from '../../graph/dtype.ts';
+import type { HostTensor } from '../../graph/host-tensor.ts';
+import type { Program } from '../../graph/program.ts';
+import type { Shape } from '../../graph/shape.ts';
+import type { Attribute, OperationNode, Tensor } from '../../graph/tensor.ts';
 import { checkWeight, storageLength } from '../../weights/check-weight.ts';
 import type { Storage, Weights } from '../../weights/weights.ts';
-import type { DType } from '../dtype.ts';
-import type { HostTensor } from '../host-tensor.ts';
-import type { Program } from '../program.ts';
-import type { Shape } from '../shape.ts';
-import type { Attribute, OperationNode, Tensor } from '../tensor.ts';
 import {
   AttributeProto_AttributeType,
   type AttributeProtoSchema,

@@ -1,10 +1,10 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
+import { hostTensor } from '../../graph/host-tensor.ts';
+import { add, clamp, layerNorm, matmul, multiply, resizeNearest } from '../../graph/operators/index.ts';
+import { program } from '../../graph/program.ts';
+import { constant, input, parameter } from '../../graph/tensor.ts';
 import type { Weight } from '../../weights/weights.ts';
-import { hostTensor } from '../host-tensor.ts';
-import { add, clamp, layerNorm, matmul, multiply, resizeNearest } from '../operators/index.ts';
-import { program } from '../program.ts';
-import { constant, input, parameter } from '../tensor.ts';
 import { ModelProtoSchema } from './generated/onnx_pb.ts';
 import { type SerializeOptions, serialize } from './serialize.ts';
 
