@@ -5,6 +5,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readJsonObject } from '../src/files/node/text-file.ts';
 import { hostTensor } from '../src/graph/host-tensor.ts';
 import { input } from '../src/graph/tensor.ts';
 import { DeclaredParams, type Params } from '../src/layers/params.ts';
@@ -16,7 +17,6 @@ import { unet2DCondition } from '../src/models/unet-2d-condition.ts';
 import { Generator } from '../src/random/generator.ts';
 import { readTokenizerFiles } from '../src/training/runs/pipeline-files.ts';
 import { convertTensor } from '../src/weights/convert.ts';
-import { readJsonObject } from '../src/weights/node/json-file.ts';
 import {
   type ModelToWrite,
   writeDiffusersDirectory,

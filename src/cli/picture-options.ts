@@ -1,7 +1,8 @@
 /** `--from PICTURE`: the settings that a picture carries as the options of `lcm generate`. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { InputError } from '../errors.ts';
 import { localPath } from '../hub/node/cache.ts';
+import { readPicture } from '../images/node/open-image.ts';
 import { readPngText } from '../images/png-text.ts';
 import { type PictureSettings, pictureRequest, readPictureSettings } from '../pipelines/picture-text.ts';
 import type { GenerationRequest } from '../pipelines/settings.ts';
@@ -27,8 +28,8 @@ export async function optionsFromPicture(
   path: string,
   isGiven: (name: string) => boolean,
 ): Promise<RestoredOptions> {
-  const file = await readFile(path).catch((cause: Error) => {
-    throw new InputError(`--from ${path}: ${cause.message}`, { cause });
+  const file = await readPicture(path).catch((cause: unknown) => {
+    throw cause instanceof InputError ? new InputError(`--from: ${cause.message}`, { cause }) : cause;
   });
   const settings = readPictureSettings(await readPngText(file));
   if (settings === undefined) {

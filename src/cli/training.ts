@@ -1,11 +1,12 @@
 /** What the training commands share: settings from a file, a dry run, progress, and the way to resume. */
-import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Engine } from '../engines/engine.ts';
 import { createNodeEngine } from '../engines/onnxruntime-node/engine.ts';
 import { InputError, UsageError } from '../errors.ts';
+import { isJsonObject, type JsonObject } from '../files/json.ts';
+import { readJsonObject } from '../files/node/text-file.ts';
 import type { TrainingEvent } from '../training/events.ts';
 import { type DataConfig, type RunConfig, testPictures } from '../training/runs/config.ts';
 import type { RunIO, RunPlan, RunResult } from '../training/runs/run.ts';
@@ -126,23 +127,17 @@ function createReplicas(batch: number, options: TrainingOptions): Engine[] {
   return Array.from({ length: count }, () => createNodeEngine(engineOptions(each)));
 }
 
-async function readSettings(path: string | undefined): Promise<Record<string, unknown>> {
+async function readSettings(path: string | undefined): Promise<JsonObject> {
   if (path === undefined) return {};
-  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    throw new InputError(`--config ${path}: cannot be read (${cause.code}); name a JSON file with settings`, {
-      cause,
-    });
-  });
-  let value: unknown;
   try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new InputError(`--config ${path} is not valid JSON: ${(cause as Error).message}`, { cause });
+    return await readJsonObject(path);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw new InputError(
+      `--config ${error.message}; expected a JSON object with settings, as --dry-run prints them`,
+      { cause: error },
+    );
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new UsageError(`--config ${path}: expected a JSON object with settings, as --dry-run prints them`);
-  }
-  return value as Record<string, unknown>;
 }
 
 function settingsOf({ steps, batch, learningRate, seed }: TrainingOptions): Record<string, unknown> {
@@ -150,18 +145,14 @@ function settingsOf({ steps, batch, learningRate, seed }: TrainingOptions): Reco
 }
 
 /** `over` laid over `under`, objects field by field; what is undefined changes nothing. */
-function merged(under: Record<string, unknown>, over: Record<string, unknown>): Record<string, unknown> {
-  const result = { ...under };
+function merged(under: JsonObject, over: JsonObject): JsonObject {
+  const result: Record<string, unknown> = { ...under };
   for (const [name, value] of Object.entries(over)) {
     if (value === undefined) continue;
     const known = result[name];
-    result[name] = isObject(known) && isObject(value) ? merged(known, value) : value;
+    result[name] = isJsonObject(known) && isJsonObject(value) ? merged(known, value) : value;
   }
   return result;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function describe(plan: RunPlan, reporter: Reporter): void {

@@ -9,6 +9,7 @@ import type { Tensor } from '../graph/tensor.ts';
 import { conv2d, linear } from '../layers/linear.ts';
 import { groupNorm } from '../layers/normalization.ts';
 import type { Params } from '../layers/params.ts';
+import { configFields } from '../models/config.ts';
 
 export interface JudgeConfig {
   /** Pictures are [B, 3, sample_size, sample_size]. */
@@ -27,6 +28,23 @@ export const JUDGE_CONFIG: JudgeConfig = {
   norm_num_groups: 8,
   feature_dim: 192,
 };
+
+/** Checks a judge's config.json. Throws InputError naming the field that is wrong. */
+export function judgeConfig(json: unknown): JudgeConfig {
+  const fields = configFields('PostcardJudge', json);
+  const config: JudgeConfig = {
+    sample_size: fields.integer('sample_size', JUDGE_CONFIG.sample_size),
+    block_out_channels: fields.integers('block_out_channels', JUDGE_CONFIG.block_out_channels),
+    norm_num_groups: fields.integer('norm_num_groups', JUDGE_CONFIG.norm_num_groups),
+    feature_dim: fields.integer('feature_dim', JUDGE_CONFIG.feature_dim),
+  };
+  fields.finish();
+  const { block_out_channels: channels, norm_num_groups: groups } = config;
+  if (channels.some((count) => count % groups !== 0)) {
+    fields.fail('norm_num_groups', 'a divisor of each of block_out_channels');
+  }
+  return config;
+}
 
 /** How many classes all heads have together. */
 export const JUDGE_CLASSES = LABEL_HEAD_NAMES.reduce((sum, head) => sum + LABEL_HEADS[head].length, 0);

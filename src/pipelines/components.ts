@@ -1,5 +1,6 @@
 /** The parts of a model: configurations that were checked, a tokenizer, and where the weights lie. */
 import { InputError, UsageError } from '../errors.ts';
+import { parseJson } from '../files/json.ts';
 import { type CLIPTextConfig, clipTextConfig } from '../models/clip-text.ts';
 import { configFields } from '../models/config.ts';
 import { type UNet2DConditionConfig, unet2DConditionConfig } from '../models/unet-2d-condition-config.ts';
@@ -214,18 +215,12 @@ async function generationDefaults(files: ModelFiles): Promise<GenerationDefaults
   return { ...(steps !== null && { steps }), ...(guidanceScale !== null && { guidanceScale }) };
 }
 
-/** Parses JSON as Python writes it, infinities included; a missing file is an error unless there is a fallback. */
+/** A missing file is an error unless there is a fallback. */
 async function readJson(files: ModelFiles, path: string, fallback?: unknown): Promise<unknown> {
   const text = await files.text(path);
   if (text === undefined) {
     if (fallback !== undefined) return fallback;
     throw new InputError(`${files.location} has no ${path}; a diffusers directory needs it`);
   }
-  try {
-    return JSON.parse(text.replace(/(:\s*-?)Infinity\b/g, '$11e999'));
-  } catch (error) {
-    throw new InputError(`${files.location}/${path} is not valid JSON: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
+  return parseJson(text, `${files.location}/${path}`);
 }

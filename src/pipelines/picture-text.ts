@@ -4,6 +4,7 @@
  */
 import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts';
 import { InputError } from '../errors.ts';
+import { parseJsonObject } from '../files/json.ts';
 import type { PngText } from '../images/png-text.ts';
 import { loraTitle } from '../weights/lora-title.ts';
 import { type SchedulerName, schedulerNames } from './scheduler.ts';
@@ -121,14 +122,11 @@ export function pictureText(settings: PictureSettings): PngText {
 export function readPictureSettings(text: PngText): PictureSettings | undefined {
   const json = text[SETTINGS_KEYWORD];
   if (json === undefined) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch (cause) {
-    throw new InputError(`the picture's "${SETTINGS_KEYWORD}" text is not valid JSON`, { cause });
-  }
-  const settings = value as Partial<PictureSettings> | null;
-  if (typeof settings?.prompt !== 'string' || typeof settings.seed !== 'number') {
+  const settings: Partial<PictureSettings> = parseJsonObject(
+    json,
+    `the picture's "${SETTINGS_KEYWORD}" text`,
+  );
+  if (typeof settings.prompt !== 'string' || typeof settings.seed !== 'number') {
     throw new InputError(`the picture's "${SETTINGS_KEYWORD}" text has no prompt or no seed`);
   }
   for (const [name, isValid] of Object.entries(fields)) {

@@ -1,10 +1,9 @@
 /** A CLIP tokenizer from its files: vocab.json with merges.txt, or tokenizer.json; its settings beside them. */
 import { InputError } from '../errors.ts';
+import { isJsonObject, type JsonObject, parseJsonObject } from '../files/json.ts';
 import type { BytePairVocabulary } from './byte-pair-encoding.ts';
 import { ClipTokenizer, type SpecialToken } from './clip-tokenizer.ts';
 import { END_OF_WORD } from './pre-tokenizer.ts';
-
-type Json = Record<string, unknown>;
 
 /** Where files say nothing, and for values that stand for "no limit". */
 const DEFAULT_LENGTH = 77;
@@ -28,9 +27,9 @@ export async function loadClipTokenizer(
   read: (file: string) => Promise<string | undefined>,
   location: string,
 ): Promise<ClipTokenizer> {
-  const parse = async (file: string): Promise<Json | undefined> => {
+  const parse = async (file: string): Promise<JsonObject | undefined> => {
     const text = await read(file);
-    return text === undefined ? undefined : parseObject(text, `${location}/${file}`);
+    return text === undefined ? undefined : parseJsonObject(text, `${location}/${file}`);
   };
   const config = (await parse('tokenizer_config.json')) ?? {};
   const specialTokensMap = (await parse('special_tokens_map.json')) ?? {};
@@ -59,9 +58,9 @@ export async function loadClipTokenizer(
   });
 }
 
-function readModel(json: Json, file: string): BytePairVocabulary {
-  const model = isObject(json.model) ? json.model : {};
-  if (model.type !== 'BPE' || model.end_of_word_suffix !== END_OF_WORD || !isObject(model.vocab)) {
+function readModel(json: JsonObject, file: string): BytePairVocabulary {
+  const model = isJsonObject(json.model) ? json.model : {};
+  if (model.type !== 'BPE' || model.end_of_word_suffix !== END_OF_WORD || !isJsonObject(model.vocab)) {
     throw new InputError(
       `${file} is not CLIP's byte pair encoding (a BPE model with end_of_word_suffix "${END_OF_WORD}")`,
     );
@@ -72,7 +71,7 @@ function readModel(json: Json, file: string): BytePairVocabulary {
   };
 }
 
-function readVocabulary(json: Json, file: string): Map<string, number> {
+function readVocabulary(json: JsonObject, file: string): Map<string, number> {
   const vocabulary = new Map<string, number>();
   const tokens = new Map<number, string>();
   for (const [token, id] of Object.entries(json)) {
@@ -115,14 +114,14 @@ function readAddedTokens(
   list: unknown,
   location: string,
 ): Map<string, AddedToken> | undefined {
-  let entries: Json[];
-  if (isObject(decoder)) {
+  let entries: JsonObject[];
+  if (isJsonObject(decoder)) {
     entries = Object.entries(decoder).map(([id, token]) => ({
-      ...(isObject(token) ? token : {}),
+      ...(isJsonObject(token) ? token : {}),
       id: Number(id),
     }));
   } else if (Array.isArray(list)) {
-    entries = list.filter(isObject);
+    entries = list.filter(isJsonObject);
   } else {
     return undefined;
   }
@@ -138,7 +137,7 @@ function readAddedTokens(
 function readSpecialTokens(
   vocabulary: ReadonlyMap<string, number>,
   added: ReadonlyMap<string, AddedToken> | undefined,
-  settings: Json,
+  settings: JsonObject,
   location: string,
 ) {
   const tokens = new Map(added);
@@ -149,7 +148,7 @@ function readSpecialTokens(
     const listed = added?.get(content);
     tokens.set(
       content,
-      listed ?? { id: undefined, normalized: isObject(value) && value.normalized === true },
+      listed ?? { id: undefined, normalized: isJsonObject(value) && value.normalized === true },
     );
     const id = vocabulary.get(content) ?? listed?.id;
     if (id === undefined)
@@ -167,12 +166,12 @@ function readSpecialTokens(
 
 /** The text of a token that is given as a string or as an object; refuses options that would change the matching. */
 function contentOf(token: unknown, location: string): string {
-  const content = isObject(token) ? token.content : token;
+  const content = isJsonObject(token) ? token.content : token;
   if (typeof content !== 'string' || content === '') {
     throw new InputError(`${location}: a special token is neither a text nor an object with "content"`);
   }
   for (const option of ['lstrip', 'rstrip', 'single_word']) {
-    if (isObject(token) && token[option] === true) {
+    if (isJsonObject(token) && token[option] === true) {
       throw new InputError(
         `${location}: the special token "${content}" has ${option}, which is not supported`,
       );
@@ -184,19 +183,4 @@ function contentOf(token: unknown, location: string): string {
 function readLength(value: unknown): number {
   const valid = Number.isInteger(value) && (value as number) >= 2 && (value as number) <= LARGEST_LENGTH;
   return valid ? (value as number) : DEFAULT_LENGTH;
-}
-
-function parseObject(text: string, file: string): Json {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new InputError(`${file} is not valid JSON: ${(cause as Error).message}`, { cause });
-  }
-  if (!isObject(value)) throw new InputError(`${file} must hold a JSON object`);
-  return value;
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

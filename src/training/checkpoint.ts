@@ -6,9 +6,11 @@
  * A checkpoint is written under another name, brought to the disk, and renamed; only then are older ones removed. So
  * whenever the process or the machine stops, the newest complete folder is a good checkpoint.
  */
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../errors.ts';
+import { isJsonObject } from '../files/json.ts';
+import { readJsonObject } from '../files/node/text-file.ts';
 import { float32Data, type HostTensor } from '../graph/host-tensor.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
 import { writeDirectoryAtomically, writeDurably } from '../weights/node/atomic-write.ts';
@@ -70,6 +72,7 @@ export async function readLatestCheckpoint(
 ): Promise<TrainingState | undefined> {
   const latest = (await checkpoints(directory)).at(-1);
   if (!latest) return undefined;
+  const { optimizerUpdates, ...state } = await readState(join(latest.path, STATE), latest.step);
   const { weights } = await openSafetensors(join(latest.path, ARRAYS));
   const places = tensorsOf(stored);
   const missing = Object.keys(places).find((name) => !weights.has(name));
@@ -84,10 +87,49 @@ export async function readLatestCheckpoint(
   }
   for (const [name, tensor] of await loadTensors(weights))
     float32Data(places[name]!).set(float32Data(tensor));
-  const text = await readFile(join(latest.path, STATE), 'utf8');
-  const { optimizerUpdates, ...state } = JSON.parse(text) as TrainingState & { optimizerUpdates: number };
   stored.optimizer.updates = optimizerUpdates;
   return state;
+}
+
+/** Throws InputError when the file does not hold what was written after `expected` steps. */
+async function readState(
+  path: string,
+  expected: number,
+): Promise<TrainingState & { optimizerUpdates: number }> {
+  const { step, images, seconds, optimizerUpdates, interval } = await readJsonObject(path);
+  const { sums, counts } = isJsonObject(interval) ? interval : {};
+  const stored = { sums: numbersOf(sums), counts: numbersOf(counts) };
+  if (
+    step === expected &&
+    isCount(images) &&
+    isCount(optimizerUpdates) &&
+    typeof seconds === 'number' &&
+    stored.sums &&
+    stored.counts
+  ) {
+    return {
+      step,
+      images,
+      seconds,
+      optimizerUpdates,
+      interval: { sums: stored.sums, counts: stored.counts },
+    };
+  }
+  throw new InputError(
+    `${path} is damaged: expected step ${expected}, and images, seconds, optimizerUpdates and interval as numbers. Remove this checkpoint; the training then goes on from an older one or begins anew`,
+  );
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** Undefined for anything but an object of numbers. JSON has null where there was no number to be written. */
+function numbersOf(value: unknown): Record<string, number> | undefined {
+  if (!isJsonObject(value)) return undefined;
+  const entries = Object.entries(value).map(([name, entry]) => [name, entry ?? Number.NaN] as const);
+  const valid = entries.every((entry): entry is readonly [string, number] => typeof entry[1] === 'number');
+  return valid ? Object.fromEntries(entries as readonly (readonly [string, number])[]) : undefined;
 }
 
 /** Removes what a killed process left half written. */

@@ -61,7 +61,7 @@ it('says what is wrong', async () => {
   await writeFile(join(path, 'metadata.jsonl'), '{"file_name": "gone.png", "text": "x"}\n');
   expect(() => open('train')).toThrow(/line 1: there is no gone.png/);
   await writeFile(join(path, 'metadata.jsonl'), 'nonsense\n');
-  expect(() => open('train')).toThrow(/line 1 is not JSON/);
+  expect(() => open('train')).toThrow(/metadata\.jsonl, line 1 is not valid JSON: column 1/);
   await rm(join(path, 'metadata.jsonl'));
   await writeFile(join(path, 'broken.png'), 'not a picture');
   await expect(open('train').pixels([0])).rejects.toThrow(/broken.png cannot be read as a picture/);

@@ -2,14 +2,19 @@
  * Pictures of a folder with captions, in the layout that Hugging Face `datasets` calls an imagefolder:
  * `metadata.jsonl` with `file_name` and `text`, or a text file beside each picture, `cat.jpg` and `cat.txt`.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { extname, join, normalize, resolve } from 'node:path';
 import { createCanvas, loadImage } from '@napi-rs/canvas';
 import { InputError } from '../errors.ts';
+import { parseJsonObject } from '../files/json.ts';
+import { readTextSync } from '../files/node/text-file.ts';
+import { readPicture } from '../images/node/open-image.ts';
 import type { PictureSource } from './picture-source.ts';
 
 const PICTURES = new Set(['.png', '.jpg', '.jpeg', '.webp', '.avif']);
 const METADATA = 'metadata.jsonl';
+/** Bytes: a line for each of a million pictures, and what fits into one text. */
+const LARGEST_METADATA = 2 ** 28;
 
 interface Entry {
   /** Relative to the folder. */
@@ -69,10 +74,13 @@ function listFolder(path: string): string[] {
 
 function entriesFromMetadata(path: string, names: readonly string[]): Entry[] {
   const present = new Set(names);
-  const text = readFileSync(join(path, METADATA), 'utf8');
+  const text = readTextSync(join(path, METADATA), LARGEST_METADATA);
   return text.split('\n').flatMap((line, i): Entry[] => {
     if (line.trim() === '') return [];
-    const { file_name: file, text: caption } = parseLine(line, `${join(path, METADATA)}, line ${i + 1}`);
+    const { file_name: file, text: caption } = parseJsonObject(
+      line,
+      `${join(path, METADATA)}, line ${i + 1}`,
+    );
     if (typeof file !== 'string' || typeof caption !== 'string') {
       throw new InputError(
         `${join(path, METADATA)}, line ${i + 1}: expected "file_name" and "text", both texts`,
@@ -85,28 +93,20 @@ function entriesFromMetadata(path: string, names: readonly string[]): Entry[] {
   });
 }
 
-function parseLine(line: string, where: string): { file_name?: unknown; text?: unknown } {
-  try {
-    return JSON.parse(line);
-  } catch (cause) {
-    throw new InputError(`${where} is not JSON: ${(cause as Error).message}`, { cause });
-  }
-}
-
 /** A picture without a text file has the empty caption. */
 function entriesFromFiles(path: string, names: readonly string[]): Entry[] {
   const present = new Set(names);
   const files = names.filter((name) => PICTURES.has(extname(name).toLowerCase()));
   return files.sort().map((file) => {
     const text = `${file.slice(0, -extname(file).length)}.txt`;
-    const caption = present.has(text) ? readFileSync(join(path, text), 'utf8').trim() : '';
+    const caption = present.has(text) ? readTextSync(join(path, text)).trim() : '';
     return { file, caption };
   });
 }
 
 /** RGBA bytes of the picture, [size, size, 4]; what is transparent becomes white. */
 async function readSquare(file: string, size: number): Promise<Uint8ClampedArray> {
-  const image = await loadImage(file).catch((cause) => {
+  const image = await loadImage(await readPicture(file)).catch((cause) => {
     throw new InputError(`${file} cannot be read as a picture; remove it or save it again`, { cause });
   });
   const context = createCanvas(size, size).getContext('2d');

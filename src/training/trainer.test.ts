@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -111,6 +111,27 @@ describe('train', () => {
       return training().batch(step);
     };
     await expect(train(training({ batch }))).rejects.toThrow('the data set is gone');
+  });
+
+  it.each<[string, (text: string) => string, RegExp]>([
+    ['is empty', () => '', /state\.json is not valid JSON: column 1/],
+    ['is null', () => 'null', /state\.json must hold a JSON object, found null/],
+    ['is an empty object', () => '{}', /state\.json is damaged: expected step 6/],
+    ['counts in words', (text) => text.replace(/"step": \d+/, '"step": "x"'), /is damaged/],
+    ['is of another step', (text) => text.replace(/"step": \d+/, '"step": 5'), /is damaged/],
+    ['has sums that are none', (text) => text.replace(/"sums": \{/, '"sums": {"a": "x",'), /is damaged/],
+    ['has no interval', (text) => text.replace('"interval"', '"other"'), /is damaged/],
+  ])('refuses a checkpoint whose state %s, and changes nothing', async (_, damage, message) => {
+    await train(training());
+    const path = join(directory, 'checkpoint-00000006', 'state.json');
+    await writeFile(path, damage(await readFile(path, 'utf8')).replace(',}', '}'));
+    const run = training();
+    const before = run.parameters.values.slice();
+    const failure = train(run);
+    await expect(failure).rejects.toThrow(InputError);
+    await expect(failure).rejects.toThrow(message);
+    expect(run.parameters.values).toEqual(before);
+    expect((await records()).map(({ step }) => step)).toEqual([2, 4, 6]);
   });
 
   it('refuses a checkpoint of another training', async () => {

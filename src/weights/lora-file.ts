@@ -4,6 +4,7 @@
  * published, and diffusers' own of earlier times.
  */
 import { InputError } from '../errors.ts';
+import { isJsonObject, parseJson } from '../files/json.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import { type LoraComponent, type LoraPart, layerKey, parseLoraName } from './lora-names.ts';
 import { isConsistencyLora } from './lora-title.ts';
@@ -122,12 +123,8 @@ export function formatLora(
 /** What diffusers keeps of peft's configuration, keys like `unet.lora_alpha`. */
 function readAdapterMetadata(metadata: Readonly<Record<string, string>>, from: string) {
   const json = metadata.lora_adapter_metadata;
-  let settings: Record<string, unknown> = {};
-  try {
-    if (json !== undefined) settings = JSON.parse(json) ?? {};
-  } catch (cause) {
-    throw new InputError(`${from}: lora_adapter_metadata is not valid JSON`, { cause });
-  }
+  const settings = json === undefined ? {} : (parseJson(json, `${from}, lora_adapter_metadata`) ?? {});
+  if (!isJsonObject(settings)) throw new InputError(`${from}: lora_adapter_metadata must hold a JSON object`);
   for (const [key, value] of Object.entries(settings)) {
     if (/\.(use_dora|lora_bias|fan_in_fan_out)$/.test(key) && value === true) {
       throw new InputError(`${from}: ${key.split('.').pop()} is not supported`);

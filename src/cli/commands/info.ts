@@ -1,10 +1,12 @@
 /** `lcm info`: what a model, a LoRA or an autoencoder is made of, or how a picture was made. */
-import { open, readdir, readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { InputError } from '../../errors.ts';
+import { namesIn, withRegularFile } from '../../files/node/regular-file.ts';
 import { cachedModel } from '../../hub/node/cache.ts';
 import { isModelId } from '../../hub/node/settings.ts';
+import { readPicture } from '../../images/node/open-image.ts';
 import { readPngText } from '../../images/png-text.ts';
 import { openModel } from '../../pipelines/node/open-model.ts';
 import { PARAMETERS_KEYWORD, readPictureSettings } from '../../pipelines/picture-text.ts';
@@ -51,7 +53,7 @@ async function describe(path: string, context: Context): Promise<void> {
 
 /** path: as it was asked for; folder: where that is. */
 async function describeFolder(path: string, folder: string, context: Context): Promise<void> {
-  const names = await readdir(folder);
+  const names = await namesIn(folder);
   if (names.includes('model_index.json')) return describeModel(path, await openModel(folder), context);
   if (names.includes(LORA_FILE_NAME)) return describeFile(path, join(folder, LORA_FILE_NAME), context);
   if (names.includes('config.json')) return describeNetwork(path, await openModelFolder(folder), context);
@@ -92,17 +94,14 @@ async function describeFile(path: string, file: string, context: Context): Promi
 }
 
 async function isPng(path: string): Promise<boolean> {
-  const file = await open(path);
-  try {
+  return withRegularFile(path, async (file) => {
     const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0);
     return buffer.toString('latin1') === '\x89PNG';
-  } finally {
-    await file.close();
-  }
+  });
 }
 
 async function describePicture(path: string, file: string, reporter: Reporter): Promise<void> {
-  const text = await readPngText(await readFile(file));
+  const text = await readPngText(await readPicture(file));
   const settings = readPictureSettings(text);
   const parameters = text[PARAMETERS_KEYWORD];
   if (settings === undefined && parameters === undefined) {

@@ -1,13 +1,14 @@
 /** A trained judge as a folder: config.json and diffusion_pytorch_model.safetensors, as diffusers stores models. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Engine } from '../../engines/engine.ts';
 import { InputError } from '../../errors.ts';
+import { parseJsonObject } from '../../files/json.ts';
+import { readTextIfThere } from '../../files/node/text-file.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import { convertTensor } from '../../weights/convert.ts';
 import { writeDirectoryAtomically, writeDurably } from '../../weights/node/atomic-write.ts';
 import { openSafetensors, writeSafetensors } from '../../weights/node/safetensors-file.ts';
-import type { JudgeConfig } from '../judge.ts';
+import { type JudgeConfig, judgeConfig } from '../judge.ts';
 import { Judging } from '../judging.ts';
 
 const CLASS = 'PostcardJudge';
@@ -33,18 +34,19 @@ export async function writeJudge(
 
 /** Opens the judge in `directory`. Throws InputError when there is none. */
 export async function openJudge(engine: Engine, directory: string): Promise<Judging> {
-  const text = await readFile(join(directory, 'config.json'), 'utf8').catch((cause) => {
+  const path = join(directory, 'config.json');
+  const text = await readTextIfThere(path);
+  if (text === undefined) {
     throw new InputError(
       `${directory} holds no judge: expected config.json and ${WEIGHTS}, as lcm train judge writes them`,
-      { cause },
     );
-  });
-  const config = JSON.parse(text) as JudgeConfig & { readonly _class_name?: string };
-  if (config._class_name !== CLASS) {
+  }
+  const { _class_name: name, ...fields } = parseJsonObject(text, path);
+  if (name !== CLASS) {
     throw new InputError(
-      `${directory} holds a ${config._class_name ?? 'model of unknown class'}; expected a ${CLASS}, as lcm train judge writes it`,
+      `${directory} holds a ${typeof name === 'string' ? name : 'model of unknown class'}; expected a ${CLASS}, as lcm train judge writes it`,
     );
   }
   const { weights } = await openSafetensors(join(directory, WEIGHTS));
-  return Judging.open(engine, config, weights, directory);
+  return Judging.open(engine, judgeConfig(fields), weights, directory);
 }

@@ -2,8 +2,8 @@
  * Opening other people's files: only regular ones, which end somewhere and never wait, and no more of them than what
  * is expected of them. Symbolic links are followed, because caches of downloads consist of them.
  */
-import { constants, type Stats } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { constants, readFileSync, type Stats, statSync } from 'node:fs';
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import { InputError } from '../../errors.ts';
 
 /** Runs `use` on the open file of `size` bytes. Throws InputError when there is none, or something that is no file. */
@@ -30,18 +30,39 @@ export async function withRegularFile<T>(
 /** The content of a file of at most `limit` bytes. Throws InputError for a larger one, before it is read. */
 export async function readBytes(path: string, limit: number): Promise<Buffer> {
   return withRegularFile(path, async (file, size) => {
-    const tooLarge = () =>
-      new InputError(`${path} is larger than the ${limit} bytes that such a file may have`);
-    if (size > limit) throw tooLarge();
+    if (size > limit) throw tooLarge(path, limit);
     // Some files of the system say that they have no bytes, and others grow: the end is where nothing more comes.
     let bytes = Buffer.allocUnsafe(size + 1);
     for (let length = 0; ; ) {
       const { bytesRead } = await file.read(bytes, length, bytes.length - length, length);
       if (bytesRead === 0) return bytes.subarray(0, length);
       length += bytesRead;
-      if (length > limit) throw tooLarge();
+      if (length > limit) throw tooLarge(path, limit);
       if (length === bytes.length) bytes = Buffer.concat([bytes], Math.min(2 * length, limit) + 1);
     }
+  });
+}
+
+/** As `readBytes`, for what has to be read at once. */
+export function readBytesSync(path: string, limit: number): Buffer {
+  try {
+    const stats = statSync(path);
+    requireRegular(stats, path);
+    if (stats.size > limit) throw tooLarge(path, limit);
+    return readFileSync(path);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+function tooLarge(path: string, limit: number): InputError {
+  return new InputError(`${path} is larger than the ${limit} bytes that such a file may have`);
+}
+
+/** The names in a folder. Throws InputError when there is none, or it may not be read. */
+export async function namesIn(folder: string): Promise<string[]> {
+  return readdir(folder).catch((error) => {
+    throw unreadable(folder, error);
   });
 }
 

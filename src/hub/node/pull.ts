@@ -1,8 +1,9 @@
 /** Downloads a model from the Hugging Face hub into the cache, as much of it as is needed. */
-import { readFile, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { listFiles, modelInfo } from '@huggingface/hub';
 import { InputError } from '../../errors.ts';
+import { readText } from '../../files/node/text-file.ts';
 import { requirePathPart } from '../../files/path-part.ts';
 import { formatBytes } from '../../format-bytes.ts';
 import { type BlobRequest, downloadBlob, hasBlob } from './blob.ts';
@@ -75,7 +76,7 @@ async function download(hub: HubRequests, options: PullOptions): Promise<string>
   const read = async (path: string) => {
     const request = requestOf(path);
     if (!(await hasBlob(request))) await downloadBlob(hub, request);
-    return readFile(request.target, 'utf8');
+    return readText(request.target);
   };
 
   const paths = await selectFiles(id, [...repository.keys()], read, options);

@@ -1,6 +1,7 @@
 /** Which files of a model's repository are needed: configurations, tokenizer, and one set of safetensors. */
 import { basename } from 'node:path';
 import { InputError } from '../../errors.ts';
+import { isJsonObject, parseJsonObject } from '../../files/json.ts';
 import { chooseWeightsFile } from '../../weights/node/model-folder.ts';
 
 export interface SelectionOptions {
@@ -37,7 +38,7 @@ export async function selectFiles(
   const weightsOf = (folder: string) => weightFiles(id, folder, inFolder(folder), read, variant);
   if (!present.has('model_index.json')) return selectLone(id, inFolder(''), () => weightsOf(''));
 
-  const index = parseObject(await read('model_index.json'), `${id}/model_index.json`);
+  const index = parseJsonObject(await read('model_index.json'), `${id}/model_index.json`);
   const uses = (name: string) => Array.isArray(index[name]) && index[name][0] !== null;
   const wanted: string[] = [];
   for (const name of NETWORKS.filter(uses)) wanted.push(`${name}/config.json`, ...(await weightsOf(name)));
@@ -86,8 +87,8 @@ async function weightFiles(
   const at = (name: string) => (folder === '' ? name : `${folder}/${name}`);
   const file = chooseWeightsFile(folder === '' ? id : `${id}/${folder}`, names, variant);
   if (!file.endsWith('.json')) return [at(file)];
-  const { weight_map: map } = parseObject(await read(at(file)), `${id}/${at(file)}`);
-  if (typeof map !== 'object' || map === null) throw new InputError(`${id}/${at(file)} has no "weight_map"`);
+  const { weight_map: map } = parseJsonObject(await read(at(file)), `${id}/${at(file)}`);
+  if (!isJsonObject(map)) throw new InputError(`${id}/${at(file)} has no "weight_map"`);
   const shards = [...new Set<unknown>(Object.values(map))].map((shard) => {
     if (typeof shard === 'string' && names.includes(shard) && shard.endsWith('.safetensors'))
       return at(shard);
@@ -107,18 +108,6 @@ function tokenizerFiles(folder: string, names: readonly string[]): string[] {
 
 function folderOf(path: string): string {
   return path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '';
-}
-
-function parseObject(text: string, file: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new InputError(`${file} is not valid JSON: ${(cause as Error).message}`, { cause });
-  }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value))
-    return value as Record<string, unknown>;
-  throw new InputError(`${file} must hold a JSON object`);
 }
 
 function listed(names: readonly string[]): string {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,6 +42,16 @@ it.each([
   await expect(opening).rejects.toThrow(message);
   await expect(opening).rejects.toBeInstanceOf(InputError);
 });
+
+it.skipIf(process.platform === 'win32')(
+  'opens neither devices nor pipes, which would never end',
+  async () => {
+    await expect(openImage('/dev/zero')).rejects.toThrow('/dev/zero is a device; expected a file');
+    const pipe = join(folder, 'pipe.png');
+    execFileSync('mkfifo', [pipe]);
+    await expect(openImage(pipe)).rejects.toThrow(`${pipe} is a named pipe; expected a file`);
+  },
+);
 
 it('says when there is no file', async () => {
   await expect(openImage(join(folder, 'none.png'))).rejects.toThrow(/none\.png: there is no such file/);

@@ -1,16 +1,21 @@
 /** Pictures in files: PNG by our own reader, to the bit; JPEG and WebP by @napi-rs/canvas. */
-import { readFile } from 'node:fs/promises';
 import { createCanvas, loadImage } from '@napi-rs/canvas';
 import { InputError } from '../../errors.ts';
+import { readBytes } from '../../files/node/regular-file.ts';
 import { createImage, type Image } from '../image.ts';
 import { decodePng, MAX_PIXELS } from '../png.ts';
 
+/** Bytes of a file with a picture: so many has the largest one that is read, uncompressed, with a margin for its texts. */
+const LARGEST_FILE = 8 * MAX_PIXELS + 2 ** 26;
+
+/** The bytes of a picture. Throws InputError when there is no such file, or it is larger than any picture is. */
+export async function readPicture(path: string): Promise<Buffer> {
+  return readBytes(path, LARGEST_FILE);
+}
+
 /** Throws InputError, naming the file, when it is missing, damaged, too large or of another kind. */
 export async function openImage(path: string): Promise<Image> {
-  const file = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
-    const why = cause.code === 'ENOENT' ? 'there is no such file' : cause.message;
-    throw new InputError(`picture ${path}: ${why}`, { cause });
-  });
+  const file = await readPicture(path);
   try {
     if (startsWith(file, [0x89, 0x50, 0x4e, 0x47])) return await decodePng(file);
     const isJpeg = startsWith(file, [0xff, 0xd8, 0xff]);

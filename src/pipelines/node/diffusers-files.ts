@@ -1,7 +1,8 @@
 /** The files of a model in a folder on this machine. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../../errors.ts';
+import { readTextIfThere } from '../../files/node/text-file.ts';
 import { openComponent, openDiffusersDirectory } from '../../weights/node/diffusers-directory.ts';
 import type { ModelFiles, StoredNetwork } from '../model-files.ts';
 
@@ -31,13 +32,7 @@ export async function diffusersFiles(path: string): Promise<ModelFiles> {
       return opened;
     },
     async text(name) {
-      try {
-        return await readFile(join(path, name), 'utf8');
-      } catch (error) {
-        const { code, message } = error as NodeJS.ErrnoException;
-        if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-        throw new InputError(`cannot read ${join(path, name)}: ${message}`, { cause: error });
-      }
+      return readTextIfThere(join(path, name));
     },
   };
 }

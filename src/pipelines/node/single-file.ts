@@ -2,12 +2,13 @@
  * A single-file checkpoint as the files of a model. What such a file does not hold, the tokenizer and the
  * configurations, comes from a folder beside it where there is one; else configurations are told from the weights.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { PredictionType } from '../../diffusion/prediction.ts';
 import { InputError } from '../../errors.ts';
+import { type JsonObject, parseJsonObject } from '../../files/json.ts';
+import { readJsonObject, readTextIfThere } from '../../files/node/text-file.ts';
 import { findCachedModel } from '../../hub/node/cache.ts';
-import { type JsonObject, readJsonObject } from '../../weights/node/json-file.ts';
 import { loadTensors, openSafetensors } from '../../weights/node/safetensors-file.ts';
 import { type Checkpoint, readCheckpoint } from '../../weights/single-file/checkpoint.ts';
 import { type Family, familyOfWidth } from '../../weights/single-file/published.ts';
@@ -158,19 +159,9 @@ async function describes(files: ModelFiles, { networks }: Checkpoint): Promise<b
   );
 }
 
-async function readJson(files: ModelFiles, name: string): Promise<Record<string, unknown> | undefined> {
+async function readJson(files: ModelFiles, name: string): Promise<JsonObject | undefined> {
   const text = await files.text(name);
-  if (text === undefined) return undefined;
-  try {
-    const json: unknown = JSON.parse(text);
-    if (typeof json === 'object' && json !== null && !Array.isArray(json))
-      return json as Record<string, unknown>;
-  } catch (cause) {
-    throw new InputError(`${files.location}/${name} is not valid JSON: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
-  throw new InputError(`${files.location}/${name} must hold a JSON object`);
+  return text === undefined ? undefined : parseJsonObject(text, `${files.location}/${name}`);
 }
 
 /** `file` of the tokenizer that the pipeline calls `name`. */
@@ -184,7 +175,7 @@ async function tokenizerText(
 ): Promise<string | undefined> {
   if (named === undefined && config !== undefined) return config.text(`${name}/${file}`);
   const folder = await tokenizerFolder(path, named, name);
-  const text = await readIfThere(join(folder, file));
+  const text = await readTextIfThere(join(folder, file));
   if (file !== 'special_tokens_map.json' || basename(folder) === 'tokenizer_2') return text;
   const encoder = name === 'tokenizer' ? 0 : Number(name.slice('tokenizer_'.length)) - 1;
   if (checkpoint.textEncoders[encoder] !== 'open-clip') return text;
@@ -216,14 +207,4 @@ async function isFile(path: string): Promise<boolean> {
     (found) => found.isFile(),
     () => false,
   );
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new InputError(`cannot read ${path}: ${message}`, { cause: error });
-  }
 }

@@ -1,10 +1,11 @@
 /** Writing trained networks as a pipeline that diffusers loads. */
 import { join } from 'node:path';
 import type { NoiseScheduleConfig } from '../../diffusion/noise-schedule.ts';
+import { formatJson } from '../../files/json.ts';
+import { decodeText } from '../../files/node/text-file.ts';
 import type { TokenizerFiles } from '../../text/train-bpe.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { partFiles } from '../../weights/node/copied-files.ts';
-import { formatJson } from '../../weights/node/json-file.ts';
 import { type ModelToWrite, writeDiffusersDirectory } from '../../weights/node/write-diffusers.ts';
 
 export interface PipelineToWrite {
@@ -66,6 +67,9 @@ export async function writePipeline(directory: string, pipeline: PipelineToWrite
 export async function readTokenizerFiles(directory: string): Promise<TokenizerFiles> {
   const files = await partFiles(directory, 'tokenizer');
   return Object.fromEntries(
-    Object.entries(files).map(([name, bytes]) => [name, new TextDecoder().decode(bytes)]),
+    Object.entries(files).map(([name, bytes]) => [
+      name,
+      decodeText(bytes, join(directory, 'tokenizer', name)),
+    ]),
   );
 }

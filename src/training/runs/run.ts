@@ -1,9 +1,10 @@
 /** What every training run does around its own objective: its folder, its plan, and its loop. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Engine, Executable } from '../../engines/engine.ts';
 import { UsageError } from '../../errors.ts';
+import { parseJsonObject } from '../../files/json.ts';
+import { readTextIfThere } from '../../files/node/text-file.ts';
 import type { Program } from '../../graph/program.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import type { Weights } from '../../weights/weights.ts';
@@ -61,12 +62,9 @@ const CHANGEABLE: ReadonlySet<string> = new Set(['steps', 'cadence']);
 export async function openRunDirectory(directory: string, config: RunConfig): Promise<void> {
   const path = join(directory, 'config.json');
   const wanted = JSON.parse(JSON.stringify(config)) as Record<string, unknown>;
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
+  const text = await readTextIfThere(path);
   if (text !== undefined) {
-    const stored = JSON.parse(text) as Record<string, unknown>;
+    const stored = parseJsonObject(text, path);
     // A setting that the stored run does not know came later, and its default means what was done before.
     for (const name of Object.keys(stored)) {
       if (CHANGEABLE.has(name) || isDeepStrictEqual(stored[name], wanted[name])) continue;

@@ -1,8 +1,9 @@
 /** Reading a diffusers directory: model_index.json names the parts, each part is a folder. */
 import { join } from 'node:path';
 import { InputError } from '../../errors.ts';
+import type { JsonObject } from '../../files/json.ts';
+import { readJsonObject } from '../../files/node/text-file.ts';
 import { requirePathPart } from '../../files/path-part.ts';
-import { type JsonObject, readJsonObject } from './json-file.ts';
 import { type ModelFolder, type ModelFolderOptions, openModelFolder } from './model-folder.ts';
 
 export interface DiffusersComponent {

@@ -1,7 +1,6 @@
 /** Checksums of files, by which people and programs know models. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { InputError } from '../../errors.ts';
+import { withRegularFile } from '../../files/node/regular-file.ts';
 import type { Weights } from '../weights.ts';
 
 export interface HashOptions {
@@ -16,14 +15,12 @@ export interface HashOptions {
  */
 export async function hashFile(path: string, { start = 0, signal }: HashOptions = {}): Promise<string> {
   const hash = createHash('sha256');
-  try {
-    for await (const chunk of createReadStream(path, { start, highWaterMark: 1 << 20, signal })) {
+  await withRegularFile(path, async (file) => {
+    for await (const chunk of file.createReadStream({ start, highWaterMark: 1 << 20, autoClose: false })) {
+      signal?.throwIfAborted();
       hash.update(chunk as Buffer);
     }
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new InputError(`cannot read ${path}: ${(cause as Error).message}`, { cause });
-  }
+  });
   return hash.digest('hex');
 }
 

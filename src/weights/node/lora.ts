@@ -1,7 +1,8 @@
 /** LoRA files on this machine. */
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../../errors.ts';
+import { namesIn } from '../../files/node/regular-file.ts';
 import { localPath } from '../../hub/node/cache.ts';
 import { type Lora, readLora } from '../lora-file.ts';
 import { openSafetensors } from './safetensors-file.ts';
@@ -30,6 +31,6 @@ export async function openLora(name: string, options: { alpha?: number } = {}): 
 }
 
 async function fileIn(folder: string): Promise<string> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors'));
+  const names = (await namesIn(folder)).filter((name) => name.endsWith('.safetensors'));
   return join(folder, names.length === 1 ? names[0]! : LORA_FILE_NAME);
 }

@@ -1,11 +1,12 @@
 /** One model of a diffusers directory: a folder with config.json and safetensors, whole or in shards. */
-import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { InputError } from '../../errors.ts';
+import { isJsonObject, type JsonObject } from '../../files/json.ts';
+import { namesIn } from '../../files/node/regular-file.ts';
+import { readJsonObject } from '../../files/node/text-file.ts';
 import { isPathPart } from '../../files/path-part.ts';
 import { withCurrentNames } from '../key-layouts.ts';
 import type { Weight, Weights } from '../weights.ts';
-import { type JsonObject, readJsonObject } from './json-file.ts';
 import { openSafetensors } from './safetensors-file.ts';
 
 export interface ModelFolder {
@@ -37,7 +38,7 @@ const PICKLE = /\.(bin|ckpt|pt|pth)$/;
 export async function openModelFolder(path: string, options: ModelFolderOptions = {}): Promise<ModelFolder> {
   const config = await readJsonObject(join(path, 'config.json'));
   const className = options.className ?? classNameOf(config, path);
-  const file = join(path, chooseWeightsFile(path, await readdir(path), options.variant));
+  const file = join(path, chooseWeightsFile(path, await namesIn(path), options.variant));
   const weights = file.endsWith('.json') ? await openShards(file) : (await openSafetensors(file)).weights;
   return { path, className, config, weights: withCurrentNames(className, weights), file };
 }
@@ -91,10 +92,10 @@ export function chooseWeightsFile(
 /** The weights of all shards that `index`, a `*.safetensors.index.json`, names. */
 async function openShards(index: string): Promise<Weights> {
   const { weight_map: map } = await readJsonObject(index);
-  if (typeof map !== 'object' || map === null) throw new InputError(`${index} has no "weight_map"`);
+  if (!isJsonObject(map)) throw new InputError(`${index} has no "weight_map"`);
   const opened = new Map<string, Weights>();
   const weights = new Map<string, Weight>();
-  for (const [name, shard] of Object.entries(map as Record<string, unknown>)) {
+  for (const [name, shard] of Object.entries(map)) {
     if (!isPathPart(shard) || !shard.endsWith('.safetensors')) {
       throw new InputError(
         `${index}: the shard of ${name} must be a safetensors file beside it, got ${JSON.stringify(shard)}`,

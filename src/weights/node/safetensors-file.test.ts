@@ -42,8 +42,8 @@ describe('a safetensors file on disk', () => {
   });
 
   it.each([
-    ['is missing', async () => join(folder, 'nowhere', 'x.safetensors'), /there is no file/],
-    ['is a folder', async () => folder, /is not a file/],
+    ['is missing', async () => join(folder, 'nowhere', 'x.safetensors'), /there is no such file/],
+    ['is a folder', async () => folder, /is a folder; expected a file/],
     [
       'is cut off',
       async () => {

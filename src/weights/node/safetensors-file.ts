@@ -1,6 +1,7 @@
 /** Safetensors files on disk: headers by ranged reads, tensors when they are wanted, writing tensor by tensor. */
-import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
+import { type FileHandle, realpath } from 'node:fs/promises';
 import { InputError } from '../../errors.ts';
+import { withRegularFile } from '../../files/node/regular-file.ts';
 import { allocate, viewAs } from '../../graph/dtype.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import { bytesOf, LENGTH_BYTES, parseHeader, planSafetensors, readHeaderLength } from '../safetensors.ts';
@@ -18,7 +19,7 @@ export interface OpenedSafetensors {
 
 /** Reads the header of `path`. Throws InputError when the file is missing, cut off or not valid. */
 export async function openSafetensors(path: string): Promise<OpenedSafetensors> {
-  return withFile(path, async (file, size) => {
+  return withRegularFile(path, async (file, size) => {
     const start = await readRange(file, 0, Math.min(LENGTH_BYTES, size), path);
     const headerLength = readHeaderLength(start, size, path);
     const header = await readRange(file, LENGTH_BYTES, headerLength, path);
@@ -53,7 +54,7 @@ export async function loadTensors(
     }
   }
   for (const [path, wanted] of byFile) {
-    await withFile(path, async (file) => {
+    await withRegularFile(path, async (file) => {
       for (const name of wanted) {
         const weight = weights.get(name)!;
         const { storage } = weight;
@@ -85,28 +86,6 @@ function tensorOf({ dtype, shape, transposed }: Weight, bytes: Uint8Array): Host
       turned[column * rows + row] = data[row * columns + column]!;
   }
   return { dtype, shape: [columns, rows], data: turned };
-}
-
-async function withFile<T>(path: string, use: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
-  let file: FileHandle | undefined;
-  try {
-    // Before opening, because opening a pipe would wait for a writer.
-    const { size } = await stat(path).then((stats) => {
-      if (!stats.isFile()) throw new InputError(`${path} is not a file`);
-      return stats;
-    });
-    file = await open(path, 'r');
-    return await use(file, size);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR')
-      throw new InputError(`there is no file ${path}`, { cause: error });
-    if (code === 'EACCES')
-      throw new InputError(`${path} may not be read; check its permissions`, { cause: error });
-    throw error;
-  } finally {
-    await file?.close();
-  }
 }
 
 async function readRange(

@@ -1,12 +1,12 @@
 /** Writing a diffusers directory, which diffusers and transformers load as their own. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { formatJson, type JsonObject } from '../../files/json.ts';
 import { requirePathPart } from '../../files/path-part.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import { convertTensor, type StorageDType } from '../convert.ts';
 import { syncDirectory, writeDirectoryAtomically, writeDurably } from './atomic-write.ts';
 import type { DiffusersComponent } from './diffusers-directory.ts';
-import { formatJson, type JsonObject } from './json-file.ts';
 import { writeSafetensors } from './safetensors-file.ts';
 
 /** The version whose layout is written; some of diffusers' loaders look at it. */
