@@ -8,6 +8,22 @@ export interface AttentionOptions {
   readonly heads: number;
   /** Whether the projections to query, key and value have a bias; that of the output always does. */
   readonly bias?: boolean;
+  /** Attended to beside the context; see `FurtherContext`. */
+  readonly further?: readonly FurtherContext[];
+}
+
+/**
+ * What a query attends to besides its usual context, with keys and values of its own: the results are added up before
+ * the output projection, which is IP-Adapter's decoupled cross-attention (Ye et al. 2023, equation 5).
+ */
+export interface FurtherContext {
+  /** [B, S, D]. */
+  readonly states: Tensor;
+  /** What the projections are called within an attention layer: `processor.to_k_ip.0`, `processor.to_v_ip.0`. */
+  readonly keys: string;
+  readonly values: string;
+  /** What the result counts: a number, or one for each sample, [B, 1, 1]. Default 1. */
+  readonly scale?: Tensor | number;
 }
 
 /**
@@ -15,12 +31,17 @@ export interface AttentionOptions {
  * x: [B, L, C], context: [B, S, D] → [B, L, C]. Self-attention is `attention(p, x, x, …)`.
  */
 export function attention(p: Params, x: Tensor, context: Tensor, options: AttentionOptions): Tensor {
-  const { heads, bias = false } = options;
+  const { heads, bias = false, further = [] } = options;
   const channels = x.shape.at(-1)!;
   const q = linear(p.in('to_q'), x, channels, { bias });
   const k = linear(p.in('to_k'), context, channels, { bias });
   const v = linear(p.in('to_v'), context, channels, { bias });
-  return linear(p.in('to_out.0'), ops.attention(q, k, v, { heads }), channels);
+  let attended = ops.attention(q, k, v, { heads });
+  for (const { states, keys, values, scale = 1 } of further) {
+    const [k, v] = [keys, values].map((name) => linear(p.in(name), states, channels, { bias: false }));
+    attended = ops.add(attended, ops.multiply(ops.attention(q, k!, v!, { heads }), scale));
+  }
+  return linear(p.in('to_out.0'), attended, channels);
 }
 
 /** [B, C, H, W] → [B, H·W, C]: pixels become the positions of a sequence. */

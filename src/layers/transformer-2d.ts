@@ -1,7 +1,7 @@
 /** The UNet's transformer: self-attention among pixels, cross-attention to the prompt, feed-forward. */
 import * as ops from '../graph/operators/index.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { attention, toFeatureMap, toSequence } from './attention.ts';
+import { attention, type FurtherContext, toFeatureMap, toSequence } from './attention.ts';
 import { conv2d, linear } from './linear.ts';
 import { groupNorm, layerNorm } from './normalization.ts';
 import type { Params } from './params.ts';
@@ -13,11 +13,13 @@ export interface Transformer2DOptions {
   readonly groups: number;
   /** Whether the projections around the blocks are linear layers (SD 2, SDXL) or 1×1 convolutions (SD 1). */
   readonly linearProjection: boolean;
+  /** What the cross-attentions attend to beside the context. */
+  readonly further?: readonly FurtherContext[];
 }
 
 /** diffusers' `Transformer2DModel`. x: [B, C, H, W], context: [B, S, D] → [B, C, H, W]. */
 export function transformer2D(p: Params, x: Tensor, context: Tensor, options: Transformer2DOptions): Tensor {
-  const { heads, layers, groups, linearProjection } = options;
+  const { layers, groups, linearProjection } = options;
   const [, channels, height, width] = x.shape as [number, number, number, number];
   const normalized = groupNorm(p.in('norm'), x, groups, 1e-6);
 
@@ -25,7 +27,7 @@ export function transformer2D(p: Params, x: Tensor, context: Tensor, options: Tr
     ? linear(p.in('proj_in'), toSequence(normalized), channels)
     : toSequence(conv2d(p.in('proj_in'), normalized, channels, { kernel: 1 }));
   for (let i = 0; i < layers; i++) {
-    h = transformerBlock(p.in('transformer_blocks').in(i), h, context, heads);
+    h = transformerBlock(p.in('transformer_blocks').in(i), h, context, options);
   }
   const out = linearProjection
     ? toFeatureMap(linear(p.in('proj_out'), h, channels), height, width)
@@ -34,10 +36,15 @@ export function transformer2D(p: Params, x: Tensor, context: Tensor, options: Tr
 }
 
 /** diffusers' `BasicTransformerBlock`. x: [B, L, C], context: [B, S, D] → [B, L, C]. */
-function transformerBlock(p: Params, x: Tensor, context: Tensor, heads: number): Tensor {
+function transformerBlock(
+  p: Params,
+  x: Tensor,
+  context: Tensor,
+  { heads, further }: Transformer2DOptions,
+): Tensor {
   const normalized = layerNorm(p.in('norm1'), x);
   let h = ops.add(x, attention(p.in('attn1'), normalized, normalized, { heads }));
-  h = ops.add(h, attention(p.in('attn2'), layerNorm(p.in('norm2'), h), context, { heads }));
+  h = ops.add(h, attention(p.in('attn2'), layerNorm(p.in('norm2'), h), context, { heads, further }));
   return ops.add(h, feedForward(p.in('ff'), layerNorm(p.in('norm3'), h)));
 }
 

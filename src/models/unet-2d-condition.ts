@@ -6,6 +6,7 @@ import { UsageError } from '../errors.ts';
 import * as ops from '../graph/operators/index.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { activation } from '../layers/activations.ts';
+import type { FurtherContext } from '../layers/attention.ts';
 import { sinusoid, timestepEmbedding } from '../layers/embeddings.ts';
 import { conv2d } from '../layers/linear.ts';
 import { groupNorm } from '../layers/normalization.ts';
@@ -25,6 +26,18 @@ export interface UNet2DConditionInputs {
   readonly timestepCond?: Tensor | undefined;
   /** SDXL's further conditions. */
   readonly addedCond?: AddedCond | undefined;
+  /** What the cross-attentions attend to beside the text: pictures, with an IP-Adapter. */
+  readonly furtherContexts?: readonly FurtherContext[] | undefined;
+  /** Added to what the encoder half hands on, as a ControlNet says (Zhang et al. 2023, section 3.2). */
+  readonly residuals?: UNetFeatures | undefined;
+}
+
+/** What the encoder half of a UNet hands on: a tensor for each skip connection, and the middle. */
+export interface UNetFeatures {
+  /** In the order in which they are made, from the largest on, each [B, C, h, w]. */
+  readonly skips: readonly Tensor[];
+  /** [B, C, h, w]. */
+  readonly middle: Tensor;
 }
 
 export interface AddedCond {
@@ -50,12 +63,44 @@ export function unet2DCondition(
       `the sample has ${inputs.sample.shape[1]} channels; in_channels in this UNet's config is ${config.in_channels}`,
     );
   }
-  const temb = conditioning(config, p, inputs);
-  const block: Block = { config, temb, context: inputs.encoderHiddenStates };
-
+  const block = unetConditioning(config, p, inputs);
   const sample = config.center_input_sample ? ops.subtract(ops.multiply(inputs.sample, 2), 1) : inputs.sample;
-  let h = conv2d(p.in('conv_in'), sample, channels[0]!, { kernel: config.conv_in_kernel });
+  const start = conv2d(p.in('conv_in'), sample, channels[0]!, { kernel: config.conv_in_kernel });
+  const encoded = unetEncoder(p, block, start);
+  const { skips, middle } = inputs.residuals ? added(encoded, inputs.residuals) : encoded;
+  const waiting = [...skips];
 
+  let h = middle;
+  for (let up = 0; up < levels; up++) {
+    const level = levels - 1 - up;
+    const scope = p.in('up_blocks').in(up);
+    const attends = config.up_block_types[up] === 'CrossAttnUpBlock2D';
+    for (let i = 0; i <= config.layers_per_block; i++) {
+      const joined = ops.concat([h, waiting.pop()!], 1);
+      h = resnet(block, scope.in('resnets').in(i), joined, channels[level]!);
+      if (attends) h = transformer(block, scope.in('attentions').in(i), h, level);
+    }
+    if (level > 0) {
+      // To the size of the next skip connection: twice the size, or one less where halving rounded up.
+      const [, , height, width] = waiting.at(-1)!.shape as [number, number, number, number];
+      h = upsample(scope.in('upsamplers.0'), h, height, width);
+    }
+  }
+
+  h = groupNorm(p.in('conv_norm_out'), h, config.norm_num_groups, config.norm_eps);
+  h = activation(config.act_fn, h);
+  return conv2d(p.in('conv_out'), h, config.out_channels, { kernel: config.conv_out_kernel });
+}
+
+/**
+ * The encoder half, from what the first convolution gives, [B, C, H, W], to the middle. ControlNets have the same half
+ * with further layers behind each of its results.
+ */
+export function unetEncoder(p: Params, block: Block, start: Tensor): UNetFeatures {
+  const { config } = block;
+  const channels = config.block_out_channels;
+  const levels = channels.length;
+  let h = start;
   const skips = [h];
   for (let level = 0; level < levels; level++) {
     const scope = p.in('down_blocks').in(level);
@@ -79,33 +124,44 @@ export function unet2DCondition(
       h = resnet(block, scope.in('resnets.1'), h, channels[levels - 1]!);
     }
   }
+  return { skips, middle: h };
+}
 
-  for (let up = 0; up < levels; up++) {
-    const level = levels - 1 - up;
-    const scope = p.in('up_blocks').in(up);
-    const attends = config.up_block_types[up] === 'CrossAttnUpBlock2D';
-    for (let i = 0; i <= config.layers_per_block; i++) {
-      const joined = ops.concat([h, skips.pop()!], 1);
-      h = resnet(block, scope.in('resnets').in(i), joined, channels[level]!);
-      if (attends) h = transformer(block, scope.in('attentions').in(i), h, level);
-    }
-    if (level > 0) {
-      // To the size of the next skip connection: twice the size, or one less where halving rounded up.
-      const [, , height, width] = skips.at(-1)!.shape as [number, number, number, number];
-      h = upsample(scope.in('upsamplers.0'), h, height, width);
-    }
+/** Throws UsageError for residuals of another network. */
+function added({ skips, middle }: UNetFeatures, residuals: UNetFeatures): UNetFeatures {
+  if (skips.length !== residuals.skips.length) {
+    throw new UsageError(
+      `${residuals.skips.length} residuals for the ${skips.length} skip connections of this UNet: they come from a network of another layout`,
+    );
   }
-
-  h = groupNorm(p.in('conv_norm_out'), h, config.norm_num_groups, config.norm_eps);
-  h = activation(config.act_fn, h);
-  return conv2d(p.in('conv_out'), h, config.out_channels, { kernel: config.conv_out_kernel });
+  return {
+    skips: skips.map((skip, i) => ops.add(skip, residuals.skips[i]!)),
+    middle: ops.add(middle, residuals.middle),
+  };
 }
 
 /** What all blocks of one forward pass share. */
-interface Block {
+export interface Block {
   readonly config: UNet2DConditionConfig;
+  /** The embedding of time, guidance and sizes, [B, E]. */
   readonly temb: Tensor;
+  /** [B, L, D]. */
   readonly context: Tensor;
+  readonly further: readonly FurtherContext[];
+}
+
+/** What the blocks are told. Throws UsageError for inputs that do not belong to this config. */
+export function unetConditioning(
+  config: UNet2DConditionConfig,
+  p: Params,
+  inputs: Omit<UNet2DConditionInputs, 'sample' | 'residuals'>,
+): Block {
+  return {
+    config,
+    temb: conditioning(config, p, inputs),
+    context: inputs.encoderHiddenStates,
+    further: inputs.furtherContexts ?? [],
+  };
 }
 
 function resnet({ config, temb }: Block, p: Params, x: Tensor, channels: number): Tensor {
@@ -116,17 +172,22 @@ function resnet({ config, temb }: Block, p: Params, x: Tensor, channels: number)
   });
 }
 
-function transformer({ config, context }: Block, p: Params, x: Tensor, level: number): Tensor {
+function transformer({ config, context, further }: Block, p: Params, x: Tensor, level: number): Tensor {
   return transformer2D(p, x, context, {
     heads: config.attention_head_dim[level]!,
     layers: config.transformer_layers_per_block[level]!,
     groups: config.norm_num_groups,
     linearProjection: config.use_linear_projection,
+    further,
   });
 }
 
 /** The embedding of the timestep, the guidance scale and SDXL's sizes that every residual block sees, [B, E]. */
-function conditioning(config: UNet2DConditionConfig, p: Params, inputs: UNet2DConditionInputs): Tensor {
+function conditioning(
+  config: UNet2DConditionConfig,
+  p: Params,
+  inputs: Omit<UNet2DConditionInputs, 'sample'>,
+): Tensor {
   const { timestep, timestepCond, addedCond } = inputs;
   const waves = { flipSinToCos: config.flip_sin_to_cos, frequencyShift: config.freq_shift };
   const channels = config.time_embedding_dim ?? 4 * config.block_out_channels[0]!;
