@@ -37,6 +37,7 @@ describe('a plain part of a path', () => {
     'unet:stream',
     'a\0b',
     'a\nb',
+    'a\ud800b',
     'nul',
     'AUX.json',
     'com1',

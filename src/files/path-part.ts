@@ -13,10 +13,10 @@ const WINDOWS_DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³])\
 
 /**
  * What both kinds of separators and of drive letters (and of NTFS's streams) need, and what ends or breaks a name:
- * control characters, NUL among them.
+ * control characters, NUL among them, and halves of characters, which no address and no file system can spell.
  */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const FORBIDDEN = /[/\\:\u0000-\u001f\u007f]/;
+const FORBIDDEN = /[/\\:\u0000-\u001f\u007f]|\p{Surrogate}/u;
 
 /** Whether `name` is one plain part of a path on every system: no separator, not `..`, no drive, no device. */
 export function isPathPart(name: unknown): name is string {

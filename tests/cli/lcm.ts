@@ -31,13 +31,16 @@ export interface RunOptions {
   readonly cwd: string;
   /** Done to the process once, as soon as what it has said on both streams matches. */
   readonly once?: { readonly said: RegExp; readonly act: (child: ReturnType<typeof spawn>) => void };
+  /** Given the process as soon as it is there, for what is not done when it has said something. */
+  readonly begun?: (child: ReturnType<typeof spawn>) => void;
   /** Shell words put before the command, e.g. limits. */
   readonly through?: readonly string[];
 }
 
-function lcm(args: readonly string[], { cwd, once, through = [] }: RunOptions): Promise<Result> {
+function lcm(args: readonly string[], { cwd, once, begun, through = [] }: RunOptions): Promise<Result> {
   const [command, ...rest] = [...through, ...launcher, ...args];
   const child = spawn(command!, rest, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  begun?.(child);
   const said = { stdout: '', stderr: '' };
   let waiting = once;
   for (const stream of ['stdout', 'stderr'] as const) {

@@ -1,22 +1,26 @@
 /** Downloads from a hub on this machine: what arrives, what is asked for, and what happens when things go wrong. */
 import {
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
+  statfsSync,
   statSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { pullCommand } from '../../src/cli/commands/pull.ts';
 import { InputError, UsageError } from '../../src/errors.ts';
 import { cachedModel, findCachedModel } from '../../src/hub/node/cache.ts';
 import { type PullOptions, type PullProgress, pullModel } from '../../src/hub/node/pull.ts';
-import type { HubSettings } from '../../src/hub/node/settings.ts';
+import type { HubWait } from '../../src/hub/node/requests.ts';
+import type { HubSettings, HubToken } from '../../src/hub/node/settings.ts';
 import { loadComponents } from '../../src/pipelines/components.ts';
 import { diffusersFiles } from '../../src/pipelines/node/diffusers-files.ts';
 import { COMMIT, gitHash, type HubServer, sha256, startHub } from './hub-server.ts';
@@ -58,8 +62,11 @@ const settings = (changes: Partial<HubSettings> = {}): HubSettings => ({
   token: undefined,
   cache,
   offline: false,
+  timeouts: { answer: 5, download: 5 },
   ...changes,
 });
+/** Gives up soon, and calls a connection dead that sends less than 250 bytes in that time. */
+const impatient = () => settings({ timeouts: { answer: 0.25, download: 0.25 } });
 const pull = (options: PullOptions = {}) =>
   pullModel(ID, { settings: settings(), retryDelays: [], ...options });
 const failure = (options?: PullOptions) =>
@@ -143,7 +150,7 @@ describe('a model from the hub', () => {
       /someone\/tiny-lcm\/unet has no weights of variant "bf16"/,
     );
     expect((await failure({ files: ['other.safetensors'] })).message).toMatch(
-      /no file other\.safetensors; it has model_index\.json.* and 9 more/,
+      /no file other\.safetensors; it has model_index\.json.* and 10 more/,
     );
   });
 
@@ -182,12 +189,76 @@ describe('a model from the hub', () => {
 });
 
 describe('a token', () => {
+  const secret: HubToken = { kind: 'environment', variable: 'HF_TOKEN', value: 'secret' };
+
   it('goes to the hub and to nobody else', async () => {
     hub.misbehaviour = { token: 'secret' };
-    await pull({ settings: settings({ token: 'secret' }) });
+    await pull({ settings: settings({ token: secret }) });
     const cdn = hub.requests.filter(({ host }) => host === 'cdn');
     expect(cdn.length).toBeGreaterThan(0);
     for (const { authorization } of cdn) expect(authorization).toBeUndefined();
+  });
+
+  it('goes to no other host that the hub names for its next page', async () => {
+    const other = await startHub(ID, hub.files);
+    hub.misbehaviour = {
+      token: 'secret',
+      nextPage: `${other.endpoint}/api/models/${ID}/tree/${COMMIT}?cursor=1`,
+    };
+    await pull({ settings: settings({ token: secret }) });
+    expect(other.requests).toHaveLength(1);
+    expect(other.requests[0]!.authorization).toBeUndefined();
+    await other.close();
+  });
+
+  it('is that of "hf auth login" where the environment has none', async () => {
+    hub.misbehaviour = { token: 'hf_login' };
+    const path = join(cache, 'token');
+    writeFileSync(path, 'hf_login\n');
+    await pull({ settings: settings({ token: { kind: 'file', path } }) });
+    rmSync(path);
+    const error = await failure({ settings: settings({ token: { kind: 'file', path } }) });
+    expect(error.message).toMatch(/has no model.*log in with "hf auth login"/);
+  });
+
+  it('that the hub does not know is named, but not told', async () => {
+    hub.misbehaviour = { token: 'secret' };
+    const path = join(cache, 'token');
+    writeFileSync(path, 'hf_expired');
+    for (const token of [
+      { kind: 'file', path },
+      { ...secret, value: 'hf_expired' },
+    ] as const) {
+      const { message } = await failure({ settings: settings({ token }) });
+      expect(message).toMatch(
+        /does not know the token in (HF_TOKEN|.*\/token) \(401\); (log in again|set HF_TOKEN)/,
+      );
+      expect(message).not.toContain('hf_expired');
+    }
+  });
+
+  it('that may not read the model is named', async () => {
+    hub.misbehaviour = { refusal: { status: 403 } };
+    const { message } = await failure({ settings: settings({ token: secret }) });
+    expect(message).toMatch(/the token in HF_TOKEN may not read it \(403\)/);
+  });
+
+  it.each([
+    ['a folder', (path: string) => mkdirSync(path), /is a folder; expected a file/],
+    ['a large file', (path: string) => writeFileSync(path, 'x'.repeat(20_000)), /larger than/],
+    [
+      'two words',
+      (path: string) => writeFileSync(path, 'no token'),
+      /token in .*token is none.*hf auth login/,
+    ],
+  ])('is not looked for in %s', async (_, make, message) => {
+    const path = join(cache, 'token');
+    make(path);
+    const error = await failure({ settings: settings({ token: { kind: 'file', path } }) });
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(message);
+    expect(error.message).not.toContain('no token');
+    expect(hub.requests).toEqual([]);
   });
 });
 
@@ -244,7 +315,186 @@ describe('a connection that is cut', () => {
   });
 });
 
+describe('a server that is slow', () => {
+  const AFTER = 100_000;
+  const ranges = () => hub.requests.filter(({ host }) => host === 'cdn').map(({ range }) => range);
+
+  it.each([
+    ['stalls', undefined, /nothing more came within 0\.25 s/],
+    ['sends a byte now and then', 20, /only 1000\d\d bytes came|only \d\d? bytes came/],
+  ])('and %s is asked again for the rest', async (_, milliseconds, reason) => {
+    hub.misbehaviour = { drip: { after: AFTER, milliseconds, times: 1 } };
+    const waits: HubWait[] = [];
+    const folder = await pull({
+      settings: impatient(),
+      retryDelays: [1],
+      onWait: (wait) => waits.push(wait),
+    });
+    expect(readFileSync(join(folder, UNET))).toEqual(bytes(UNET));
+    expect(waits).toHaveLength(1);
+    expect(waits[0]!.reason).toMatch(reason);
+    const begin = Number(/^bytes=(\d+)-$/.exec(ranges()[1]!)?.[1]);
+    expect(begin).toBeGreaterThanOrEqual(AFTER);
+    expect(begin).toBeLessThan(AFTER + 1000);
+  });
+
+  it('is given up when it stays so, and what has arrived is kept', async () => {
+    hub.misbehaviour = { drip: { after: 10, milliseconds: 20, times: Number.POSITIVE_INFINITY } };
+    const error = await failure({ settings: impatient(), retryDelays: [1, 1] });
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(/only \d+ bytes came in .*same command goes on/);
+    expect(ranges()).toHaveLength(3);
+    expect(blobs().filter((name) => name.endsWith('.incomplete'))).toHaveLength(1);
+  });
+
+  it('to answer at all is given up', async () => {
+    hub.misbehaviour = { endless: 'silence' };
+    const error = await failure({ settings: impatient(), retryDelays: [1] });
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(/no answer came within 0\.25 s/);
+    expect(hub.requests).toHaveLength(2);
+  });
+
+  it('because we are slow to write is none', async () => {
+    const slowly = new Int32Array(new SharedArrayBuffer(4));
+    // Longer than the limit, once for every piece of a file.
+    const onProgress = () => void Atomics.wait(slowly, 0, 0, 300);
+    const { size } = statSync(join(model, UNET));
+    hub.files.set('unet/diffusion_pytorch_model.safetensors', Buffer.alloc(size, 1));
+    await pull({ settings: impatient(), onProgress, files: [UNET] });
+  });
+});
+
+describe('a hub that asks to wait', () => {
+  const waitsFor = async (headers: Record<string, string>, status = 429) => {
+    hub.misbehaviour = { refusal: { status, headers, times: 1 } };
+    const waits: HubWait[] = [];
+    await pull({ retryDelays: [1], files: ['model_index.json'], onWait: (wait) => waits.push(wait) });
+    expect(waits).toHaveLength(1);
+    return waits[0]!;
+  };
+
+  it.each([
+    [{ 'Retry-After': '1' }, 429],
+    [{ RateLimit: '"api";r=0;t=1', 'RateLimit-Policy': '"fixed window";"api";q=500;w=300' }, 429],
+    [{ Date: 'Wed, 21 Oct 2015 07:27:59 GMT', 'Retry-After': 'Wed, 21 Oct 2015 07:28:00 GMT' }, 503],
+  ])('is given the time: %j', async (headers, status) => {
+    const begin = performance.now();
+    const { seconds, reason } = await waitsFor(headers, status);
+    expect(seconds).toBe(1);
+    expect(reason).toMatch(/^the hub asks for it: it .*\((429|503)\)$/);
+    expect(performance.now() - begin).toBeGreaterThan(990);
+  });
+
+  it.each<Record<string, string>>([
+    { 'Retry-After': 'soon' },
+    { 'Retry-After': '-5' },
+    { 'Retry-After': '0' },
+    {},
+  ])('without saying how long is asked again after the usual time: %j', async (headers) => {
+    expect(await waitsFor(headers)).toEqual({
+      seconds: 0.001,
+      reason: 'it has had too many requests (429)',
+    });
+  });
+
+  it('longer than anybody waits is not waited for', async () => {
+    hub.misbehaviour = { refusal: { status: 429, headers: { 'Retry-After': '3600' } } };
+    const error = await failure({ retryDelays: [1] });
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(
+      /too many requests \(429\) and asks to wait 3600 seconds, more than the 600/,
+    );
+    expect(hub.requests).toHaveLength(1);
+  });
+
+  it('is left at once when the work is cancelled', async () => {
+    const controller = new AbortController();
+    hub.misbehaviour = { refusal: { status: 429, headers: { 'Retry-After': '300' } } };
+    const onWait = () => controller.abort(new Error('enough'));
+    const error = await failure({ retryDelays: [1], signal: controller.signal, onWait });
+    expect(error.message).toBe('enough');
+  });
+});
+
 describe('what is not as it should be', () => {
+  it('is taken up again: a file that ends early as if that were all', async () => {
+    hub.misbehaviour = { truncate: { after: 100_000, times: 1 } };
+    const folder = await pull({ retryDelays: [1] });
+    expect(readFileSync(join(folder, UNET))).toEqual(bytes(UNET));
+    hub.misbehaviour = { truncate: { after: 0, times: Number.POSITIVE_INFINITY } };
+    rmSync(root(), { recursive: true });
+    expect((await failure({ retryDelays: [1] })).message).toMatch(/ended after 0 of \d+ bytes.*same command/);
+  });
+
+  it('is refused: another part of a file than was asked for', async () => {
+    await failure(cutting(1000, 1));
+    hub.misbehaviour = { shiftRanges: true };
+    expect((await failure()).message).toMatch(/sends another part of unet\/.* than was asked for/);
+    hub.misbehaviour = {};
+    expect(readFileSync(join(await pull(), UNET))).toEqual(bytes(UNET));
+  });
+
+  it.each([
+    ['text', /sends more than 32\.0 MB about a model/],
+    ['compressed', /sends more than 32\.0 MB about a model/],
+    ['pages', /more than 500 pages/],
+  ] as const)('is refused: %s without end', async (endless, message) => {
+    hub.misbehaviour = { endless };
+    const error = await failure();
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(message);
+    expect(readdirSync(cache)).toEqual([]);
+  });
+
+  it('is refused: more files than any model has', async () => {
+    const extraFiles = Array.from({ length: 50_001 }, (_, i) => ({
+      ...{ type: 'file', path: `${i}`, size: 1, oid: COMMIT },
+    }));
+    hub.misbehaviour = { extraFiles };
+    expect((await failure()).message).toMatch(/lists more than 50000 files/);
+  });
+
+  it.each([
+    ['model_index.json', /model_index\.json is said to have 9\.01 PB; such a file has 16\.8 MB at most/],
+    ['unet/config.json', /needs 9\.01 PB, but the disk/],
+  ])('is refused: a size of %s that no disk has', async (path, message) => {
+    hub.misbehaviour = { claimedSizes: { [path]: Number.MAX_SAFE_INTEGER } };
+    const error = await failure();
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(message);
+    expect(hub.requests.filter(({ path: asked }) => asked.endsWith(path))).toEqual([]);
+  });
+
+  it('is room for what has not arrived yet, and for no more', async () => {
+    const path = 'unet/config.json';
+    const { bavail, bsize } = statfsSync(cache);
+    hub.misbehaviour = { claimedSizes: { [path]: bavail * bsize + 30e6 } };
+    expect((await failure({ files: [path] })).message).toMatch(/but the disk of .* left; free some space/);
+    const partial = join(root(), 'blobs', `${gitHash(bytes(path))}.incomplete`);
+    mkdirSync(dirname(partial), { recursive: true });
+    writeFileSync(partial, '');
+    truncateSync(partial, 60e6);
+    expect((await failure({ files: [path] })).message).toMatch(/ended after 60000000 of/);
+  });
+
+  it.each([
+    [
+      'a file and a folder of one name',
+      { extraFiles: [{ type: 'file', path: 'unet', size: 1, oid: COMMIT }] },
+    ],
+    ['null for an answer', { answers: { revision: null } }],
+    ['null for a list', { answers: { tree: null } }],
+    ['null for a file', { answers: { tree: [null, { type: 'file' }] } }],
+    ['a commit that is a path', { answers: { revision: { sha: '../../x' } } }],
+  ])('is refused: %s', async (_, misbehaviour) => {
+    hub.misbehaviour = misbehaviour;
+    const error = await failure();
+    expect(error).toBeInstanceOf(InputError);
+    expect(error.message).toMatch(/answers in a way that is not understood .*: it[s ].*\. Is it a hub\?$/);
+    expect(fetched()).toEqual([]);
+  });
+
   it.each(['corrupt', 'a damaged beginning'] as const)('is refused: %s', async (what) => {
     const target = join(root(), 'blobs', sha256(bytes(UNET)));
     if (what === 'corrupt') {
@@ -322,7 +572,7 @@ describe('what is not as it should be', () => {
       { status: 403, code: 'GatedRepo' },
       /is gated: accept its terms at http.*someone\/tiny-lcm/,
     ],
-    ['a token that may not', { status: 403 }, /token in HF_TOKEN may not read/],
+    ['a model for some', { status: 403 }, /not everybody may read it; set HF_TOKEN.*log in.*\(403\)/],
     ['too many requests', { status: 429 }, /too many requests.*same command/],
     ['a broken server', { status: 503 }, /error \(503\)/],
     ['anything else', { status: 418 }, /refuses.*\(418\)/],

@@ -39,6 +39,10 @@ export function pullCommand(signal: AbortSignal): Command {
             unit: 'MB',
             detail: path,
           }),
+        onWait: ({ seconds, reason }) => {
+          reporter.note(`waiting ${Math.ceil(seconds)} s: ${reason}`);
+          reporter.event('waiting', { seconds, reason });
+        },
       });
       reporter.event('model', { id, revision: revision ?? 'main', folder });
       reporter.print(folder);

@@ -6,7 +6,8 @@ import { createHash, type Hash } from 'node:crypto';
 import { constants, type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { InputError } from '../../errors.ts';
-import { bodyOf, type HubRequests, hubFetch, retrying } from './requests.ts';
+import { type HubAnswer, type HubRequests, request, retrying } from './requests.ts';
+import { SLOWEST, TemporaryError } from './waiting.ts';
 
 export interface BlobRequest {
   /** For messages: the path in the model's repository. */
@@ -24,10 +25,14 @@ export interface BlobRequest {
 
 /** Whether the blob is there. A file of the wrong size is as good as none. */
 export async function hasBlob({ target, size }: Pick<BlobRequest, 'target' | 'size'>): Promise<boolean> {
-  const found = await stat(target).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-  });
+  const found = await statIfThere(target);
   return found?.isFile() === true && found.size === size;
+}
+
+/** How many bytes an earlier attempt has left. */
+export async function partialSize({ target, size }: Pick<BlobRequest, 'target' | 'size'>): Promise<number> {
+  const found = await statIfThere(partialPath(target));
+  return found !== undefined && found.size <= size ? found.size : 0;
 }
 
 /**
@@ -37,7 +42,7 @@ export async function hasBlob({ target, size }: Pick<BlobRequest, 'target' | 'si
  */
 export async function downloadBlob(hub: HubRequests, request: BlobRequest): Promise<void> {
   const { target, size, etag, path } = request;
-  const partial = `${target}.incomplete`;
+  const partial = partialPath(target);
   await mkdir(dirname(target), { recursive: true });
   const file = await open(partial, constants.O_RDWR | constants.O_CREAT);
   let digest: string;
@@ -74,30 +79,26 @@ async function receive(
   { url, size, etag, path, onBytes }: BlobRequest,
   file: FileHandle,
 ): Promise<string> {
+  const timeout = hub.settings.timeouts.download;
   let hash = newHash(etag, size);
   let done = 0;
-  for await (const chunk of file.createReadStream({ start: 0, autoClose: false })) {
+  for await (const chunk of file.createReadStream({ start: 0, autoClose: false, signal: hub.signal })) {
     hash.update(chunk);
     done += chunk.length;
   }
   onBytes(done);
-  const fetch = hubFetch(hub);
-  let before = done;
-  const progressed = () => {
-    const moved = done > before;
-    before = done;
-    return moved;
-  };
-  const attempt = async () => {
-    if (done === size) return;
-    const response = await fetch(url, { headers: { Range: `bytes=${done}-` } });
-    if (response.status !== 206 && done > 0) {
+
+  const take = async ({ status, headers, body }: HubAnswer) => {
+    if (status === 206 && !headers.get('Content-Range')?.startsWith(`bytes ${done}-`)) {
+      throw new TemporaryError(`it sends another part of ${path} than was asked for`);
+    }
+    if (status !== 206 && done > 0) {
       // A server that does not know ranges sends everything again.
       onBytes(-done);
       hash = newHash(etag, size);
       done = 0;
     }
-    for await (const chunk of bodyOf(response)) {
+    for await (const chunk of body) {
       if (done + chunk.length > size)
         throw new InputError(`${path} is longer than the ${size} bytes that the hub says it has`);
       await writeAll(file, chunk, done);
@@ -105,7 +106,22 @@ async function receive(
       done += chunk.length;
       onBytes(chunk.length);
     }
-    if (done < size) throw new InputError(`${path} ended after ${done} of ${size} bytes`);
+    if (done < size) throw new TemporaryError(`${path} ended after ${done} of ${size} bytes`);
+  };
+  const attempt = async () => {
+    // Nothing is asked of a file that is whole, nor of an empty one, of which there is no range.
+    if (done === size) return;
+    // Ranges are those of the content, not of something compressed.
+    const headers = { Range: `bytes=${done}-`, 'Accept-Encoding': 'identity' };
+    await request(hub, { url, headers, timeout }, take);
+  };
+
+  let before = done;
+  const progressed = () => {
+    // Less than a server sends that is alive is nothing to count on.
+    if (done - before < SLOWEST * timeout) return false;
+    before = done;
+    return true;
   };
   await retrying(hub, attempt, progressed);
   return hash.digest('hex');
@@ -119,4 +135,14 @@ async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): 
   for (let done = 0; done < bytes.length; ) {
     done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
   }
+}
+
+function partialPath(target: string): string {
+  return `${target}.incomplete`;
+}
+
+async function statIfThere(path: string) {
+  return stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
 }

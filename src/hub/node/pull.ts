@@ -1,16 +1,17 @@
 /** Downloads a model from the Hugging Face hub into the cache, as much of it as is needed. */
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { listFiles, modelInfo } from '@huggingface/hub';
 import { InputError } from '../../errors.ts';
-import { readText } from '../../files/node/text-file.ts';
+import { LARGEST_TEXT, readText } from '../../files/node/text-file.ts';
 import { requirePathPart } from '../../files/path-part.ts';
 import { formatBytes } from '../../format-bytes.ts';
-import { type BlobRequest, downloadBlob, hasBlob } from './blob.ts';
+import { type BlobRequest, downloadBlob, hasBlob, partialSize } from './blob.ts';
 import { cachedModel, cacheFolder } from './cache.ts';
-import { type HubRequests, hubFetch } from './requests.ts';
+import { describeRepository } from './repository.ts';
+import type { HubRequests, HubWait } from './requests.ts';
 import { type SelectionOptions, selectFiles } from './select-files.ts';
 import { type HubSettings, hubSettings, requireModelId } from './settings.ts';
+import { readToken } from './token.ts';
 
 export interface PullProgress {
   /** The file that is being received. */
@@ -24,6 +25,8 @@ export interface PullOptions extends SelectionOptions {
   /** A branch, a tag or a commit; `main` by default. */
   readonly revision?: string | undefined;
   readonly onProgress?: (progress: PullProgress) => void;
+  /** Called before each pause, because the hub asks for it or because something failed that may pass. */
+  readonly onWait?: (wait: HubWait) => void;
   readonly signal?: AbortSignal | undefined;
   /** By default from the environment. */
   readonly settings?: HubSettings;
@@ -33,13 +36,6 @@ export interface PullOptions extends SelectionOptions {
 
 const RETRY_DELAYS = [1000, 2000, 4000, 8000];
 
-/** What the system says of places where nobody may write. */
-const UNWRITABLE = ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR'];
-
-const COMMIT = /^[0-9a-f]{40}$/;
-/** Git's SHA-1, or the SHA-256 of a large file. */
-const ETAG = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
-
 /**
  * Downloads the model `id` (`owner/name`) and returns its folder, which `loadPipeline` takes. Files that are in the
  * cache are not downloaded again; an interrupted download goes on where it stopped. With HF_HUB_OFFLINE nothing is
@@ -47,17 +43,20 @@ const ETAG = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
  * the hub refuses and for content that is not what it should be.
  */
 export async function pullModel(id: string, options: PullOptions = {}): Promise<string> {
-  const { revision = 'main', signal, settings = hubSettings(), retryDelays = RETRY_DELAYS } = options;
+  const { revision = 'main', signal, settings = hubSettings(), retryDelays = RETRY_DELAYS, onWait } = options;
   requireModelId(id, revision);
   signal?.throwIfAborted();
   if (settings.offline) return cachedModel(id, { revision, settings });
+  const token = await readToken(settings.token);
   try {
-    return await download({ settings, id, revision, signal, retryDelays }, options);
+    return await download({ settings, token, id, revision, signal, retryDelays, onWait }, options);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (!UNWRITABLE.includes(code ?? '')) throw error;
+    signal?.throwIfAborted();
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    // What the system says of the folder; requests have their own errors.
+    if (code === undefined || (syscall === undefined && !code.startsWith('ERR_FS'))) throw error;
     throw new InputError(
-      `cannot write to the cache ${settings.cache} (${message}); set HF_HUB_CACHE to a folder that you may write to`,
+      `cannot write to the cache ${settings.cache} (${(error as Error).message}); set HF_HUB_CACHE to a folder that you may write to`,
       { cause: error },
     );
   }
@@ -68,6 +67,8 @@ async function download(hub: HubRequests, options: PullOptions): Promise<string>
   const { commit, files: repository } = await describeRepository(hub);
   const folder = cacheFolder(settings.cache, id);
   const requestOf = (path: string): BlobRequest => {
+    // A repository may hold what cannot be stored under its name here, as long as nobody asks for it.
+    for (const part of path.split('/')) requirePathPart(part, `a part of a path in ${id}`);
     const address = path.split('/').map(encodeURIComponent).join('/');
     const { size, etag } = repository.get(path)!;
     const url = `${settings.endpoint}/${id}/resolve/${commit}/${address}`;
@@ -75,15 +76,19 @@ async function download(hub: HubRequests, options: PullOptions): Promise<string>
   };
   const read = async (path: string) => {
     const request = requestOf(path);
-    if (!(await hasBlob(request))) await downloadBlob(hub, request);
+    if (request.size > LARGEST_TEXT) {
+      throw new InputError(
+        `${id}: ${path} is said to have ${formatBytes(request.size)}; such a file has ${formatBytes(LARGEST_TEXT)} at most`,
+      );
+    }
+    if (!(await hasBlob(request))) {
+      await requireSpace([request], settings);
+      await downloadBlob(hub, request);
+    }
     return readText(request.target);
   };
 
-  const paths = await selectFiles(id, [...repository.keys()], read, options);
-  // A repository may hold what cannot be stored under its name here, as long as nobody asks for it.
-  for (const part of paths.flatMap((path) => path.split('/')))
-    requirePathPart(part, `a part of a path in ${id}`);
-  const wanted = paths.map(requestOf);
+  const wanted = (await selectFiles(id, [...repository.keys()], read, options)).map(requestOf);
   const size = wanted.reduce((sum, request) => sum + request.size, 0);
   let received = 0;
   const missing: BlobRequest[] = [];
@@ -107,10 +112,13 @@ async function download(hub: HubRequests, options: PullOptions): Promise<string>
   return folder.snapshot(commit);
 }
 
+/** Throws InputError unless the disk has room for what has not arrived yet. */
 async function requireSpace(missing: readonly BlobRequest[], { cache }: HubSettings): Promise<void> {
   const [first] = missing;
   if (first === undefined) return;
-  const needed = missing.reduce((sum, { size }) => sum + size, 0);
+  const blobs = [...new Map(missing.map((request) => [request.target, request])).values()];
+  const rests = blobs.map(async (request) => request.size - (await partialSize(request)));
+  const needed = (await Promise.all(rests)).reduce((sum, rest) => sum + rest, 0);
   const { bavail, bsize } = await statfs(await existing(dirname(first.target)));
   if (bavail * bsize > needed) return;
   throw new InputError(
@@ -125,42 +133,4 @@ async function existing(path: string): Promise<string> {
     () => false,
   );
   return found || dirname(path) === path ? path : existing(dirname(path));
-}
-
-interface Repository {
-  readonly commit: string;
-  /** By path. */
-  readonly files: ReadonlyMap<string, { readonly size: number; readonly etag: string }>;
-}
-
-/** What the hub says about the revision. */
-async function describeRepository(hub: HubRequests): Promise<Repository> {
-  const { id, revision, settings } = hub;
-  const where = { hubUrl: settings.endpoint, fetch: hubFetch(hub) };
-  const unexpected = (what: string, cause?: unknown) =>
-    new InputError(`${settings.endpoint} answers in a way that is not understood (${what}). Is it a hub?`, {
-      cause,
-    });
-  const files = new Map<string, { size: number; etag: string }>();
-  try {
-    const { sha: commit } = await modelInfo({ ...where, name: id, revision, additionalFields: ['sha'] });
-    if (!COMMIT.test(commit)) throw unexpected(`the commit ${commit}`);
-    for await (const entry of listFiles({
-      ...where,
-      repo: { type: 'model', name: id },
-      revision: commit,
-      recursive: true,
-    })) {
-      if (entry.type !== 'file') continue;
-      const file = { size: entry.lfs?.size ?? entry.size, etag: entry.lfs?.oid ?? entry.oid ?? '' };
-      const known = ETAG.test(file.etag) && Number.isSafeInteger(file.size) && file.size >= 0;
-      if (!known || typeof entry.path !== 'string') throw unexpected(`a file ${JSON.stringify(entry)}`);
-      files.set(entry.path, file);
-    }
-    return { commit, files };
-  } catch (error) {
-    // The client takes the shape of answers for granted.
-    if (error instanceof SyntaxError || error instanceof TypeError) throw unexpected(error.message, error);
-    throw error;
-  }
 }

@@ -92,7 +92,9 @@ async function weightFiles(
   const shards = [...new Set<unknown>(Object.values(map))].map((shard) => {
     if (typeof shard === 'string' && names.includes(shard) && shard.endsWith('.safetensors'))
       return at(shard);
-    throw new InputError(`${id}/${at(file)} names ${JSON.stringify(shard)}, which is not there`);
+    throw new InputError(
+      `${id}/${at(file)} names ${JSON.stringify(shard)?.slice(0, 100)}, which is not there`,
+    );
   });
   return [...shards, at(file)];
 }
@@ -110,8 +112,16 @@ function folderOf(path: string): string {
   return path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '';
 }
 
+/** Some of the names, however many and long they are. */
 function listed(names: readonly string[]): string {
-  const most = 12;
   if (names.length === 0) return 'no files';
-  return names.slice(0, most).join(', ') + (names.length > most ? ` and ${names.length - most} more` : '');
+  let count = 0;
+  let text = '';
+  for (const name of names) {
+    if (count === 12 || text.length + name.length > 300) break;
+    text += `${count++ > 0 ? ', ' : ''}${name}`;
+  }
+  const rest = names.length - count;
+  if (count === 0) return `${rest} ${rest === 1 ? 'file' : 'files'} with long names`;
+  return rest > 0 ? `${text} and ${rest} more` : text;
 }
