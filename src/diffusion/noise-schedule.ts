@@ -9,13 +9,16 @@ import { weightedSum } from './elementwise.ts';
 export const betaSchedules = ['linear', 'scaled_linear', 'squaredcos_cap_v2'] as const;
 export type BetaSchedule = (typeof betaSchedules)[number];
 
-export interface NoiseScheduleConfig {
+export interface BetaScheduleConfig {
   readonly num_train_timesteps: number;
   readonly beta_start: number;
   readonly beta_end: number;
   readonly beta_schedule: BetaSchedule;
   /** The betas themselves, in place of a formula. */
   readonly trained_betas: readonly number[] | null;
+}
+
+export interface NoiseScheduleConfig extends BetaScheduleConfig {
   /** Shifts and scales √ᾱ so that the last timestep is pure noise (Lin et al. 2023, algorithm 1). */
   readonly rescale_betas_zero_snr: boolean;
 }
@@ -31,14 +34,16 @@ export const stableDiffusionSchedule: NoiseScheduleConfig = {
 };
 
 /** The schedule of Ho et al. 2020, section 4: what diffusers' other schedulers take when a config says nothing. */
-export const ddpmSchedule: NoiseScheduleConfig = {
+export const ddpmBetas: BetaScheduleConfig = {
   num_train_timesteps: 1000,
   beta_start: 0.0001,
   beta_end: 0.02,
   beta_schedule: 'linear',
   trained_betas: null,
-  rescale_betas_zero_snr: false,
 };
+
+/** The same for those that can rescale it. */
+export const ddpmSchedule: NoiseScheduleConfig = { ...ddpmBetas, rescale_betas_zero_snr: false };
 
 /** Tables over the training timesteps t = 0, 1, …; each [T]. */
 export interface NoiseSchedule {

@@ -4,7 +4,7 @@
  * looked at and measured, for a model and for the diffusion model that it was distilled from.
  */
 import { addNoise, noiseSchedule } from '../diffusion/noise-schedule.ts';
-import { readLcmConfig } from '../diffusion/samplers/index.ts';
+import { readSamplerConfig } from '../diffusion/samplers/index.ts';
 import { skippingGrid } from '../diffusion/skipping-grid.ts';
 import { InputError, UsageError } from '../errors.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
@@ -94,7 +94,7 @@ export function consistencyErrors(outputs: readonly Float32Array[]): Consistency
 export async function explainConsistency(options: ConsistencyOptions): Promise<ConsistencyExplanation> {
   const { student, teacher, latents, seed, view, prompt, guidanceScale, columns, signal } = options;
   requireFitting(student.model, teacher?.model, view);
-  const config = readLcmConfig(student.model.scheduler.config);
+  const config = readSamplerConfig('lcm', student.model.scheduler.config);
   const grid = skippingGrid(config.original_inference_steps, config.num_train_timesteps);
   const timesteps = [...grid.timesteps].reverse();
   if (!Number.isInteger(columns) || columns < 2 || columns > timesteps.length) {

@@ -196,7 +196,7 @@ export function previewAutoencoder(
 }
 
 /** What is wrong with a configuration, with the folder in which it lies. */
-function located<T>(location: string, read: () => T): T {
+export function located<T>(location: string, read: () => T): T {
   try {
     return read();
   } catch (error) {

@@ -7,7 +7,7 @@ import { UsageError } from '../errors.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Image } from '../images/image.ts';
 import { randnTensor } from '../random/randn-tensor.ts';
-import type { Components } from './components.ts';
+import { type Components, located } from './components.ts';
 import { encodeConditioning, type Prompts, promptsOf } from './conditioning.ts';
 import { decodePixels, imagesOf } from './decoding.ts';
 import { type DenoiseInputs, denoise } from './denoise.ts';
@@ -75,14 +75,17 @@ export function planGeneration(model: Components, request: GenerationRequest): P
   // Latent consistency pipelines spread their steps over the strength's share of the grid; the others make the
   // whole schedule and leave out its head.
   const compresses = isLatentConsistency(model) && (scheduler === 'lcm' || scheduler === 'tcd');
-  const sampler = createSampler(scheduler, model.scheduler.config, {
-    ...settings,
-    strength: compresses ? strength : undefined,
-    batchSize: batch,
-  });
+  const sampler = located(`${model.location}/scheduler`, () =>
+    createSampler(scheduler, model.scheduler.config, {
+      ...settings,
+      strength: compresses ? strength : undefined,
+      batchSize: batch,
+    }),
+  );
   const { steps } = settings;
-  const from = compresses || strength === undefined ? 0 : startStep(steps, strength);
-  if (from >= Math.min(steps, sampler.timesteps.length)) {
+  const firstStep = compresses || strength === undefined ? 0 : startStep(steps, strength);
+  const from = firstStep * sampler.passesPerStep;
+  if (firstStep >= steps || from >= sampler.timesteps.length) {
     throw new UsageError(
       `strength ${strength} leaves none of the ${steps} steps; use at least ${1 / steps}, or more steps`,
     );

@@ -84,6 +84,8 @@ const samplerNames: Readonly<Record<SchedulerName, string>> = {
   'euler-a': 'Euler a',
   'dpm++': 'DPM++ 2M',
   'dpm++-karras': 'DPM++ 2M Karras',
+  'dpm++-sde': 'DPM++ 2M SDE',
+  'dpm++-sde-karras': 'DPM++ 2M SDE Karras',
 };
 
 /** The settings of picture `index` of a batch. */

@@ -1,7 +1,7 @@
 /** From a model's scheduler_config.json and a request to the sampler of one run. */
 import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts';
 import {
-  checkSamplerConfig,
+  readSamplerConfig,
   type Sampler,
   type SamplerKind,
   type SchedulerConfig,
@@ -10,23 +10,41 @@ import {
 } from '../diffusion/samplers/index.ts';
 import { InputError, UsageError } from '../errors.ts';
 
-export const schedulerNames = [
-  'lcm',
-  'tcd',
-  'ddim',
-  'pndm',
-  'euler',
-  'euler-a',
-  'dpm++',
-  'dpm++-karras',
-] as const;
-export type SchedulerName = (typeof schedulerNames)[number];
+/** A kind of sampler, and fields of its configuration that are given with the name. */
+interface NamedSampler {
+  readonly kind: SamplerKind;
+  readonly fields?: SchedulerConfig;
+}
 
+const ode = { algorithm_type: 'dpmsolver++' };
+const sde = { algorithm_type: 'sde-dpmsolver++' };
+const karras = { use_karras_sigmas: true, use_exponential_sigmas: false, use_beta_sigmas: false };
+
+const samplers = {
+  lcm: { kind: 'lcm' },
+  tcd: { kind: 'tcd' },
+  ddim: { kind: 'ddim' },
+  pndm: { kind: 'pndm' },
+  euler: { kind: 'euler' },
+  'euler-a': { kind: 'euler-ancestral' },
+  'dpm++': { kind: 'dpm-solver', fields: { ...ode, use_karras_sigmas: false } },
+  'dpm++-karras': { kind: 'dpm-solver', fields: { ...ode, ...karras } },
+  'dpm++-sde': { kind: 'dpm-solver', fields: { ...sde, use_karras_sigmas: false } },
+  'dpm++-sde-karras': { kind: 'dpm-solver', fields: { ...sde, ...karras } },
+} as const satisfies Record<string, NamedSampler>;
+
+/** What samplers are called in requests. */
+export type SchedulerName = keyof typeof samplers;
+export const schedulerNames = Object.keys(samplers) as SchedulerName[];
+
+/** A model's own. Nothing is wrong with one that cannot be used here while another is asked for. */
 export interface Scheduler {
   /** diffusers' class, e.g. `LCMScheduler`. */
   readonly className: string;
-  /** What the class is called in requests; undefined when there is no such sampler here. */
+  /** What it is called in requests; undefined when it cannot be used here. */
   readonly name: SchedulerName | undefined;
+  /** Why it cannot be used. */
+  readonly obstacle?: string;
   readonly config: SchedulerConfig;
   readonly predictionType: PredictionType;
 }
@@ -44,7 +62,10 @@ export interface SamplerRequest {
   readonly batchSize: number;
 }
 
-/** Checks a scheduler_config.json. Throws InputError naming the field that is wrong or not supported. */
+/**
+ * Reads a scheduler_config.json. Throws InputError for what every sampler needs and it has not: an object that says what
+ * the network predicts.
+ */
 export function scheduler(className: string, json: unknown): Scheduler {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     throw new InputError(`scheduler config: expected a JSON object, found ${JSON.stringify(json)}`);
@@ -57,16 +78,24 @@ export function scheduler(className: string, json: unknown): Scheduler {
         `supported: ${predictionTypes.join(', ')}`,
     );
   }
-  const kind = samplerKind(className);
-  if (kind !== undefined) checkSamplerConfig(kind, config);
-  return { className, name: kind && requestName(kind, config), config, predictionType };
+  return { className, ...ownName(className, config), config, predictionType };
 }
 
-/** What a kind of sampler is called in requests. */
-function requestName(kind: SamplerKind, config: SchedulerConfig): SchedulerName {
-  if (kind === 'euler-ancestral') return 'euler-a';
-  if (kind === 'dpm-solver') return config.use_karras_sigmas === true ? 'dpm++-karras' : 'dpm++';
-  return kind;
+function ownName(className: string, config: SchedulerConfig): Pick<Scheduler, 'name' | 'obstacle'> {
+  const kind = samplerKind(className);
+  if (kind === undefined) return { name: undefined, obstacle: 'it is not among those here' };
+  try {
+    const read: SchedulerConfig = { ...readSamplerConfig(kind, config) };
+    const name = schedulerNames.find((known) => {
+      const { kind: ofName, fields = {} }: NamedSampler = samplers[known];
+      return ofName === kind && Object.entries(fields).every(([field, value]) => read[field] === value);
+    });
+    if (name !== undefined) return { name };
+    return { name, obstacle: 'its configuration spreads noise levels in several ways at once' };
+  } catch (error) {
+    if (error instanceof InputError) return { name: undefined, obstacle: error.message };
+    throw error;
+  }
 }
 
 /** The sampler of one run. Throws UsageError for steps that it cannot take. */
@@ -85,22 +114,18 @@ export function createSampler(
     throw new UsageError(`eta ${eta}: only the schedulers ddim and tcd take it; this one is ${name}`);
   }
   const chosen = { ...(timesteps === undefined ? { steps } : { timesteps }), originalSteps, strength };
-  switch (name) {
+  const { kind, fields }: NamedSampler = samplers[name];
+  const read = { ...config, ...fields };
+  switch (kind) {
     case 'lcm':
-      return samplerFromConfig('lcm', config, { ...chosen, batchSize });
+      return samplerFromConfig(kind, read, { ...chosen, batchSize });
     case 'tcd':
-      return samplerFromConfig('tcd', config, { ...chosen, gamma: eta });
+      return samplerFromConfig(kind, read, { ...chosen, gamma: eta });
     case 'ddim':
-      return samplerFromConfig('ddim', config, { steps, eta, batchSize });
-    case 'pndm':
-    case 'euler':
-      return samplerFromConfig(name, config, { steps });
-    case 'euler-a':
-      return samplerFromConfig('euler-ancestral', config, { steps });
-    case 'dpm++':
-    case 'dpm++-karras': {
-      const spaced = { ...config, use_karras_sigmas: name === 'dpm++-karras' };
-      return samplerFromConfig('dpm-solver', spaced, { steps, batchSize });
-    }
+      return samplerFromConfig(kind, read, { steps, eta, batchSize });
+    case 'dpm-solver':
+      return samplerFromConfig(kind, read, { steps, batchSize });
+    default:
+      return samplerFromConfig(kind, read, { steps });
   }
 }

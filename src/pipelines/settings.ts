@@ -204,8 +204,8 @@ function schedulerOf(model: Components, wanted: SchedulerName | undefined): Sche
   const name = wanted ?? model.defaults.scheduler ?? model.scheduler.name;
   if (name !== undefined) return name;
   throw new UsageError(
-    `the model's scheduler, ${model.scheduler.className}, is not among those here; ` +
-      `choose one of ${schedulerNames.join(', ')}`,
+    `the model's scheduler, ${model.scheduler.className}, cannot be used: ${model.scheduler.obstacle}; ` +
+      `choose another one, of ${schedulerNames.join(', ')}`,
   );
 }
 

@@ -17,6 +17,7 @@ import type { AppliedLora } from '../../src/weights/lora.ts';
 import { readLora } from '../../src/weights/lora-file.ts';
 import { openModelFolder } from '../../src/weights/node/model-folder.ts';
 import { openSafetensors } from '../../src/weights/node/safetensors-file.ts';
+import { withScheduler } from '../with-scheduler.ts';
 import { describeGolden, expectClose, floats, readJson, readTensors } from './golden.ts';
 
 /** One call of a diffusers pipeline. */
@@ -119,8 +120,9 @@ for (const suite of suites) {
     }
 
     async function makePipeline(run: Run, replaced: Suite['replaced']): Promise<Pipeline> {
-      const files = withScheduler(await diffusersFiles(join(root, suite.model)), run);
-      const { adapter_weight: strength = 1 } = run;
+      const { adapter_weight: strength = 1, scheduler, scheduler_config } = run;
+      const own = await diffusersFiles(join(root, suite.model));
+      const files = withScheduler(own, scheduler, scheduler_config);
       const loras = suite.lora === undefined ? [] : [await appliedLora(join(root, suite.lora), strength)];
       return createPipeline(
         replaced ? await withNetwork(files, replaced.component, join(root, replaced.folder)) : files,
@@ -192,19 +194,6 @@ async function pictureOf(folder: string, name: string | undefined): Promise<Imag
 async function appliedLora(path: string, strength: number): Promise<AppliedLora> {
   const { weights, metadata } = await openSafetensors(path);
   return { lora: readLora(weights, metadata, path), strength };
-}
-
-/** A model whose own scheduler is the one of the run, made with `from_config`. */
-function withScheduler(files: ModelFiles, { scheduler, scheduler_config }: Run): ModelFiles {
-  return {
-    ...files,
-    classes: new Map([...files.classes, ['scheduler', scheduler]]),
-    text: async (path) => {
-      const text = await files.text(path);
-      if (path !== 'scheduler/scheduler_config.json') return text;
-      return JSON.stringify({ ...JSON.parse(text!), ...scheduler_config });
-    },
-  };
 }
 
 /** A model with one of its networks taken from another folder. */

@@ -16,6 +16,7 @@ import {
 import { lcmDefaults } from '../../src/diffusion/samplers/lcm.ts';
 import { UsageError } from '../../src/errors.ts';
 import type { HostTensor } from '../../src/graph/host-tensor.ts';
+import { createSampler, type SchedulerName, schedulerNames } from '../../src/pipelines/scheduler.ts';
 import { describeGolden, expectClose, floats, readJson, readTensors } from './golden.ts';
 
 /** The stand-in for a network that the chains were made with. */
@@ -47,7 +48,7 @@ describeGolden('schedulers', (folder) => {
     const tensors = readTensors(folder, 'alphas_cumprod.safetensors');
     it('has cases', () => expect(Object.keys(cases).length).toBeGreaterThan(0));
     it.each(Object.entries(cases))('%s', (name, config) => {
-      const schedule = noiseSchedule(readConfig('lcm', config, lcmDefaults));
+      const schedule = noiseSchedule(readConfig('lcm', config, { defaults: lcmDefaults }));
       expectClose(schedule.betas, floats(tensors, `${name}/betas`), 1e-6, 'relative');
       expectClose(schedule.alphasCumprod, floats(tensors, `${name}/alphas_cumprod`), 1e-6, 'relative');
       expect(schedule.alphasCumprod[0]).toBeCloseTo(config.final_alpha_cumprod_not_one as number, 6);
@@ -182,6 +183,64 @@ describeGolden('schedulers', (folder) => {
         expectClose(sample, floats(tensors, `${name}/${i}`), 1e-4, 'relative');
       });
       expect(used).toBe(expected.noises_used);
+    });
+  });
+
+  describe('from_config', () => {
+    interface Row {
+      from: string[];
+      timesteps: number[];
+      sigmas?: number[];
+      init_noise_sigma: number;
+      noises_used: number;
+      sample: number[];
+      /** Where diffusers cannot draw, or draws what is no number. */
+      error?: string;
+    }
+    const fixture = readJson<{
+      steps: number;
+      configs: Record<string, SchedulerConfig>;
+      start: number[];
+      noises: number[][];
+      rows: Record<SchedulerName, Row[]>;
+    }>(folder, 'from_config.json');
+    const cases = schedulerNames.flatMap((name) =>
+      (fixture.rows[name] ?? []).flatMap((row) => row.from.map((config) => ({ name, config, row }))),
+    );
+
+    it('has every sampler with every configuration', () => {
+      expect(Object.keys(fixture.rows)).toEqual(schedulerNames);
+      expect(cases).toHaveLength(schedulerNames.length * Object.keys(fixture.configs).length);
+    });
+
+    it.each(cases)('$name reads $config', ({ name, config, row }) => {
+      const create = () =>
+        createSampler(name, fixture.configs[config]!, { steps: fixture.steps, batchSize: 1 });
+      const draw = (sampler: Sampler) => {
+        let used = 0;
+        const noise = () => Float32Array.from(fixture.noises[used++]!);
+        let sample = Float32Array.from(fixture.start, (x) => x * sampler.initNoiseSigma) as Float32Array;
+        sampler.timesteps.forEach((t, i) => {
+          const input = sampler.scaleModelInput(sample, i);
+          // Flat where a schedule ends in next to no signal and the sample is large, so that rounding stays small.
+          const output = input.map((x) => (1.3 * x) / (1 + x * x) + t / 2000);
+          sample = sampler.step(output, i, sample, noise).sample;
+        });
+        return { sample, used };
+      };
+      if (row.error === undefined) {
+        const sampler = create();
+        expectClose(sampler.timesteps, row.timesteps, 1e-3);
+        if (row.sigmas) expectClose((sampler as SigmaSampler).sigmas, row.sigmas, 2e-6, 'relative');
+        expectClose([sampler.initNoiseSigma], [row.init_noise_sigma], 1e-6, 'relative');
+        const { sample, used } = draw(sampler);
+        expectClose(sample, row.sample, 1e-4, 'relative');
+        expect(used).toBe(row.noises_used);
+      } else if (row.error.includes('cannot be larger than')) {
+        expect(create).toThrow(UsageError);
+      } else {
+        expect(draw(create()).sample.every(Number.isFinite)).toBe(true);
+      }
     });
   });
 });

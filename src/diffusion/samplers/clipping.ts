@@ -1,10 +1,13 @@
 /** Keeping x̂_0 within the range of the data. For models of pixels; latents are unbounded. */
 
-export interface ClippingConfig {
+export interface ClippingConfig extends ThresholdingConfig {
   /** Clamp x̂_0 to ±clip_sample_range. */
   readonly clip_sample: boolean;
   readonly clip_sample_range: number;
-  /** Clamp to a quantile of |x̂_0| instead, image by image, and divide by it (Saharia et al. 2022). */
+}
+
+export interface ThresholdingConfig {
+  /** Clamp x̂_0 to a quantile of its magnitudes instead, image by image, and divide by it (Saharia et al. 2022). */
   readonly thresholding: boolean;
   readonly dynamic_thresholding_ratio: number;
   /** The largest value that the quantile may take. */

@@ -54,6 +54,7 @@ export function ddimSampler(
   return {
     timesteps,
     initNoiseSigma: 1,
+    passesPerStep: 1,
     addNoise: (original, noise, i) => addNoise(schedule, original, noise, [timesteps[i]!]),
     scaleModelInput: (sample) => sample,
     step(modelOutput, i, sample, noise) {

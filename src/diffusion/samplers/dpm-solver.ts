@@ -1,68 +1,66 @@
 /**
- * DPM-Solver++, multistep, first order or second order by the midpoint rule (Lu et al. 2022b, algorithm 2,
- * "DPM++ 2M"), as diffusers' DPMSolverMultistepScheduler. It integrates x̂_0 exactly in λ = log(α / σ).
+ * DPM-Solver++, multistep, of first, second or third order (Lu et al. 2022b, algorithm 2, "DPM++ 2M"), and the same for
+ * the diffusion SDE ("DPM++ 2M SDE"), as diffusers' DPMSolverMultistepScheduler. It integrates x̂_0 exactly in
+ * λ = log(α / σ), as a polynomial through its latest values.
  */
-import { InputError } from '../../errors.ts';
-import { weightedSum } from '../elementwise.ts';
-import {
-  ddpmSchedule,
-  type NoiseSchedule,
-  type NoiseScheduleConfig,
-  noiseSchedule,
-} from '../noise-schedule.ts';
+import { linearCombination, weightedSum } from '../elementwise.ts';
+import { ddpmSchedule } from '../noise-schedule.ts';
 import { type PredictionType, predictedOriginal } from '../prediction.ts';
-import { type ClippingConfig, clip } from './clipping.ts';
+import { type ClippingConfig, clip, type ThresholdingConfig } from './clipping.ts';
+import type { ConfigReading } from './config.ts';
+import { type Level, type LogSnrSpaceConfig, logSnrSpace } from './log-snr-space.ts';
 import type { SigmaSampler } from './sampler.ts';
-import {
-  type FinalSigmaType,
-  finalSigma,
-  karrasSigmas,
-  sigmaAt,
-  sigmaTable,
-  timestepAt,
-  withFiniteSigmas,
-} from './sigmas.ts';
-import {
-  checkSteps,
-  leadingTimesteps,
-  linspaceDescending,
-  roundHalfToEven,
-  type TimestepSpacing,
-  trailingTimesteps,
-} from './timestep-spacing.ts';
+import { noSigmaSpread } from './sigmas.ts';
+import { checkSteps } from './timestep-spacing.ts';
 
-export interface DpmSolverConfig
-  extends NoiseScheduleConfig,
-    Pick<ClippingConfig, 'thresholding' | 'dynamic_thresholding_ratio' | 'sample_max_value'> {
+export interface DpmSolverConfig extends LogSnrSpaceConfig, ThresholdingConfig {
   readonly prediction_type: PredictionType;
-  readonly timestep_spacing: TimestepSpacing;
-  readonly steps_offset: number;
-  /** 1 or 2. */
+  /** The probability flow ODE, or the SDE with the same marginals, whose steps draw noise. */
+  readonly algorithm_type: 'dpmsolver++' | 'sde-dpmsolver++';
+  /** 1, 2 or 3. */
   readonly solver_order: number;
-  /** First order in the last step of fewer than 15. */
+  /** Of the two second-order methods: x̂_0's slope by the midpoint rule, or integrated exactly. */
+  readonly solver_type: 'midpoint' | 'heun';
+  /** Lower orders in the last steps of fewer than 15. */
   readonly lower_order_final: boolean;
   /** First order in the last step, however many there are. */
   readonly euler_at_final: boolean;
-  readonly use_karras_sigmas: boolean;
-  readonly final_sigmas_type: FinalSigmaType;
-  /** Timesteps with a smaller λ are not visited. */
-  readonly lambda_min_clipped: number;
 }
 
 export const dpmSolverDefaults: DpmSolverConfig = {
   ...ddpmSchedule,
+  ...noSigmaSpread,
   prediction_type: 'epsilon',
   timestep_spacing: 'linspace',
   steps_offset: 0,
+  algorithm_type: 'dpmsolver++',
   solver_order: 2,
+  solver_type: 'midpoint',
   lower_order_final: true,
   euler_at_final: false,
-  use_karras_sigmas: false,
   final_sigmas_type: 'zero',
   lambda_min_clipped: Number.NEGATIVE_INFINITY,
   thresholding: false,
   dynamic_thresholding_ratio: 0.995,
   sample_max_value: 1,
+};
+
+export const dpmSolverReading: ConfigReading<DpmSolverConfig> = {
+  defaults: dpmSolverDefaults,
+  supported: {
+    algorithm_type: ['dpmsolver++', 'sde-dpmsolver++'],
+    solver_order: [1, 2, 3],
+    solver_type: ['midpoint', 'heun'],
+    use_lu_lambdas: [false],
+    use_flow_sigmas: [false],
+    use_dynamic_shifting: [false],
+    // Those of DDPM that are not learned are of no consequence here.
+    variance_type: [null, 'fixed_small', 'fixed_small_log', 'fixed_large', 'fixed_large_log'],
+  },
+  foreign: {
+    algorithm_type: { deis: 'dpmsolver++' },
+    solver_type: { logrho: 'midpoint', bh1: 'midpoint', bh2: 'midpoint' },
+  },
 };
 
 export interface DpmSolverOptions {
@@ -71,101 +69,80 @@ export interface DpmSolverOptions {
   readonly batchSize?: number;
 }
 
-/**
- * Throws UsageError for a number of steps that the schedule does not have, InputError for a solver_order that is
- * not here.
- */
+/** Throws UsageError for a number of steps that the schedule does not have. With the SDE every step draws noise. */
 export function dpmSolverSampler(
   config: Partial<DpmSolverConfig>,
   { steps, batchSize = 1 }: DpmSolverOptions,
 ): SigmaSampler {
   const full = { ...dpmSolverDefaults, ...config };
-  const { prediction_type, solver_order, final_sigmas_type } = full;
+  const { prediction_type, algorithm_type, solver_order, solver_type, final_sigmas_type } = full;
   checkSteps(steps, full.num_train_timesteps);
-  if (solver_order !== 1 && solver_order !== 2) {
-    throw new InputError(
-      `scheduler config: solver_order ${solver_order} is not supported; supported: 1 or 2`,
-    );
-  }
   const clipping: ClippingConfig = { ...full, clip_sample: false, clip_sample_range: 1 };
-  const { timesteps, sigmas } = timestepsAndSigmas(full, steps);
-  const last = timesteps.length - 1;
-  const firstOrderAtEnd =
-    full.euler_at_final || (full.lower_order_final && timesteps.length < 15) || final_sigmas_type === 'zero';
-  const levels = Array.from(sigmas, levelOf);
-  let previous: Float32Array | undefined; // x̂_0 of the step before
+  const { levels, ...space } = logSnrSpace(full, steps);
+  const last = space.timesteps.length - 1;
+  const lowersOrder = full.lower_order_final && space.timesteps.length < 15;
+  const firstOrderAtEnd = full.euler_at_final || lowersOrder || final_sigmas_type === 'zero';
+  let history: Float32Array[] = []; // x̂_0, newest first
+
+  function orderOf(i: number): number {
+    const known = Math.min(solver_order, history.length);
+    if (i === last && firstOrderAtEnd) return 1;
+    return i === last - 1 && lowersOrder ? Math.min(known, 2) : known;
+  }
 
   return {
-    timesteps,
-    sigmas,
-    initNoiseSigma: 1,
-    addNoise: (original, noise, i) => weightedSum(levels[i]!.alpha, original, levels[i]!.sigma, noise),
-    scaleModelInput: (sample) => sample,
-    step(modelOutput, i, sample) {
+    ...space,
+    step(modelOutput, i, sample, noise) {
       const [from, to] = [levels[i]!, levels[i + 1]!];
       const original = predictedOriginal(prediction_type, modelOutput, sample, from.alpha, from.sigma);
       const denoised = clip(clipping, original, batchSize);
+      history = [denoised, ...history.slice(0, 2)];
 
       const h = to.lambda - from.lambda;
-      let integrand = denoised;
-      if (solver_order === 2 && previous !== undefined && !(i === last && firstOrderAtEnd)) {
-        const extrapolation = (0.5 * h) / (from.lambda - levels[i - 1]!.lambda);
-        integrand = weightedSum(1 + extrapolation, denoised, -extrapolation, previous);
-      }
-      previous = denoised;
-      const gain = -to.alpha * Math.expm1(-h);
-      return { sample: weightedSum(to.sigma / from.sigma, sample, gain, integrand), denoised };
+      const past = levels.slice(0, i + 1).reverse();
+      const stochastic = algorithm_type === 'sde-dpmsolver++';
+      const weights = integrandWeights({ past, h, order: orderOf(i), solver_type, stochastic });
+      const integrand = weights.length === 1 ? denoised : linearCombination(weights, history);
+      const decay = stochastic ? 2 * h : h;
+      const gain = -to.alpha * Math.expm1(-decay);
+      const kept = (to.sigma / from.sigma) * (stochastic ? Math.exp(-h) : 1);
+      const mean = weightedSum(kept, sample, gain, integrand);
+      if (!stochastic) return { sample: mean, denoised };
+      return { sample: weightedSum(1, mean, to.sigma * Math.sqrt(-Math.expm1(-decay)), noise()), denoised };
     },
   };
 }
 
-interface Level {
-  readonly alpha: number;
-  readonly sigma: number;
-  readonly lambda: number;
+interface Integration extends Pick<DpmSolverConfig, 'solver_type'> {
+  /** Where x̂_0 is known, newest first. */
+  readonly past: readonly Level[];
+  /** Length of the step in λ. */
+  readonly h: number;
+  readonly order: number;
+  readonly stochastic: boolean;
 }
 
-/** α, σ and λ at σ̃ = σ / α. */
-function levelOf(sigma: number): Level {
-  const alpha = 1 / Math.sqrt(sigma ** 2 + 1);
-  return { alpha, sigma: sigma * alpha, lambda: -Math.log(sigma) };
-}
-
-function timestepsAndSigmas(
-  config: DpmSolverConfig,
-  steps: number,
-): { timesteps: number[]; sigmas: Float32Array } {
-  const schedule = withFiniteSigmas(noiseSchedule(config));
-  const table = sigmaTable(schedule);
-  const end = finalSigma(config.final_sigmas_type, table);
-  if (config.use_karras_sigmas) {
-    const levels = karrasSigmas(table[0]!, table.at(-1)!, steps);
-    const exact = levels.map((sigma) => timestepAt(table, sigma));
-    // diffusers rounds here except for the cosine schedule, and truncates there.
-    const round = config.beta_schedule === 'squaredcos_cap_v2' ? Math.trunc : roundHalfToEven;
-    return { timesteps: exact.map(round), sigmas: Float32Array.of(...levels, end) };
+/**
+ * Weights of the values of x̂_0, newest first, in the mean that a step moves towards. With D1 and D2 the first two
+ * divided differences of x̂_0 in units of h (Lu et al. 2022a, appendix B.4), it is x̂_0 + c1 D1 + c2 D2.
+ */
+function integrandWeights({ past, h, order, solver_type, stochastic }: Integration): number[] {
+  // A step may have no length: Karras' smallest level is where the last step ends, with final_sigmas_type sigma_min.
+  if (order === 1 || h === 0) return [1];
+  const [now, before, earlier] = past as [Level, Level, Level];
+  const decay = stochastic ? 2 * h : h;
+  const share = -Math.expm1(-decay);
+  const exact = (1 - share / decay) / share;
+  const h0 = now.lambda - before.lambda;
+  if (order === 2) {
+    const slope = ((solver_type === 'midpoint' ? 0.5 : exact) * h) / h0;
+    return [1 + slope, -slope];
   }
-  const timesteps = spacedTimesteps(config, steps, visitedTimesteps(schedule, config.lambda_min_clipped));
-  return { timesteps, sigmas: Float32Array.of(...timesteps.map((t) => sigmaAt(table, t)), end) };
-}
-
-/** How many timesteps from 0 on have λ at or above the minimum. */
-function visitedTimesteps({ alphas, sigmas, length }: NoiseSchedule, lambdaMin: number): number {
-  const lambdas = alphas.map((alpha, t) => Math.fround(Math.log(alpha)) - Math.fround(Math.log(sigmas[t]!)));
-  return length - lambdas.filter((lambda) => lambda < lambdaMin).length;
-}
-
-/** Like the other samplers' timesteps, but the one at the clean end is where the last step goes. */
-function spacedTimesteps(config: DpmSolverConfig, steps: number, visited: number): number[] {
-  const { num_train_timesteps: length, timestep_spacing, steps_offset } = config;
-  switch (timestep_spacing) {
-    case 'linspace':
-      return linspaceDescending(visited - 1, steps + 1)
-        .slice(0, -1)
-        .map(roundHalfToEven);
-    case 'trailing':
-      return trailingTimesteps(visited, length, steps);
-    case 'leading':
-      return leadingTimesteps(Math.floor(visited / (steps + 1)), steps + 1, steps_offset).slice(0, -1);
-  }
+  const h1 = before.lambda - earlier.lambda;
+  const [r0, r1] = [h0 / h, h1 / h];
+  // For the SDE the half belongs to be added, too. diffusers subtracts it, and so it is done here, for equal pictures.
+  const curvature = ((share - decay) / decay ** 2 + (stochastic ? -0.5 : 0.5)) / share;
+  const both = (exact * r0 + curvature) / (r0 + r1);
+  const [newer, older] = [(exact + both) / r0, both / r1];
+  return [1 + newer, -newer - older, older];
 }

@@ -6,7 +6,7 @@
 import { weightedSum } from '../elementwise.ts';
 import { ddpmSchedule, type NoiseScheduleConfig, noiseSchedule } from '../noise-schedule.ts';
 import type { PredictionType } from '../prediction.ts';
-import { unsupported } from './config.ts';
+import type { ConfigReading } from './config.ts';
 import { eulerTimesteps } from './euler.ts';
 import type { SigmaSampler } from './sampler.ts';
 import { sigmaSpace } from './sigma-space.ts';
@@ -14,7 +14,7 @@ import { sigmaAt, sigmaTable, withFiniteSigmas } from './sigmas.ts';
 import { checkSteps, type TimestepSpacing } from './timestep-spacing.ts';
 
 export interface EulerAncestralConfig extends NoiseScheduleConfig {
-  readonly prediction_type: PredictionType;
+  readonly prediction_type: Exclude<PredictionType, 'sample'>;
   readonly timestep_spacing: TimestepSpacing;
   readonly steps_offset: number;
 }
@@ -26,13 +26,18 @@ export const eulerAncestralDefaults: EulerAncestralConfig = {
   steps_offset: 0,
 };
 
+export const eulerAncestralReading: ConfigReading<EulerAncestralConfig> = {
+  defaults: eulerAncestralDefaults,
+  supported: { prediction_type: ['epsilon', 'v_prediction'] },
+};
+
 export interface EulerAncestralOptions {
   readonly steps: number;
 }
 
 /**
- * Every step draws noise, the last one too, which adds none of it.
- * Throws UsageError for a number of steps that the schedule does not have, InputError for a network that predicts x_0.
+ * Every step draws noise, the last one too, which adds none of it. Throws UsageError for a number of steps that the
+ * schedule does not have.
  */
 export function eulerAncestralSampler(
   config: Partial<EulerAncestralConfig>,
@@ -40,9 +45,6 @@ export function eulerAncestralSampler(
 ): SigmaSampler {
   const full = { ...eulerAncestralDefaults, ...config };
   checkSteps(steps, full.num_train_timesteps);
-  if (full.prediction_type === 'sample') {
-    throw unsupported('euler-ancestral', 'prediction_type', 'sample', 'epsilon, v_prediction');
-  }
   const table = sigmaTable(withFiniteSigmas(noiseSchedule(full)));
   const timesteps = eulerTimesteps(full, steps);
   const sigmas = Float32Array.of(...timesteps.map((t) => sigmaAt(table, t)), 0);
@@ -51,6 +53,7 @@ export function eulerAncestralSampler(
   return {
     timesteps,
     sigmas,
+    passesPerStep: 1,
     ...space,
     step(modelOutput, i, sample, noise) {
       const denoised = denoise(modelOutput, i, sample);

@@ -5,14 +5,17 @@
 import { weightedSum } from '../elementwise.ts';
 import { ddpmSchedule, type NoiseScheduleConfig, noiseSchedule } from '../noise-schedule.ts';
 import type { PredictionType } from '../prediction.ts';
+import type { ConfigReading } from './config.ts';
 import type { SigmaSampler } from './sampler.ts';
 import { sigmaSpace } from './sigma-space.ts';
 import {
   type FinalSigmaType,
   finalSigma,
-  karrasSigmas,
+  noSigmaSpread,
+  type SigmaSpreadConfig,
   sigmaAt,
   sigmaTable,
+  spreadSigmas,
   timestepAt,
   withFiniteSigmas,
 } from './sigmas.ts';
@@ -25,26 +28,25 @@ import {
   trailingTimesteps,
 } from './timestep-spacing.ts';
 
-export interface EulerConfig extends NoiseScheduleConfig {
+export interface EulerConfig extends NoiseScheduleConfig, SigmaSpreadConfig {
   readonly prediction_type: PredictionType;
   readonly timestep_spacing: TimestepSpacing;
   readonly steps_offset: number;
-  readonly use_karras_sigmas: boolean;
-  /** Ends of Karras' levels; those of the spaced timesteps when null. */
-  readonly sigma_min: number | null;
-  readonly sigma_max: number | null;
   readonly final_sigmas_type: FinalSigmaType;
 }
 
 export const eulerDefaults: EulerConfig = {
   ...ddpmSchedule,
+  ...noSigmaSpread,
   prediction_type: 'epsilon',
   timestep_spacing: 'linspace',
   steps_offset: 0,
-  use_karras_sigmas: false,
-  sigma_min: null,
-  sigma_max: null,
   final_sigmas_type: 'zero',
+};
+
+export const eulerReading: ConfigReading<EulerConfig> = {
+  defaults: eulerDefaults,
+  supported: { interpolation_type: ['linear'], timestep_type: ['discrete'] },
 };
 
 export interface EulerOptions {
@@ -54,21 +56,19 @@ export interface EulerOptions {
 /** Throws UsageError for a number of steps that the schedule does not have. */
 export function eulerSampler(config: Partial<EulerConfig>, { steps }: EulerOptions): SigmaSampler {
   const full = { ...eulerDefaults, ...config };
-  const { use_karras_sigmas } = full;
   checkSteps(steps, full.num_train_timesteps);
   const table = sigmaTable(withFiniteSigmas(noiseSchedule(full)));
   const spaced = eulerTimesteps(full, steps);
   const levels = spaced.map((t) => sigmaAt(table, t));
-  const chosen = use_karras_sigmas
-    ? karrasSigmas(full.sigma_min ?? levels.at(-1)!, full.sigma_max ?? levels[0]!, steps)
-    : levels;
-  const timesteps = use_karras_sigmas ? chosen.map((s) => Math.fround(timestepAt(table, s))) : spaced;
-  const sigmas = Float32Array.of(...chosen, finalSigma(full.final_sigmas_type, table));
+  const spread = spreadSigmas(full, { min: levels.at(-1)!, max: levels[0]!, count: steps });
+  const timesteps = spread?.map((sigma) => Math.fround(timestepAt(table, sigma))) ?? spaced;
+  const sigmas = Float32Array.of(...(spread ?? levels), finalSigma(full.final_sigmas_type, table));
   const { denoised: denoise, ...space } = sigmaSpace(sigmas, full);
 
   return {
     timesteps,
     sigmas,
+    passesPerStep: 1,
     ...space,
     step(modelOutput, i, sample) {
       const denoised = denoise(modelOutput, i, sample);

@@ -29,13 +29,12 @@ describe('samplerFromConfig', () => {
     ['ddim', 'clip_sample', 'yes', /clip_sample "yes" .*a boolean/],
     ['ddim', 'trained_betas', ['0.1'], /trained_betas .*a list of numbers/],
     ['ddim', 'timestep_spacing', 'even', /timestep_spacing "even" .*leading, trailing, linspace/],
-    ['euler', 'use_beta_sigmas', true, /use_beta_sigmas true .* euler .*false/],
+    ['euler', 'interpolation_type', 'log_linear', /interpolation_type "log_linear" .* euler .*linear/],
     ['euler', 'final_sigmas_type', 'one', /final_sigmas_type "one" .*zero, sigma_min/],
     ['pndm', 'prediction_type', 'sample', /prediction_type "sample" .* pndm .*epsilon, v_prediction/],
     ['euler-ancestral', 'prediction_type', 'sample', /prediction_type "sample" .*epsilon, v_prediction/],
-    ['pndm', 'rescale_betas_zero_snr', true, /rescale_betas_zero_snr true .* pndm .*false/],
-    ['dpm-solver', 'solver_order', 3, /solver_order 3 .*1 or 2/],
-    ['dpm-solver', 'algorithm_type', 'sde-dpmsolver++', /algorithm_type .*"dpmsolver\+\+"/],
+    ['dpm-solver', 'solver_order', 4, /solver_order 4 .*1, 2, 3/],
+    ['dpm-solver', 'algorithm_type', 'dpmsolver', /algorithm_type .* dpmsolver\+\+, sde-dpmsolver\+\+/],
     ['dpm-solver', 'variance_type', 'learned', /variance_type "learned" .*null/],
   ] as const)('%s refuses %s %j', (kind, field, value, message) => {
     const create = () => samplerFromConfig(kind, { [field]: value }, { steps: 4 });

@@ -1,16 +1,16 @@
 /** Every sampler, and the way from a diffusers scheduler_config.json to one. */
 import { UsageError } from '../../errors.ts';
-import { readConfig, type SchedulerConfig, type SupportedValues } from './config.ts';
+import { type ConfigReading, readConfig, type SchedulerConfig } from './config.ts';
 import { type DdimOptions, ddimDefaults, ddimSampler } from './ddim.ts';
-import { type DpmSolverOptions, dpmSolverDefaults, dpmSolverSampler } from './dpm-solver.ts';
-import { type EulerOptions, eulerDefaults, eulerSampler } from './euler.ts';
+import { type DpmSolverOptions, dpmSolverReading, dpmSolverSampler } from './dpm-solver.ts';
+import { type EulerOptions, eulerReading, eulerSampler } from './euler.ts';
 import {
   type EulerAncestralOptions,
-  eulerAncestralDefaults,
+  eulerAncestralReading,
   eulerAncestralSampler,
 } from './euler-ancestral.ts';
 import { type LcmOptions, lcmDefaults, lcmSampler } from './lcm.ts';
-import { type PndmOptions, pndmDefaults, pndmSampler } from './pndm.ts';
+import { type PndmOptions, pndmReading, pndmSampler } from './pndm.ts';
 import type { Sampler } from './sampler.ts';
 import { type TcdOptions, tcdDefaults, tcdSampler } from './tcd.ts';
 
@@ -46,48 +46,30 @@ const accepted: Readonly<Record<SamplerKind, readonly (keyof SamplerOptions)[]>>
   'dpm-solver': ['steps', 'batchSize'],
 };
 
-const eulerSupported: SupportedValues = {
-  interpolation_type: ['linear'],
-  use_exponential_sigmas: [false],
-  use_beta_sigmas: [false],
-  timestep_type: ['discrete'],
-};
-
-const dpmSolverSupported: SupportedValues = {
-  algorithm_type: ['dpmsolver++'],
-  solver_type: ['midpoint'],
-  use_exponential_sigmas: [false],
-  use_beta_sigmas: [false],
-  use_lu_lambdas: [false],
-  use_flow_sigmas: [false],
-  use_dynamic_shifting: [false],
-  variance_type: [null],
-};
-
 /** How each kind reads a scheduler_config.json. */
-const read = {
-  lcm: (config: SchedulerConfig) => readConfig('lcm', config, lcmDefaults),
-  tcd: (config: SchedulerConfig) => readConfig('tcd', config, tcdDefaults),
-  ddim: (config: SchedulerConfig) => readConfig('ddim', config, ddimDefaults),
-  pndm: (config: SchedulerConfig) => readConfig('pndm', config, pndmDefaults),
-  euler: (config: SchedulerConfig) => readConfig('euler', config, eulerDefaults, eulerSupported),
-  'euler-ancestral': (config: SchedulerConfig) =>
-    readConfig('euler-ancestral', config, eulerAncestralDefaults),
-  'dpm-solver': (config: SchedulerConfig) =>
-    readConfig('dpm-solver', config, dpmSolverDefaults, dpmSolverSupported),
-} as const satisfies Record<SamplerKind, (config: SchedulerConfig) => object>;
+const readings = {
+  lcm: { defaults: lcmDefaults },
+  tcd: { defaults: tcdDefaults },
+  ddim: { defaults: ddimDefaults },
+  pndm: pndmReading,
+  euler: eulerReading,
+  'euler-ancestral': eulerAncestralReading,
+  'dpm-solver': dpmSolverReading,
+} as const satisfies Record<SamplerKind, ConfigReading<object>>;
 
-/** The 50-point grid and more of a consistency model's scheduler_config.json. Throws InputError as above. */
-export const readLcmConfig = read.lcm;
-
-/** Throws InputError for the first field of a scheduler_config.json that this kind of sampler cannot honour. */
-export function checkSamplerConfig(kind: SamplerKind, config: SchedulerConfig): void {
-  read[kind](config);
+/**
+ * What a kind of sampler has of a scheduler_config.json, which may be another sampler's: fields that this one does not
+ * have are left alone, as in diffusers' from_config. Throws InputError for the first field that it cannot honour.
+ */
+export function readSamplerConfig<K extends SamplerKind>(
+  kind: K,
+  config: SchedulerConfig,
+): (typeof readings)[K]['defaults'] {
+  return readConfig<(typeof readings)[K]['defaults']>(kind, config, readings[kind]);
 }
 
 /**
- * A sampler of the given kind for a model with the given scheduler_config.json. The file may be another
- * sampler's: fields that this one does not have are left alone, as in diffusers' from_config.
+ * A sampler of the given kind for a model with the given scheduler_config.json, read as above.
  * @throws InputError for a field value that is not supported, UsageError for options that do not fit
  */
 export function samplerFromConfig(
@@ -101,16 +83,16 @@ export function samplerFromConfig(
   if (foreign !== undefined) {
     throw new UsageError(`${foreign}: the ${kind} sampler takes ${accepted[kind].join(', ')}`);
   }
-  if (kind === 'lcm') return lcmSampler(read.lcm(config), options);
-  if (kind === 'tcd') return tcdSampler(read.tcd(config), options);
+  if (kind === 'lcm') return lcmSampler(readSamplerConfig(kind, config), options);
+  if (kind === 'tcd') return tcdSampler(readSamplerConfig(kind, config), options);
 
   const { steps } = options;
   if (steps === undefined) throw new UsageError(`the ${kind} sampler needs a number of steps`);
-  if (kind === 'ddim') return ddimSampler(read.ddim(config), { ...options, steps });
-  if (kind === 'pndm') return pndmSampler(read.pndm(config), { steps });
-  if (kind === 'euler') return eulerSampler(read.euler(config), { steps });
-  if (kind === 'euler-ancestral') return eulerAncestralSampler(read[kind](config), { steps });
-  return dpmSolverSampler(read['dpm-solver'](config), { ...options, steps });
+  if (kind === 'ddim') return ddimSampler(readSamplerConfig(kind, config), { ...options, steps });
+  if (kind === 'pndm') return pndmSampler(readSamplerConfig(kind, config), { steps });
+  if (kind === 'euler') return eulerSampler(readSamplerConfig(kind, config), { steps });
+  if (kind === 'euler-ancestral') return eulerAncestralSampler(readSamplerConfig(kind, config), { steps });
+  return dpmSolverSampler(readSamplerConfig(kind, config), { ...options, steps });
 }
 
 const classes: Readonly<Record<string, SamplerKind>> = {

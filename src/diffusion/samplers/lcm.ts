@@ -52,6 +52,7 @@ export function lcmSampler(config: Partial<LcmConfig>, options: LcmOptions): Sam
   return {
     timesteps,
     initNoiseSigma: 1,
+    passesPerStep: 1,
     addNoise: (original, noise, i) => addNoise(schedule, original, noise, [timesteps[i]!]),
     scaleModelInput: (sample) => sample,
     step(modelOutput, i, sample, noise) {

@@ -10,14 +10,14 @@
  */
 import { UsageError } from '../../errors.ts';
 import { weightedSum } from '../elementwise.ts';
-import { addNoise, ddpmSchedule, type NoiseScheduleConfig, noiseSchedule } from '../noise-schedule.ts';
+import { addNoise, type BetaScheduleConfig, ddpmBetas, noiseSchedule } from '../noise-schedule.ts';
 import { type PredictionType, predictedNoise, predictedOriginal } from '../prediction.ts';
-import { unsupported } from './config.ts';
+import type { ConfigReading } from './config.ts';
 import type { Sampler } from './sampler.ts';
 import { checkSteps, spacedTimesteps, type TimestepSpacing } from './timestep-spacing.ts';
 
-export interface PndmConfig extends NoiseScheduleConfig {
-  readonly prediction_type: PredictionType;
+export interface PndmConfig extends BetaScheduleConfig {
+  readonly prediction_type: Exclude<PredictionType, 'sample'>;
   readonly timestep_spacing: TimestepSpacing;
   /** Added to leading timesteps; 1 for Stable Diffusion. */
   readonly steps_offset: number;
@@ -28,12 +28,17 @@ export interface PndmConfig extends NoiseScheduleConfig {
 }
 
 export const pndmDefaults: PndmConfig = {
-  ...ddpmSchedule,
+  ...ddpmBetas,
   prediction_type: 'epsilon',
   timestep_spacing: 'leading',
   steps_offset: 0,
   set_alpha_to_one: false,
   skip_prk_steps: false,
+};
+
+export const pndmReading: ConfigReading<PndmConfig> = {
+  defaults: pndmDefaults,
+  supported: { prediction_type: ['epsilon', 'v_prediction'] },
 };
 
 export interface PndmOptions {
@@ -57,18 +62,11 @@ interface Transfer {
   readonly to: number;
 }
 
-/**
- * Throws UsageError for a number of steps that the schedule does not have, InputError for a network that predicts x_0
- * and for a schedule that ends without signal, which PNDM cannot sample.
- */
+/** Throws UsageError for a number of steps that the schedule does not have. */
 export function pndmSampler(config: Partial<PndmConfig>, { steps }: PndmOptions): Sampler {
   const full = { ...pndmDefaults, ...config };
   const { num_train_timesteps: length, prediction_type } = full;
   checkSteps(steps, length);
-  if (prediction_type === 'sample') {
-    throw unsupported('pndm', 'prediction_type', prediction_type, 'epsilon, v_prediction');
-  }
-  if (full.rescale_betas_zero_snr) throw unsupported('pndm', 'rescale_betas_zero_snr', true, 'false');
   const schedule = noiseSchedule(full);
   const { alphas, sigmas, alphasCumprod } = schedule;
   const stride = Math.floor(length / steps);
@@ -120,6 +118,7 @@ export function pndmSampler(config: Partial<PndmConfig>, { steps }: PndmOptions)
   return {
     timesteps,
     initNoiseSigma: 1,
+    passesPerStep: 1,
     addNoise: (original, noise, i) => addNoise(schedule, original, noise, [timesteps[i]!]),
     scaleModelInput: (sample) => sample,
     step(modelOutput, i, sample) {

@@ -17,6 +17,8 @@ export interface Sampler {
   readonly timesteps: readonly number[];
   /** Standard deviation of the noise that a run begins with. */
   readonly initNoiseSigma: number;
+  /** Passes of the network for a step of the schedule, diffusers' `order`: image to image leaves out whole steps. */
+  readonly passesPerStep: number;
   /** Clean latents with as much noise as step `i` expects: where image-to-image begins. */
   addNoise(original: Float32Array, noise: Float32Array, i: number): Float32Array;
   /** The sample as the network expects it at step `i`. */

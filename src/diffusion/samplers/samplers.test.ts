@@ -155,6 +155,28 @@ const solvers: [string, (steps: number) => Sampler, number, typeof clean][] = [
     2.5,
     timestepZero,
   ],
+  [
+    'dpm-solver, second order as Heun',
+    (steps) =>
+      samplerFromConfig(
+        'dpm-solver',
+        { ...stableDiffusion, final_sigmas_type: 'sigma_min', solver_type: 'heun' },
+        { steps },
+      ),
+    2.5,
+    timestepZero,
+  ],
+  [
+    'dpm-solver, third order',
+    (steps) =>
+      samplerFromConfig(
+        'dpm-solver',
+        { ...stableDiffusion, final_sigmas_type: 'sigma_min', solver_order: 3, lower_order_final: false },
+        { steps },
+      ),
+    2.9,
+    timestepZero,
+  ],
 ];
 
 describe('probability flow of Gaussian data', () => {
@@ -202,8 +224,19 @@ describe('fresh noise', () => {
     expect(draws('euler-ancestral', { steps: 4 })).toBe(4);
   });
 
-  it('keeps the spread of the data under DDIM with eta 1', () => {
-    const sampler = samplerFromConfig('ddim', stableDiffusion, { steps: 1000, eta: 1 });
+  const sde = { ...stableDiffusion, algorithm_type: 'sde-dpmsolver++' };
+
+  it('comes in every step of DPM-Solver++ for the SDE', () => {
+    expect(draws('dpm-solver', { steps: 4 })).toBe(0);
+    const sampler = samplerFromConfig('dpm-solver', sde, { steps: 4 });
+    expect(run(sampler, model, noise).draws).toBe(4);
+  });
+
+  it.each([
+    ['DDIM with eta 1', () => samplerFromConfig('ddim', stableDiffusion, { steps: 1000, eta: 1 })],
+    ['DPM-Solver++ for the SDE', () => samplerFromConfig('dpm-solver', sde, { steps: 200 })],
+  ])('keeps the spread of the data under %s', (_, create) => {
+    const sampler = create();
     const { sample } = run(sampler, gaussianModel('epsilon', 0, 0.5), noise);
     const deviation = Math.sqrt(sample.reduce((sum, x) => sum + x * x, 0) / size);
     expect(deviation).toBeGreaterThan(0.5 * (1 - 4 / Math.sqrt(2 * size)));

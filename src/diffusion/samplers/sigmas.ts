@@ -2,7 +2,9 @@
  * The noise level in units of the data, σ̃ = σ / α, in which Karras et al. (2022) write the ODE. Solvers that
  * work in it choose levels and ask which timestep the network was trained to see there.
  */
+import { InputError } from '../../errors.ts';
 import { type NoiseSchedule, scheduleOfAlphasCumprod } from '../noise-schedule.ts';
+import { symmetricBetaQuantile } from './beta-distribution.ts';
 
 export const finalSigmaTypes = ['zero', 'sigma_min'] as const;
 /** Where the last step ends: at no noise, or at the noise of timestep 0. */
@@ -27,12 +29,61 @@ export function sigmaAt(table: Float32Array, timestep: number): number {
   return low + (high - low) * (timestep - below);
 }
 
-/** `count` levels from `max` to `min`, evenly spread in σ̃^(1/7) (Karras et al. 2022, eq. 5). */
-export function karrasSigmas(min: number, max: number, count: number): number[] {
-  const rho = 7;
-  const [from, to] = [max ** (1 / rho), min ** (1 / rho)];
+/** How noise levels are spread where they are not those of evenly spread timesteps; at most one of the three. */
+export interface SigmaSpreadConfig {
+  /** Evenly in σ̃^(1/7) (Karras et al. 2022, eq. 5). */
+  readonly use_karras_sigmas: boolean;
+  /** Evenly in log σ̃. */
+  readonly use_exponential_sigmas: boolean;
+  /** By quantiles of the beta distribution with α = β = 0.6: densely at both ends (Lee et al. 2024). */
+  readonly use_beta_sigmas: boolean;
+  /** Their ends; where null, those that the sampler has otherwise. */
+  readonly sigma_min: number | null;
+  readonly sigma_max: number | null;
+}
+
+export const noSigmaSpread: SigmaSpreadConfig = {
+  use_karras_sigmas: false,
+  use_exponential_sigmas: false,
+  use_beta_sigmas: false,
+  sigma_min: null,
+  sigma_max: null,
+};
+
+const spreadNames = ['use_karras_sigmas', 'use_exponential_sigmas', 'use_beta_sigmas'] as const;
+
+const spreads: Readonly<
+  Record<(typeof spreadNames)[number], (min: number, max: number, count: number) => number[]>
+> = {
+  use_karras_sigmas: (min, max, count) => even(max ** (1 / 7), min ** (1 / 7), count).map((x) => x ** 7),
+  use_exponential_sigmas: (min, max, count) => even(Math.log(max), Math.log(min), count).map(Math.exp),
+  use_beta_sigmas: (min, max, count) =>
+    even(1, 0, count).map((share) => min + symmetricBetaQuantile(0.6, share) * (max - min)),
+};
+
+/** `count` numbers from `from` to `to`; a single one is `from`. */
+function even(from: number, to: number, count: number): number[] {
   const step = count > 1 ? (to - from) / (count - 1) : 0;
-  return Array.from({ length: count }, (_, i) => (from + i * step) ** rho);
+  return Array.from({ length: count }, (_, i) => from + i * step);
+}
+
+/**
+ * `count` levels from the largest to the smallest as the configuration spreads them; undefined where they are those of
+ * timesteps. min, max: the ends where it does not name them. Throws InputError for two spreads at once.
+ */
+export function spreadSigmas(
+  config: SigmaSpreadConfig,
+  { min, max, count }: { readonly min: number; readonly max: number; readonly count: number },
+): number[] | undefined {
+  const names = spreadNames.filter((name) => config[name]);
+  if (names.length > 1) {
+    throw new InputError(
+      `scheduler config: ${names.join(' and ')} are both true; expected one of them at most`,
+    );
+  }
+  const [name] = names;
+  if (name === undefined) return undefined;
+  return spreads[name](config.sigma_min ?? min, config.sigma_max ?? max, count);
 }
 
 /** The fractional timestep with noise level `sigma`, linear in log σ̃ between the two nearest. */

@@ -56,6 +56,7 @@ export function tcdSampler(config: Partial<TcdConfig>, options: TcdOptions): Sam
   return {
     timesteps,
     initNoiseSigma: 1,
+    passesPerStep: 1,
     addNoise: (original, noise, i) => addNoise(schedule, original, noise, [timesteps[i]!]),
     scaleModelInput: (sample) => sample,
     step(modelOutput, i, sample, noise) {

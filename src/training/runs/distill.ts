@@ -283,7 +283,7 @@ async function openTeacher(directory: string) {
     textEncoder: await openNetwork(directory, 'text_encoder', 'teacher'),
     vae: await openNetwork(directory, 'vae', 'teacher'),
     tokenizer: await readTokenizerFiles(directory),
-    schedule: readConfig('distillation', config, ddpmSchedule),
+    schedule: readConfig('distillation', config, { defaults: ddpmSchedule }),
     predictionType,
   };
 }
