@@ -132,15 +132,6 @@ function numbersOf(value: unknown): Record<string, number> | undefined {
   return valid ? Object.fromEntries(entries as readonly (readonly [string, number])[]) : undefined;
 }
 
-/** Removes what a killed process left half written. */
-export async function removePartialCheckpoints(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) {
-    if (/^\.checkpoint-.*\.(partial|old)$/.test(name)) {
-      await rm(join(directory, name), { recursive: true, force: true });
-    }
-  }
-}
-
 /** The complete checkpoints of a run, oldest first. */
 export async function checkpoints(directory: string): Promise<{ step: number; path: string }[]> {
   const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {

@@ -1,5 +1,7 @@
 /** The record of a run: `metrics.jsonl`, one JSON object per line and reporting interval. */
-import { appendFile, readFile, rename, writeFile } from 'node:fs/promises';
+import { appendFile, readFile } from 'node:fs/promises';
+import { unwritable } from '../files/node/unwritable.ts';
+import { writeFileAtomically } from '../weights/node/atomic-write.ts';
 
 export interface MetricsRecord {
   /** Updates made when the record was written. */
@@ -31,8 +33,11 @@ export function means(interval: Interval): Record<string, number> {
   );
 }
 
+/** Throws InputError when the file cannot be written; a line that was begun then is cut off when the run goes on. */
 export async function appendMetrics(path: string, record: MetricsRecord): Promise<void> {
-  await appendFile(path, `${JSON.stringify(record)}\n`);
+  await appendFile(path, `${JSON.stringify(record)}\n`).catch((error) => {
+    throw unwritable(path, error);
+  });
 }
 
 /** Drops the records after `step`: a run that was killed may have recorded more than its last checkpoint holds. */
@@ -41,10 +46,7 @@ export async function truncateMetrics(path: string, step: number): Promise<void>
     if (error.code === 'ENOENT') return '';
     throw error;
   });
-  const kept = text
-    .split('\n')
-    .slice(0, -1) // what follows the last line break is empty, or a line that was cut off
-    .filter((line) => (JSON.parse(line) as MetricsRecord).step <= step);
-  await writeFile(`${path}.partial`, kept.map((line) => `${line}\n`).join(''));
-  await rename(`${path}.partial`, path);
+  const lines = text.split('\n').slice(0, -1); // what follows the last line break is empty, or was cut off
+  const kept = lines.filter((line) => (JSON.parse(line) as MetricsRecord).step <= step);
+  await writeFileAtomically(path, [new TextEncoder().encode(kept.map((line) => `${line}\n`).join(''))]);
 }

@@ -4,17 +4,11 @@
  * A run is a function of its settings and the step: batch k depends on seed and k only, so a run that was stopped or
  * killed goes on from its last checkpoint bit for bit as if nothing had happened (same machine, same threads).
  */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Executable } from '../engines/engine.ts';
 import { InputError } from '../errors.ts';
 import { float32Data, type HostTensor } from '../graph/host-tensor.ts';
-import {
-  readLatestCheckpoint,
-  removePartialCheckpoints,
-  type TrainingState,
-  writeCheckpoint,
-} from './checkpoint.ts';
+import { readLatestCheckpoint, type TrainingState, writeCheckpoint } from './checkpoint.ts';
 import type { Ema } from './ema.ts';
 import type { OnProgress } from './events.ts';
 import type { FlatParameters } from './flat-parameters.ts';
@@ -41,7 +35,7 @@ export interface Cadence {
 }
 
 export interface Training {
-  /** The run's folder: checkpoints and metrics go here. */
+  /** The run's folder, which exists: checkpoints and metrics go here. */
   readonly directory: string;
   readonly steps: number;
   /** Computes `loss`, further scalars to report, and `grad/<name>` for every trained parameter. */
@@ -79,8 +73,6 @@ export interface TrainingResult {
 export async function train(training: Training): Promise<TrainingResult> {
   const { directory, steps, executable, parameters, optimizer, averages, cadence, onProgress, signal } =
     training;
-  await mkdir(directory, { recursive: true });
-  await removePartialCheckpoints(directory);
   const metricsPath = join(directory, 'metrics.jsonl');
   const stored = { parameters, optimizer, averages };
   const resumed = await readLatestCheckpoint(directory, stored);

@@ -1,6 +1,6 @@
 /** A training that is killed and started again ends bit for bit where an undisturbed one ends. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -60,12 +60,12 @@ async function run(directory: string, onEvent?: (event: Event, child: ChildProce
   const [code, signal] = await new Promise<[number | null, string | null]>((resolve) =>
     child.on('close', (...ending) => resolve(ending)),
   );
-  return { code, signal, events, errors };
+  return { pid: child.pid, code, signal, events, errors };
 }
 
 async function outcome(directory: string) {
-  const checkpoints = (await readdir(directory)).filter((name) => name.includes('checkpoint'));
-  expect(checkpoints).toEqual([`checkpoint-${String(STEPS).padStart(8, '0')}`]);
+  const checkpoint = `checkpoint-${String(STEPS).padStart(8, '0')}`;
+  expect((await readdir(directory)).sort()).toEqual([checkpoint, 'config.json', 'metrics.jsonl', 'model']);
   const text = await readFile(join(directory, 'metrics.jsonl'), 'utf8');
   const metrics = text
     .trimEnd()
@@ -77,7 +77,7 @@ async function outcome(directory: string) {
     });
   return {
     metrics,
-    arrays: await readFile(join(directory, checkpoints[0]!, 'trainer.safetensors')),
+    arrays: await readFile(join(directory, checkpoint, 'trainer.safetensors')),
     model: await readFile(join(directory, 'model/vae/diffusion_pytorch_model.safetensors')),
   };
 }
@@ -97,6 +97,10 @@ describe('resuming', () => {
       if (event.type === 'step' && event.step === 5) child.kill('SIGKILL');
     });
     expect(killed.signal).toBe('SIGKILL');
+    // As if it had been writing just then.
+    await mkdir(join(broken, `.model.${killed.pid}.partial`));
+    await writeFile(join(broken, `.config.json.${killed.pid}.partial`), '{');
+    await mkdir(join(broken, `.checkpoint-00000006.${killed.pid}.partial`));
     // Goes on from step 3; asked to stop, it writes a checkpoint that no cadence asked for.
     const stopped = await run(broken, (event, child) => {
       if (event.type === 'step' && event.step === 5) child.kill('SIGTERM');
@@ -118,5 +122,19 @@ describe('resuming', () => {
     expect(actual.metrics).toEqual(expected.metrics);
     expect(actual.arrays.equals(expected.arrays)).toBe(true);
     expect(actual.model.equals(expected.model)).toBe(true);
+  }, 300_000);
+
+  it('is left to the process that is at it', async () => {
+    const directory = join(folder, 'shared');
+    let other: ReturnType<typeof run> | undefined;
+    const first = await run(directory, (event) => {
+      if (event.type === 'start') other = run(directory);
+    });
+    const { code, errors, events } = await other!;
+    expect([first.code, code]).toEqual([0, 1]);
+    expect(errors).toMatch(new RegExp(`the run in .*shared is in use by process ${first.pid}, since`));
+    expect(events).toEqual([]);
+    const { metrics } = await outcome(directory);
+    expect(metrics.map(({ step }) => step)).toEqual([2, 4, 6, 8, 9]);
   }, 300_000);
 });

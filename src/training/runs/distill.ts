@@ -47,7 +47,7 @@ import {
 import { captionIds, type LatentsConfig, openLatentData, readAutoencoder } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork, storedNetworkToWrite } from './model-files.ts';
 import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
-import { openRunDirectory, type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
+import { inRunDirectory, type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
 
 export interface DistillationRunConfig extends RunConfig {
   /** A diffusers folder: the teacher, the start of the student, and all that is not trained. */
@@ -123,10 +123,15 @@ export async function planDistillation(config: DistillationRunConfig): Promise<R
 
 /** Distils, or goes on, and writes a pipeline (or a LoRA file) with the averaged weights to `<directory>/model`. */
 export async function distill(config: DistillationRunConfig, io: RunIO): Promise<RunResult> {
-  const { directory, engine } = io;
   const prepared = await prepare(config, replicasOf(io).length);
+  return inRunDirectory(config, io, () => run(config, io, prepared));
+}
+
+type Prepared = Awaited<ReturnType<typeof prepare>>;
+
+async function run(config: DistillationRunConfig, io: RunIO, prepared: Prepared): Promise<RunResult> {
+  const { directory, engine } = io;
   const { plan, teacher, trained, embeddingWidth, schedule } = prepared;
-  await openRunDirectory(directory, config);
   const tokenizer = await tokenizerFromFiles(teacher.tokenizer);
   const grid = skippingGrid(config.gridSize, schedule.length);
 
@@ -291,7 +296,7 @@ async function openTeacher(directory: string) {
 async function writeStudent(
   directory: string,
   config: DistillationRunConfig,
-  { teacher, studentConfig }: Awaited<ReturnType<typeof prepare>>,
+  { teacher, studentConfig }: Prepared,
   average: Ema,
 ): Promise<void> {
   const tensors = new Map(Object.entries(average.parameters.tensors()));

@@ -1,12 +1,15 @@
 /** What every training run does around its own objective: its folder, its plan, and its loop. */
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Engine, Executable } from '../../engines/engine.ts';
 import { UsageError } from '../../errors.ts';
 import { parseJsonObject } from '../../files/json.ts';
+import { acquireLock } from '../../files/node/lock.ts';
 import { readTextIfThere } from '../../files/node/text-file.ts';
+import { unwritable } from '../../files/node/unwritable.ts';
 import type { Program } from '../../graph/program.ts';
-import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
+import { removeLeftovers, writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import type { Weights } from '../../weights/weights.ts';
 import { compileShares } from '../data-parallel.ts';
 import type { OnProgress } from '../events.ts';
@@ -56,10 +59,40 @@ export interface RunResult {
 const CHANGEABLE: ReadonlySet<string> = new Set(['steps', 'cadence']);
 
 /**
+ * Trains in the run's folder, which is this process's alone meanwhile. Throws InputError when another one has it, and
+ * UsageError when it holds a run with other settings.
+ */
+export async function inRunDirectory<T>(
+  config: RunConfig,
+  { directory, onProgress, signal }: RunIO,
+  use: () => Promise<T>,
+): Promise<T> {
+  await mkdir(directory, { recursive: true }).catch((error) => {
+    throw unwritable(directory, error);
+  });
+  const lock = await acquireLock(join(directory, '.lock'), {
+    what: `the run in ${directory}`,
+    signal,
+    onWatching: (holder, seconds) =>
+      onProgress?.({
+        type: 'phase',
+        message: `${directory} was last used by ${holder}; waiting up to ${seconds} s for a sign that it still is`,
+      }),
+  });
+  try {
+    for (const folder of ['', 'model', 'samples']) await removeLeftovers(join(directory, folder));
+    await openRunDirectory(directory, config);
+    return await use();
+  } finally {
+    await lock.release();
+  }
+}
+
+/**
  * Stores the settings as `config.json` of the run's folder. Throws UsageError when the folder holds a run with other
  * settings: going on with it would mix two trainings.
  */
-export async function openRunDirectory(directory: string, config: RunConfig): Promise<void> {
+async function openRunDirectory(directory: string, config: RunConfig): Promise<void> {
   const path = join(directory, 'config.json');
   const wanted = JSON.parse(JSON.stringify(config)) as Record<string, unknown>;
   const text = await readTextIfThere(path);

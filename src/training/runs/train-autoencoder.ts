@@ -38,7 +38,7 @@ import {
 import { batchShapes } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork } from './model-files.ts';
 import {
-  openRunDirectory,
+  inRunDirectory,
   type RunIO,
   type RunPlan,
   type RunResult,
@@ -112,9 +112,14 @@ export async function planAutoencoder(config: AutoencoderRunConfig): Promise<Run
 
 /** Trains, or goes on training, and writes the averaged weights to `<directory>/model/vae`. */
 export async function trainAutoencoder(config: AutoencoderRunConfig, io: RunIO): Promise<RunResult> {
-  const { plan, model, declared, frozen, step } = await prepare(config, replicasOf(io).length);
-  await openRunDirectory(io.directory, config);
+  const prepared = await prepare(config, replicasOf(io).length);
+  return inRunDirectory(config, io, () => run(config, io, prepared));
+}
 
+type Prepared = Awaited<ReturnType<typeof prepare>>;
+
+async function run(config: AutoencoderRunConfig, io: RunIO, prepared: Prepared): Promise<RunResult> {
+  const { plan, model, declared, frozen, step } = prepared;
   const parameters = initialize(declared, randomStream(config.seed, 0));
   if (config.initial !== null) {
     const { weights } = await openNetwork(config.initial, 'vae', 'initial');

@@ -41,7 +41,7 @@ import {
   withoutPrefix,
 } from './model-files.ts';
 import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
-import { openRunDirectory, type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
+import { inRunDirectory, type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
 
 export interface DiffusionRunConfig extends RunConfig {
   /** A diffusers folder whose `vae` makes the latents. */
@@ -100,10 +100,15 @@ export async function planDiffusion(config: DiffusionRunConfig): Promise<RunPlan
 
 /** Trains, or goes on training, and writes a diffusers folder with the averaged weights to `<directory>/model`. */
 export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Promise<RunResult> {
-  const { directory, engine } = io;
   const prepared = await prepare(config, replicasOf(io).length);
+  return inRunDirectory(config, io, () => run(config, io, prepared));
+}
+
+type Prepared = Awaited<ReturnType<typeof prepare>>;
+
+async function run(config: DiffusionRunConfig, io: RunIO, prepared: Prepared): Promise<RunResult> {
+  const { directory, engine } = io;
   const { plan, trained, step, tokenizerFiles, initial } = prepared;
-  await openRunDirectory(directory, config);
   const tokenizer = await tokenizerFromFiles(tokenizerFiles);
   const schedule = noiseSchedule(config.schedule);
   const parameters = initialize(trained, randomStream(config.seed, 0));

@@ -27,7 +27,7 @@ import {
   type RunConfig,
   withDefaults,
 } from './config.ts';
-import { openRunDirectory, type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
+import { inRunDirectory, type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
 
 export interface JudgeRunConfig extends RunConfig {
   readonly data: PostcardsConfig;
@@ -68,8 +68,14 @@ export function planJudge(config: JudgeRunConfig): RunPlan {
 
 /** Trains, or goes on training, and writes the averaged weights to `<directory>/model`. */
 export async function trainJudge(config: JudgeRunConfig, io: RunIO): Promise<RunResult> {
-  const { plan, declared, step } = prepare(config, replicasOf(io).length);
-  await openRunDirectory(io.directory, config);
+  const prepared = prepare(config, replicasOf(io).length);
+  return inRunDirectory(config, io, () => run(config, io, prepared));
+}
+
+type Prepared = ReturnType<typeof prepare>;
+
+async function run(config: JudgeRunConfig, io: RunIO, prepared: Prepared): Promise<RunResult> {
+  const { plan, declared, step } = prepared;
   const parameters = initialize(declared, randomStream(config.seed, 0));
   const average = new Ema(parameters, config.ema, { warmup: true });
   const size = config.model.sample_size;

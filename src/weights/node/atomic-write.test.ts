@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InputError } from '../../errors.ts';
-import { writeDirectoryAtomically, writeFileAtomically } from './atomic-write.ts';
+import { removeLeftovers, writeDirectoryAtomically, writeFileAtomically } from './atomic-write.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -90,6 +90,30 @@ describe('writeDirectoryAtomically', () => {
     );
     await expect(failing).rejects.toThrow(/disk is full/);
     expect(await readFile(join(path, 'inside'), 'utf8')).toBe('old');
+    expect(await readdir(folder)).toEqual(['model']);
+  });
+});
+
+describe('removeLeftovers', () => {
+  it('removes what ended processes left, not what living ones write or other files', async () => {
+    // No system has processes of this number.
+    const dead = 2 ** 31 - 2;
+    const kept = ['.a.1.partial', '.hidden', 'a', `b.${dead}.partial`];
+    const left = [`.a.${dead}.partial`, `.a.b.${process.pid}.partial`, `.a.${dead}.old`];
+    for (const name of [...kept, ...left]) await writeFile(join(folder, name), '');
+    await mkdir(join(folder, `.model.${dead}.partial`));
+    await removeLeftovers(folder);
+    expect((await readdir(folder)).sort()).toEqual(kept);
+    await removeLeftovers(join(folder, 'nowhere'));
+  });
+
+  it('gives a folder back its name that had stepped aside', async () => {
+    const old = join(folder, `.model.${2 ** 31 - 2}.old`);
+    await mkdir(old);
+    await writeFile(join(old, 'inside'), 'old');
+    await mkdir(join(folder, `.model.${2 ** 31 - 2}.partial`));
+    await removeLeftovers(folder);
+    expect(await readFile(join(folder, 'model', 'inside'), 'utf8')).toBe('old');
     expect(await readdir(folder)).toEqual(['model']);
   });
 });

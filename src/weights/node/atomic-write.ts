@@ -2,9 +2,10 @@
  * Writing so that a file or a folder is either complete under its name or not there: everything goes beside it,
  * is brought to the disk, and is renamed. What fails leaves nothing behind and what was there before untouched.
  */
-import { access, mkdir, open, rename, rm } from 'node:fs/promises';
+import { access, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { InputError } from '../../errors.ts';
+import { isRunning } from '../../files/node/lock.ts';
+import { unwritable } from '../../files/node/unwritable.ts';
 
 /** Node refuses to write 2 GiB at once. */
 const MAX_CHUNK = 2 ** 30;
@@ -25,7 +26,7 @@ export async function writeDirectoryAtomically(
 ): Promise<void> {
   const old = besideName(path, 'old');
   // Asked before anything is written: the files may be gigabytes.
-  if (!replace && (await exists(path))) throw asInputError(path, { code: 'EEXIST' });
+  if (!replace && (await exists(path))) throw unwritable(path, { code: 'EEXIST' });
   await replaceAtomically(path, async (partial) => {
     await mkdir(partial);
     await fill(partial);
@@ -75,33 +76,38 @@ async function replaceAtomically(path: string, write: (partial: string) => Promi
     await syncDirectory(dirname(resolve(path)));
   } catch (error) {
     await rm(partial, { recursive: true, force: true });
-    throw asInputError(path, error);
+    throw unwritable(path, error);
   }
 }
 
+/** What `besideName` makes: the final name, the process, and the purpose. */
+const BESIDE = /^\.(.+)\.(\d+)\.(partial|old)$/;
+
 /** A hidden name of this process in the same folder, hence on the same file system. */
-function besideName(path: string, purpose: string): string {
+function besideName(path: string, purpose: 'partial' | 'old'): string {
   const whole = resolve(path);
   return join(dirname(whole), `.${basename(whole)}.${process.pid}.${purpose}`);
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  ENOSPC: 'the disk is full; free some space or choose another folder',
-  EDQUOT: 'your disk quota is used up; free some space or choose another folder',
-  EFBIG:
-    'the file would be larger than this system or its limits allow; raise the limit or choose another folder',
-  EACCES: 'you may not write there; choose another folder or change its permissions',
-  EPERM: 'you may not write there; choose another folder or change its permissions',
-  EROFS: 'the file system is read-only; choose another folder',
-  ENOTDIR: 'a part of the path is a file, not a folder; choose another path',
-  EISDIR: 'there is a folder of that name; choose another name',
-  EEXIST: 'there is something of that name already; choose another name or remove it',
-  ENOTEMPTY: 'there is a folder of that name already; choose another name or remove it',
-};
-
-function asInputError(path: string, error: unknown): unknown {
-  const reason = REASONS[(error as { code?: string }).code ?? ''];
-  return reason === undefined ? error : new InputError(`cannot write ${path}: ${reason}`, { cause: error });
+/**
+ * Removes from a folder what processes that have ended left half written, and gives a folder that had just stepped
+ * aside for a new one its name back. What a living process writes stays as it is; so call it before writing there.
+ */
+export async function removeLeftovers(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  for (const name of names) {
+    const match = BESIDE.exec(name);
+    if (!match) continue;
+    const [, final, pid, purpose] = match as unknown as [string, string, string, string];
+    // A number of this process can only be left by an earlier one that had the same.
+    if (Number(pid) !== process.pid && isRunning(Number(pid))) continue;
+    const path = join(folder, name);
+    if (purpose === 'old' && !(await exists(join(folder, final)))) await rename(path, join(folder, final));
+    else await rm(path, { recursive: true, force: true });
+  }
 }
 
 async function exists(path: string): Promise<boolean> {
