@@ -38,7 +38,7 @@ async function networks512() {
   ]);
   const sample = noise(1, [1, 4, 64, 64]);
   const states = noise(2, [1, text.max_position_embeddings, text.hidden_size]);
-  const guidance = noise(3, [1, components.unet.config.time_cond_proj_dim!]);
+  const guidance = noise(3, [1, components.unet.config.guidanceWidth!]);
   return [
     {
       name: 'text encoder',

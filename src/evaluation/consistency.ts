@@ -192,7 +192,7 @@ async function conditioned(
   const settings = settingsOf(model, { prompt, guidanceScale, scheduler: 'lcm', steps: 1, seed: 0 });
   const rows = settings.guidance === 'classifier-free' ? ['', prompt] : [prompt];
   const states = await encodePrompts(networks, tokenizePrompts(model, rows), 0, { signal });
-  const guidanceWidth = model.unet.config.time_cond_proj_dim;
+  const { guidanceWidth } = model.unet.config;
   const noise = () => {
     throw new Error('a deterministic sampler asked for noise');
   };
@@ -253,7 +253,7 @@ function requireFitting(student: Components, teacher: Components | undefined, vi
     return;
   }
   const [own, other] = [student, teacher].map(({ unet, vae }) => [
-    unet.config.in_channels,
+    unet.config.latentChannels,
     vae.config.factor,
   ]);
   if (own!.some((value, i) => value !== other![i])) {

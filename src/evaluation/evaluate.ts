@@ -163,7 +163,7 @@ function rowPlans(cards: readonly Postcard[], real: Image[], options: Evaluation
   ): RowPlan => {
     // Steps that the model cannot take are refused now, not after the rows before.
     createSampler(scheduler, from.model.scheduler.config, { steps, batchSize: 1 });
-    const embedded = from.model.unet.config.time_cond_proj_dim !== null;
+    const embedded = from.model.unet.config.guidanceWidth !== undefined;
     const passes = !embedded && guidanceScale > 1 ? 2 * steps : steps;
     const counted = `${steps} step${steps === 1 ? '' : 's'}`;
     return {

@@ -3,11 +3,11 @@ import { InputError, UsageError } from '../errors.ts';
 import { parseJson } from '../files/json.ts';
 import { type CLIPTextConfig, clipTextConfig } from '../models/clip-text.ts';
 import { configFields } from '../models/config.ts';
-import { type UNet2DConditionConfig, unet2DConditionConfig } from '../models/unet-2d-condition-config.ts';
 import { type ClipTokenizer, requireFitting } from '../text/clip-tokenizer.ts';
 import { loadClipTokenizer } from '../text/tokenizer-files.ts';
 import type { Weights } from '../weights/weights.ts';
 import { type Autoencoder, autoencoder } from './autoencoder.ts';
+import { type Denoiser, denoiser } from './denoiser.ts';
 import type { ModelFiles, StoredAutoencoder } from './model-files.ts';
 import { type Scheduler, type SchedulerName, scheduler } from './scheduler.ts';
 
@@ -40,7 +40,7 @@ export interface Components extends TextPart {
   readonly pipelineClass: string;
   /** SDXL's second text encoder, which also pools the prompt; undefined for the other models. */
   readonly second: TextPart | undefined;
-  readonly unet: Component<UNet2DConditionConfig>;
+  readonly unet: Component<Denoiser>;
   readonly vae: Component<Autoencoder>;
   readonly scheduler: Scheduler;
   /** SDXL: where there is no negative prompt, zeros stand in its place, not the encoded empty text. */
@@ -63,8 +63,8 @@ export const supportedClasses: readonly string[] = [
 
 /** Pixels along each side of the pictures that a model was made for; undefined where it does not say. */
 export function pictureSize({ unet, vae }: Pick<Components, 'unet' | 'vae'>): number | undefined {
-  const latent = unet.config.sample_size;
-  return latent === null ? vae.config.sampleSize : latent * vae.config.factor;
+  const latent = unet.config.sampleSize;
+  return latent === undefined ? vae.config.sampleSize : latent * vae.config.factor;
 }
 
 /**
@@ -86,22 +86,23 @@ export async function loadComponents(files: ModelFiles): Promise<Components> {
   const [first, second, unet, vae, schedulerJson, defaults] = await Promise.all([
     textPart(files, 'tokenizer', 'text_encoder'),
     isXL ? textPart(files, 'tokenizer_2', 'text_encoder_2') : undefined,
-    component(files, 'unet', unet2DConditionConfig),
+    component(files, 'unet', (json) => denoiser(files.classes.get('unet') ?? '', json)),
     component(files, 'vae', (json) => autoencoder(files.classes.get('vae') ?? '', json)),
     readJson(files, 'scheduler/scheduler_config.json'),
     generationDefaults(files),
   ]);
   requireSameText(unet, first, second);
-  if (unet.config.out_channels !== vae.config.latentChannels) {
+  const { latentChannels, furtherChannels } = unet.config;
+  if (latentChannels !== vae.config.latentChannels) {
     throw new InputError(
-      `${unet.location}: out_channels is ${unet.config.out_channels}, but the VAE's latents have ` +
+      `${unet.location}: out_channels is ${latentChannels}, but the VAE's latents have ` +
         `${vae.config.latentChannels} channels; the two do not belong together`,
     );
   }
-  const { in_channels: inputs, out_channels: outputs } = unet.config;
-  if (inputs !== outputs && inputs !== 2 * outputs + 1) {
+  if (furtherChannels !== 0 && furtherChannels !== latentChannels + 1) {
     throw new InputError(
-      `${unet.location}: in_channels is ${inputs}; expected ${outputs}, or for inpainting ${2 * outputs + 1}`,
+      `${unet.location}: in_channels is ${latentChannels + furtherChannels}; expected ${latentChannels}, ` +
+        `or for inpainting ${2 * latentChannels + 1}`,
     );
   }
   return {
@@ -130,30 +131,29 @@ async function textPart(files: ModelFiles, tokenizerName: string, encoderName: s
 
 /** Throws InputError when the UNet was made for other texts than the encoders give. */
 function requireSameText(
-  { location, config }: Component<UNet2DConditionConfig>,
+  { location, config: { contextWidth, added } }: Component<Denoiser>,
   first: TextPart,
   second: TextPart | undefined,
 ): void {
   const width = first.textEncoder.config.hidden_size + (second?.textEncoder.config.hidden_size ?? 0);
-  if (config.cross_attention_dim !== width) {
+  if (contextWidth !== width) {
     const encoders = second ? "text encoders' hidden_size together is" : "text encoder's hidden_size is";
     throw new InputError(
-      `${location}: cross_attention_dim is ${config.cross_attention_dim}, but the ${encoders} ${width}; ` +
+      `${location}: cross_attention_dim is ${contextWidth}, but the ${encoders} ${width}; ` +
         `the ${second ? 'three' : 'two'} do not belong together`,
     );
   }
-  if ((config.addition_embed_type !== null) !== (second !== undefined)) {
+  if ((added !== undefined) !== (second !== undefined)) {
     throw new InputError(
-      `${location}: addition_embed_type is ${JSON.stringify(config.addition_embed_type)}; expected "text_time" ` +
+      `${location}: addition_embed_type is ${added ? '"text_time"' : 'null'}; expected "text_time" ` +
         'for a Stable Diffusion XL pipeline, and null for any other',
     );
   }
-  if (second === undefined) return;
-  const { addition_time_embed_dim: perNumber, projection_class_embeddings_input_dim: inputs } = config;
-  const sizes = 6 * perNumber!;
-  if (inputs !== sizes + second.textEncoder.config.projection_dim) {
+  if (added === undefined || second === undefined) return;
+  const { pooledWidth, widthOfSizes } = added;
+  if (pooledWidth !== second.textEncoder.config.projection_dim) {
     throw new InputError(
-      `${location}: projection_class_embeddings_input_dim is ${inputs}; expected ${sizes} for six sizes and ` +
+      `${location}: projection_class_embeddings_input_dim is ${pooledWidth + widthOfSizes}; expected ${widthOfSizes} for six sizes and ` +
         `${second.textEncoder.config.projection_dim}, the projection_dim of ${second.textEncoder.location}. ` +
         'Refiners, which take five sizes, are not supported',
     );

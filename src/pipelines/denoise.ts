@@ -25,8 +25,8 @@ export interface DenoiseInputs {
    * with none where there is no such step.
    */
   readonly restoreKnown?: ((latents: Float32Array, index: number) => Float32Array) | undefined;
-  /** Width of the UNet's guidance embedding; null if it has none. */
-  readonly guidanceWidth: number | null;
+  /** Width of the network's guidance embedding; undefined if it has none. */
+  readonly guidanceWidth: number | undefined;
   /** Standard normals for the whole batch, drawn by steps that need them. */
   readonly noise: () => Float32Array;
   /** The step to begin with; later than 0 for image-to-image. */

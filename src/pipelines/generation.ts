@@ -139,7 +139,7 @@ export async function* generate(
   const toPixels = (latents: HostTensor) => decodePixels(networks, latents, { tile, factor }, { signal });
   const decode = async (latents: HostTensor) => imagesOf(await toPixels(latents));
   const preview = createPreviewer(model, networks, shapes, toPixels);
-  const guidanceWidth = model.unet.config.time_cond_proj_dim;
+  const { guidanceWidth } = model.unet.config;
   const steps = denoise({
     ...{ networks, sampler, settings, from, guidanceWidth, noise: draw, signal },
     ...conditioning,

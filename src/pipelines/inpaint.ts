@@ -37,7 +37,7 @@ export async function* inpaint(
   const length = elementCount(shape);
   const { seeds, generators: given } = settings;
   const generators = seeds.length > 0 ? [given].flat() : [given].flat().slice(0, 1);
-  const seesMask = model.unet.config.in_channels !== model.unet.config.out_channels;
+  const seesMask = model.unet.config.furtherChannels > 0;
   const pixels = pixelsOf(request.image!, settings);
   const mask = binaryMask(request.mask, settings);
   const latentMask = everyNth(mask, settings, model.vae.config.factor);

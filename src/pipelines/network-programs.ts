@@ -6,7 +6,6 @@ import { input, type Tensor } from '../graph/tensor.ts';
 import { groupStatistics } from '../layers/normalization.ts';
 import { DeclaredParams, type Params } from '../layers/params.ts';
 import { clipFinalLayerNorm, clipText, clipTextProjection } from '../models/clip-text.ts';
-import { unet2DCondition } from '../models/unet-2d-condition.ts';
 import { type AppliedLora, withLoras } from '../weights/lora.ts';
 import type { LoraComponent } from '../weights/lora-file.ts';
 import { paramsFromWeights } from '../weights/source.ts';
@@ -84,12 +83,12 @@ export function unetNetwork(
     component: unet,
     variation: [sample, states, guidance, added],
     write: (params) => ({
-      prediction: unet2DCondition(unet.config, params, {
+      prediction: unet.config.predict(params, {
         sample: input('sample', sample),
-        timestep: input('timesteps', [sample[0]!]),
-        encoderHiddenStates: input('states', states),
-        timestepCond: guidance && input('guidance', guidance),
-        addedCond: added && {
+        time: input('timesteps', [sample[0]!]),
+        states: input('states', states),
+        guidance: guidance && input('guidance', guidance),
+        added: added && {
           textEmbeds: input('textEmbeds', added.textEmbeds),
           timeIds: input('timeIds', added.timeIds),
         },

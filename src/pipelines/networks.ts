@@ -177,15 +177,15 @@ export class Networks {
 
   #networksFor({ ids, latents, pixels, unetBatch, clipSkip }: GenerationShapes): Batched[] {
     const { unet, second } = this.#components;
-    const { time_cond_proj_dim: guidanceWidth, in_channels, cross_attention_dim } = unet.config;
+    const { guidanceWidth, latentChannels, furtherChannels, contextWidth } = unet.config;
     return [
       ...(second
         ? ids.map((shape, i) => this.#xlTextEncoder(i === 0 ? 'first' : 'second', shape, clipSkip))
         : [this.#textEncoder(ids[0]!, clipSkip)]),
       this.#unet(
-        [unetBatch, in_channels, ...latents.slice(2)],
-        [unetBatch, ids[0]![1]!, cross_attention_dim],
-        guidanceWidth === null ? undefined : [unetBatch, guidanceWidth],
+        [unetBatch, latentChannels + furtherChannels, ...latents.slice(2)],
+        [unetBatch, ids[0]![1]!, contextWidth],
+        guidanceWidth === undefined ? undefined : [unetBatch, guidanceWidth],
         second && {
           textEmbeds: [unetBatch, second.textEncoder.config.projection_dim],
           timeIds: [unetBatch, 6],

@@ -93,6 +93,6 @@ export function pipelineOf(
 /** With an LCM-LoRA the sampler's own defaults hold (4 steps, no guidance), not what the base was made for. */
 function withConsistency(model: Components, loras: readonly AppliedLora[]): Components {
   const distilled = loras.some(({ lora, strength }) => lora.isConsistency && strength > 0);
-  if (!distilled || model.unet.config.time_cond_proj_dim !== null) return model;
+  if (!distilled || model.unet.config.guidanceWidth !== undefined) return model;
   return { ...model, defaults: { scheduler: 'lcm' } };
 }

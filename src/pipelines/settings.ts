@@ -109,8 +109,7 @@ const LEAST_TILE = 8;
 
 /** Fills the gaps. Throws UsageError for what the model cannot do, before anything is loaded. */
 export function settingsOf(model: Components, request: GenerationRequest): Settings {
-  const { config: unet } = model.unet;
-  const embedded = unet.time_cond_proj_dim !== null;
+  const embedded = model.unet.config.guidanceWidth !== undefined;
   const scheduler = schedulerOf(model, request.scheduler);
   const consistency = scheduler === 'lcm' || scheduler === 'tcd';
   // diffusers' defaults: LatentConsistencyModelPipeline, an LCM-LoRA, SDXL's pipelines but for inpainting, the others.
@@ -172,10 +171,10 @@ export function settingsOf(model: Components, request: GenerationRequest): Setti
 
 /** Throws UsageError unless image, mask, strength and the model go together. */
 function strengthOf(model: Components, { image, mask, strength }: GenerationRequest): number | undefined {
-  const { in_channels: channels, out_channels } = model.unet.config;
-  if (mask === undefined && channels !== out_channels) {
+  const { latentChannels, furtherChannels } = model.unet.config;
+  if (mask === undefined && furtherChannels > 0) {
     throw new UsageError(
-      `${model.location} is an inpainting model (in_channels is ${channels}): give an image and a mask`,
+      `${model.location} is an inpainting model (in_channels is ${latentChannels + furtherChannels}): give an image and a mask`,
     );
   }
   if (image === undefined) {

@@ -3,9 +3,10 @@ import { abortable } from '../../engines/abortable.ts';
 import { createNodeEngine } from '../../engines/onnxruntime-node/engine.ts';
 import { InputError } from '../../errors.ts';
 import { stableDiffusion15 } from '../../models/presets.ts';
+import { denoiser } from '../../pipelines/denoiser.ts';
 import { loadPipeline } from '../../pipelines/node/load.ts';
 import type { Pipeline } from '../../pipelines/pipeline.ts';
-import { unetFlops } from '../../speed/flops.ts';
+import { denoiserFlops } from '../../speed/flops.ts';
 import { gemmPeak } from '../../speed/gemm-peak.ts';
 import { measure } from '../../speed/timing.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
@@ -67,7 +68,10 @@ export async function measureSpeed(
   };
   const { best } = await measure(draw, { seconds: seconds / 2, atLeast: 1 });
   const { unetLCM, textEncoder } = stableDiffusion15;
-  const flops = unetFlops(unetLCM.config, textEncoder.config.max_position_embeddings);
+  const flops = denoiserFlops(
+    denoiser('UNet2DConditionModel', unetLCM.config),
+    textEncoder.config.max_position_embeddings,
+  );
   return {
     gemmPeak: peak,
     picturesPerSecond: 1 / best,

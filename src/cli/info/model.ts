@@ -1,7 +1,7 @@
 /** `lcm info` of a whole model: its family, its networks, how it draws. Reads configurations and headers of weights. */
 
 import { InputError } from '../../errors.ts';
-import { loadComponents } from '../../pipelines/components.ts';
+import { loadComponents, pictureSize } from '../../pipelines/components.ts';
 import type { ModelFiles } from '../../pipelines/model-files.ts';
 import { filesOf } from '../../weights/node/file-hash.ts';
 import { type Family, familyOfWidth } from '../../weights/single-file/published.ts';
@@ -119,12 +119,11 @@ interface RunnableFacts {
 /** What only a model that is complete and supported has. */
 async function runnableFacts(files: ModelFiles): Promise<RunnableFacts> {
   try {
-    const { unet, vae, textEncoder, defaults } = await loadComponents(files);
-    const { factor, sampleSize } = vae.config;
-    const latent = unet.config.sample_size;
+    const model = await loadComponents(files);
+    const { vae, textEncoder, defaults } = model;
     return {
-      size: latent === null ? sampleSize : latent * factor,
-      factor,
+      size: pictureSize(model),
+      factor: vae.config.factor,
       tokens: textEncoder.config.max_position_embeddings,
       defaults,
     };
