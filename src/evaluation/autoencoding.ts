@@ -50,15 +50,17 @@ export class Autoencoding {
     options: RunOptions | undefined,
     write: (params: Params, pixels: Tensor) => Tensor,
   ): Promise<HostTensor> {
-    const compiled = this.#cache.get(`${name} ${pixels.shape.join('×')}`, () => {
+    const compile = () => {
       const { weights, location } = this.#stored;
       const source = paramsFromWeights(weights);
       const result = write(source.params, input('pixels', pixels.shape));
       source.requireAll(location);
       return this.#engine.compile(program({ result }), { weights, name });
-    });
-    const executable = await abortable(compiled, options?.signal);
-    const { result } = await executable.run({ pixels }, options);
+    };
+    const run = this.#cache.use(`${name} ${pixels.shape.join('×')}`, compile, (executable) =>
+      executable.run({ pixels }, options),
+    );
+    const { result } = await abortable(run, options?.signal);
     return result!;
   }
 }

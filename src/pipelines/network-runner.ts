@@ -45,9 +45,11 @@ export class NetworkRunner {
   readonly #replicas: readonly Worker[];
   /** With low memory: the run before, after which the next may begin. */
   #previous: Promise<unknown> = Promise.resolve();
+  readonly #disposal = new AbortController();
 
   constructor(engine: Engine, { loras = [], lowMemory = false, replicas = [] }: RunnerOptions) {
-    const worker = (engine: Engine): Worker => ({ engine, cache: new ExecutableCache() });
+    const cache = () => (lowMemory ? new ExecutableCache(1) : new ExecutableCache());
+    const worker = (engine: Engine): Worker => ({ engine, cache: cache() });
     this.lowMemory = lowMemory;
     this.loras = loras;
     this.#alone = worker(engine);
@@ -109,7 +111,9 @@ export class NetworkRunner {
     return together(results);
   }
 
-  async dispose(): Promise<void> {
+  /** Rejects with `reason`, at once, whoever waits for a network or asks for one later; frees what was compiled. */
+  async dispose(reason: Error): Promise<void> {
+    this.#disposal.abort(reason);
     await Promise.all([this.#alone, ...this.#replicas].map(({ cache }) => cache.dispose()));
   }
 
@@ -124,34 +128,51 @@ export class NetworkRunner {
     return this.#replicas.length > 0 && pictures > 1 ? this.#replicas : [this.#alone];
   }
 
-  async #run(
+  #run(
     worker: Worker,
     network: Network,
     inputs: Tensors,
     options: RunOptions = {},
   ): Promise<Record<string, HostTensor>> {
     const { signal } = options;
-    signal?.throwIfAborted();
-    if (!this.lowMemory) {
-      const executable = await abortable(this.#compiled(worker, network), signal);
-      return executable.run(inputs, options);
-    }
-    const result = this.#previous.then(async () => {
+    const run = async () => {
       signal?.throwIfAborted();
-      if (!worker.cache.has(keyOf(network))) await worker.cache.dispose();
-      const executable = await this.#compiled(worker, network);
-      return executable.run(inputs, options);
-    });
-    // Whoever asked hears of a failure; it does not keep the next from its turn.
-    this.#previous = result.catch(() => undefined);
-    return abortable(result, signal);
+      return this.#use(worker, network, (executable) => executable.run(inputs, options));
+    };
+    return this.#heeding(signal, this.lowMemory ? this.#inTurn(run) : run());
   }
 
-  #compiled({ engine, cache }: Worker, network: Network): Promise<Executable> {
-    return cache.get(keyOf(network), () => {
+  /** Compiles a network that is to be run soon. */
+  #compiled(worker: Worker, network: Network): Promise<void> {
+    return this.#heeding(
+      undefined,
+      this.#use(worker, network, async () => {}),
+    );
+  }
+
+  async #use<T>(
+    { engine, cache }: Worker,
+    network: Network,
+    work: (executable: Executable) => Promise<T>,
+  ): Promise<T> {
+    this.#disposal.signal.throwIfAborted();
+    const compile = async () => {
       const { program, weights } = programOf(network, this.loras);
       return engine.compile(program, { weights, name: network.name });
-    });
+    };
+    return cache.use(keyOf(network), compile, work);
+  }
+
+  /** After all that were asked for before. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#previous.then(work);
+    // Whoever asked hears of a failure; it does not keep the next from its turn.
+    this.#previous = result.catch(() => undefined);
+    return result;
+  }
+
+  #heeding<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+    return abortable(abortable(work, signal), this.#disposal.signal);
   }
 }
 

@@ -159,8 +159,9 @@ export class Networks {
     return this.#previewVae && this.#decodeEach('preview decoder', this.#previewVae, latents, options);
   }
 
-  async dispose(): Promise<void> {
-    await this.#runner.dispose();
+  /** Rejects with `reason`, at once, whoever waits for a network or asks for one later; frees the networks. */
+  async dispose(reason: Error = new Error('the networks were disposed of')): Promise<void> {
+    await this.#runner.dispose(reason);
   }
 
   async #decodeEach(

@@ -21,7 +21,10 @@ export interface Pipeline {
   generate(request: GenerationRequest): AsyncGenerator<GenerationStep, Generation>;
   /** The same to its end. */
   run(request: GenerationRequest, onStep?: (step: GenerationStep) => unknown): Promise<Generation>;
-  /** Frees the networks and the engine. */
+  /**
+   * Frees the networks and the engine. What is being drawn, or asked for later, is rejected with an AbortError; the
+   * engine finishes the operator graph that it is at.
+   */
   dispose(): Promise<void>;
 }
 
@@ -84,8 +87,10 @@ export function pipelineOf(
       }
     },
     async dispose() {
-      await networks.dispose();
-      await Promise.all([engine, ...(options.replicas ?? [])].map((each) => each.dispose()));
+      // At once, so that nothing is compiled any more.
+      const reason = new DOMException('the pipeline was disposed of', 'AbortError');
+      const engines = [engine, ...(options.replicas ?? [])];
+      await Promise.all([networks.dispose(reason), ...engines.map((each) => each.dispose())]);
     },
   };
 }

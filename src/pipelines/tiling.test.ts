@@ -93,11 +93,11 @@ describe('an AutoencoderKL in tiles', () => {
   const cache = new ExecutableCache();
   const run = async (network: Network, inputs: Readonly<Record<string, HostTensor>>) => {
     const key = `${network.name} ${JSON.stringify(network.variation)}`;
-    const executable = await cache.get(key, () => {
+    const compile = async () => {
       const { program, weights } = programOf(network, []);
       return engine.compile(program, { weights });
-    });
-    return executable.run(inputs);
+    };
+    return cache.use(key, compile, (executable) => executable.run(inputs));
   };
   const component = () => ({ location: folder, config: vae, weights });
   const decode = async (latents: HostTensor) => {

@@ -48,6 +48,7 @@ class NodeEngine implements Engine {
   readonly #pool = new BufferPool();
   readonly #onProcessor: boolean;
   #nextSession = 0;
+  #disposed = false;
 
   constructor({
     device = 'cpu',
@@ -70,6 +71,7 @@ class NodeEngine implements Engine {
 
   async compile(program: Program, options: CompileOptions = {}): Promise<Executable> {
     const { weights, name = 'program' } = options;
+    if (this.#disposed) throw new Error(`${name} cannot be compiled: the engine was disposed of`);
     const count = this.#onProcessor ? segmentCount(program, weights) : 1;
     if (count === 1) return this.#compile(this.#clients[0]!, program, options, USUAL_MEMORY);
     const compiled = await compileSegments(
@@ -122,6 +124,7 @@ class NodeEngine implements Engine {
   }
 
   async dispose(): Promise<void> {
+    this.#disposed = true;
     await Promise.all(this.#clients.map((client) => client.close()));
     this.#pool.clear();
   }

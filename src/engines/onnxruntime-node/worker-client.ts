@@ -19,6 +19,7 @@ export class WorkerClient {
   #nextId = 0;
   /** Why the thread takes no more requests. */
   #ended: Error | undefined;
+  #closed: Promise<void> | undefined;
 
   constructor() {
     turnTelemetryOff();
@@ -30,8 +31,8 @@ export class WorkerClient {
     this.#worker.on('message', (reply: ReplyMessage) => {
       const pending = this.#pending.get(reply.id);
       this.#pending.delete(reply.id);
-      // A thread that waits for work must not keep the process alive.
-      if (this.#pending.size === 0) this.#worker.unref();
+      // A thread that waits for work must not keep the process alive; one that is being ended must.
+      if (this.#pending.size === 0 && !this.#ended) this.#worker.unref();
       if (reply.ok) pending?.resolve(reply.result);
       else pending?.reject(new Error(reply.message));
     });
@@ -43,14 +44,31 @@ export class WorkerClient {
     this.#worker.on('exit', () => this.#end(new Error('the ONNX Runtime thread has ended')));
   }
 
-  /** The thread is gone, and all that it held. */
+  /** The thread is gone, or going, with all that it held. */
   get ended(): boolean {
     return this.#ended !== undefined;
   }
 
   /** Sends a request; `transfer` lists the buffers that are handed over. Rejects with ONNX Runtime's message. */
   request(request: Request, transfer: readonly TransferListItem[] = []): Promise<Result> {
-    if (this.#ended) return Promise.reject(this.#ended);
+    return this.#ended ? Promise.reject(this.#ended) : this.#send(request, transfer);
+  }
+
+  /** Takes no more requests, finishes those that it has, frees every session and ends the thread. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = new Error('the engine was disposed of');
+    await this.#send({ kind: 'close' }, []);
+    this.#end(this.#ended);
+    await this.#worker.terminate();
+  }
+
+  #send(request: Request, transfer: readonly TransferListItem[]): Promise<Result> {
     return new Promise((resolve, reject) => {
       const message: RequestMessage = { id: this.#nextId++, request };
       this.#worker.postMessage(message, transfer);
@@ -59,18 +77,10 @@ export class WorkerClient {
     });
   }
 
-  /** Frees every session and ends the thread. */
-  async close(): Promise<void> {
-    if (this.#ended) return;
-    await this.request({ kind: 'close' });
-    this.#end(new Error('the engine was disposed of'));
-    await this.#worker.terminate();
-  }
-
   #end(reason: Error): void {
     this.#ended ??= reason;
     this.#letGo();
-    for (const { reject } of this.#pending.values()) reject(this.#ended);
+    for (const { reject } of this.#pending.values()) reject(reason);
     this.#pending.clear();
   }
 }
