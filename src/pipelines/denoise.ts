@@ -1,8 +1,10 @@
 /** The loop that all pipelines share: a sampler over a guided network, one step at a time. */
 import { guidanceScaleEmbedding } from '../diffusion/guidance-embedding.ts';
 import type { Sampler, SamplerStep } from '../diffusion/samplers/sampler.ts';
+import { InputError } from '../errors.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Shape } from '../graph/shape.ts';
+import { allFinite } from './finite.ts';
 import { guide, rescaleGuided } from './guidance.ts';
 import type { AddedConditions } from './network-values.ts';
 import type { Networks } from './networks.ts';
@@ -48,10 +50,28 @@ export async function* denoise(inputs: DenoiseInputs): AsyncGenerator<DenoiseSte
   for (let index = from; index < sampler.timesteps.length; index++) {
     signal?.throwIfAborted();
     const timestep = sampler.timesteps[index]!;
-    const output = await predict(sampler.scaleModelInput(sample, index), timestep);
+    const place = `step ${index - from + 1} of ${sampler.timesteps.length - from}`;
+    const output = await placed(place, predict(sampler.scaleModelInput(sample, index), timestep));
     const step = sampler.step(output, index, sample, noise);
+    if (!allFinite(step.sample) || !allFinite(step.denoised)) {
+      const { scheduler, guidanceScale } = inputs.settings;
+      throw new InputError(
+        `${place}: the scheduler ${scheduler} makes NaN or infinity of what the network predicts; check the betas in ` +
+          `the model's scheduler_config.json, and the guidance scale ${guidanceScale}`,
+      );
+    }
     sample = restoreKnown(step.sample, index + 1);
     yield { sample, denoised: restoreKnown(step.denoised, sampler.timesteps.length), index, timestep };
+  }
+}
+
+/** Says in which step something went wrong. */
+async function placed<T>(place: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof InputError) throw new InputError(`${place}: ${error.message}`, { cause: error });
+    throw error;
   }
 }
 

@@ -5,6 +5,7 @@ import { ExecutableCache } from '../engines/executable-cache.ts';
 import { joined, partOf } from '../graph/batch.ts';
 import type { HostTensor } from '../graph/host-tensor.ts';
 import type { AppliedLora } from '../weights/lora.ts';
+import { allFinite, notFinite } from './finite.ts';
 import { type Network, programOf } from './network-programs.ts';
 
 export interface RunnerOptions {
@@ -137,7 +138,11 @@ export class NetworkRunner {
     const { signal } = options;
     const run = async () => {
       signal?.throwIfAborted();
-      return this.#use(worker, network, (executable) => executable.run(inputs, options));
+      return this.#use(worker, network, async (executable) => {
+        const outputs = await executable.run(inputs, options);
+        if (Object.values(outputs).every(({ data }) => allFinite(data))) return outputs;
+        throw await notFinite(worker.engine, network, this.loras, inputs);
+      });
     };
     return this.#heeding(signal, this.lowMemory ? this.#inTurn(run) : run());
   }
