@@ -1,6 +1,6 @@
 /** What pictures are drawn with: named in them as it was asked for, with checksums to know it by. */
 import { createHash } from 'node:crypto';
-import { modelFingerprint } from '../pipelines/node/fingerprint.ts';
+import { modelFingerprint, weightsFingerprint } from '../pipelines/node/fingerprint.ts';
 import type { Surroundings } from '../pipelines/picture-text.ts';
 import { filesOf, hashFile, hashTensors } from '../weights/node/file-hash.ts';
 import type { Weights } from '../weights/weights.ts';
@@ -9,9 +9,9 @@ import type { ModelOfOptions } from './opened-model.ts';
 
 export type DrawnWith = Omit<Surroundings, 'image' | 'mask' | 'version' | 'engine'>;
 
-/** Reads LoRAs and another autoencoder whole, of the model next to nothing. */
+/** Reads LoRAs and another autoencoder whole, of the model and another UNet next to nothing. */
 export async function drawnWith(opened: ModelOfOptions): Promise<DrawnWith> {
-  const { vae, lora = [], tokenizer, config, predictionType } = opened.options;
+  const { unet, vae, lora = [], tokenizer, config, predictionType } = opened.options;
   const loras = await Promise.all(
     opened.loras.map(async ({ lora: { from, weights }, strength }, i) => ({
       ...{ path: lora[i]!.path, strength },
@@ -21,6 +21,9 @@ export async function drawnWith(opened: ModelOfOptions): Promise<DrawnWith> {
   return {
     model: shownModel(opened.options),
     modelFingerprint: await modelFingerprint(opened.own),
+    ...(unet !== undefined && {
+      unet: { path: unet, fingerprint: await weightsFingerprint([['unet', opened.components.unet.weights]]) },
+    }),
     ...(vae !== undefined && {
       vae: { path: vae, sha256: await hashOf(opened.components.vae.weights) },
     }),
@@ -48,6 +51,7 @@ export function changesSince(then: Partial<DrawnWith>, now: DrawnWith): string[]
     );
   };
   compare(`the model ${now.model}`, then.modelFingerprint, now.modelFingerprint);
+  compare(`the UNet ${now.unet?.path}`, then.unet?.fingerprint, now.unet?.fingerprint);
   compare(`the VAE ${now.vae?.path}`, then.vae?.sha256, now.vae?.sha256);
   then.loras?.forEach(({ path, sha256 }, i) => {
     compare(`the LoRA ${path}`, sha256, now.loras?.[i]?.sha256);

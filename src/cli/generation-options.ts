@@ -9,11 +9,11 @@ import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from './embedded-models.ts';
 import { type EngineOptions, withEngineOptions } from './engine-options.ts';
 import { type LoraOption, loraOption } from './lora-option.ts';
 import { integer, number, oneOf } from './option-values.ts';
+import { type PartOptions, withPartOptions } from './part-options.ts';
 
-/** The model with its autoencoder and LoRAs. */
-export interface ModelOptions {
+/** The model with other parts and LoRAs. */
+export interface ModelOptions extends PartOptions {
   readonly model: string;
-  readonly vae?: string;
   readonly lora?: readonly LoraOption[];
   readonly tokenizer?: string;
   readonly config?: string;
@@ -51,17 +51,13 @@ export const generationValues = {
 /** Adds the options to a command, which is returned. */
 export function withGenerationOptions(command: Command): Command {
   const values = generationValues;
-  command
-    .addOption(
-      new Option(
-        '--model <name>',
-        'a diffusers directory, a .safetensors checkpoint, or a pulled owner/name',
-      ).default(EMBEDDED_MODEL, 'the one that comes with the package, of little landscapes'),
-    )
-    .option(
-      '--vae <path>',
-      "an autoencoder in place of the model's own: a folder, a file, or a pulled owner/name",
-    )
+  command.addOption(
+    new Option(
+      '--model <name>',
+      'a diffusers directory, a .safetensors checkpoint, or a pulled owner/name',
+    ).default(EMBEDDED_MODEL, 'the one that comes with the package, of little landscapes'),
+  );
+  withPartOptions(command)
     .option(
       '--lora <path[:strength]>',
       'a LoRA: a file, a folder or a pulled owner/name; may be given several times. An LCM-LoRA, one whose metadata or name say lcm, makes the scheduler lcm',

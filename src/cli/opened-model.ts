@@ -1,7 +1,7 @@
 /** The model that the options name, opened once for everything that a command does with it. */
 import type { ModelFiles } from '../pipelines/model-files.ts';
 import { type LoadOptions, type OpenedModel, startPipeline } from '../pipelines/node/load.ts';
-import { openModel, withAutoencoder } from '../pipelines/node/open-model.ts';
+import { openModel, withOtherParts } from '../pipelines/node/open-model.ts';
 import { adaptedComponents, type Pipeline } from '../pipelines/pipeline.ts';
 import type { AppliedLora } from '../weights/lora.ts';
 import { engineOptions } from './engine-options.ts';
@@ -11,7 +11,7 @@ import { openLoras } from './lora-option.ts';
 
 export interface ModelOfOptions extends OpenedModel {
   readonly options: ModelOptions;
-  /** The files with the model's own autoencoder, whatever `--vae` says. */
+  /** The files with the model's own parts, whatever `--unet` and `--vae` say. */
   readonly own: ModelFiles;
   /** In the order of the options. */
   readonly loras: readonly AppliedLora[];
@@ -19,11 +19,11 @@ export interface ModelOfOptions extends OpenedModel {
 
 /** Reads configurations and headers; starts no engine and reads no weights. */
 export async function openModelOf(options: ModelOptions): Promise<ModelOfOptions> {
-  const { model, vae, lora = [], tokenizer, config, predictionType } = options;
+  const { model, lora = [], tokenizer, config, predictionType } = options;
   const loras = await openLoras(lora);
   return named(async () => {
     const own = await openModel(model, { tokenizer, config, predictionType });
-    const files = vae === undefined ? own : await withAutoencoder(own, vae);
+    const files = await withOtherParts(own, options);
     return { options, own, files, loras, components: await adaptedComponents(files, loras) };
   });
 }
@@ -43,12 +43,12 @@ export function startPipelineOf(
 
 /** What was guessed about the model, for a warning; undefined where nothing was. */
 export function guessAbout({ files }: ModelOfOptions): string | undefined {
-  const { family, prediction } = files.checkpoint ?? {};
+  const { location, family, prediction } = files.checkpoint ?? {};
   if (family !== 'stable-diffusion-2' || prediction?.source !== 'family') return undefined;
   // No guess: the file's channels or its global_step tell the models of that family that predict noise.
   if (prediction.type === 'epsilon') return undefined;
   return (
-    `${files.location} does not say what its UNet predicts: taken is ${prediction.type}, as by Stable Diffusion 2 at ` +
+    `${location} does not say what its UNet predicts: taken is ${prediction.type}, as by Stable Diffusion 2 at ` +
     '768 pixels; where that is wrong, use --prediction-type epsilon, and where it is right, ' +
     `--prediction-type ${prediction.type} to say so`
   );

@@ -35,13 +35,13 @@ export async function optionsFromPicture(
   if (settings === undefined) {
     throw new InputError(`--from ${path}: the picture carries no settings of lcm generate`);
   }
-  const { prompt, image, mask, modelFingerprint, vae, loras } = settings;
+  const { prompt, image, mask, modelFingerprint, unet, vae, loras } = settings;
   const { prompt: _, ...request }: Partial<GenerationRequest> = pictureRequest(settings);
   // What was chosen for the old steps, the old scheduler or the old model does not go with others.
   const dropped = [
     ...(isGiven('scheduler') ? ['timesteps', 'originalSteps', 'eta'] : []),
     ...(isGiven('steps') ? ['timesteps'] : []),
-    ...(isGiven('model') ? ['tokenizer', 'config', 'predictionType'] : []),
+    ...(isGiven('model') ? ['unet', 'tokenizer', 'config', 'predictionType'] : []),
   ];
   const kept = <T extends object>(values: T, drop: (name: string) => boolean) =>
     Object.fromEntries(
@@ -58,6 +58,7 @@ export async function optionsFromPicture(
     request: kept(request, (name) => dropped.includes(name)),
     drawnWith: {
       ...(!isGiven('model') && modelFingerprint !== undefined && { modelFingerprint }),
+      ...(!isGiven('unet') && !isGiven('model') && unet && { unet }),
       ...(!isGiven('vae') && vae && { vae }),
       ...(!isGiven('lora') && loras && { loras }),
     },
@@ -65,10 +66,12 @@ export async function optionsFromPicture(
 }
 
 /** The model, what is laid over it, and the engine as options name them. */
-function surroundings({ model, vae, loras, tokenizer, config, predictionType, engine }: PictureSettings) {
+function surroundings(settings: PictureSettings) {
+  const { model, unet, vae, loras, tokenizer, config, predictionType, engine } = settings;
   const device: EngineName = engineNames.find((name) => engine?.endsWith(`/${name}`)) ?? 'cpu';
   return {
     model: model === EMBEDDED_MODEL_NAME ? EMBEDDED_MODEL : model,
+    unet: unet?.path,
     vae: vae?.path,
     lora: loras?.map(({ path, strength }) => ({ path, strength })),
     ...{ tokenizer, config, predictionType },
@@ -79,10 +82,11 @@ function surroundings({ model, vae, loras, tokenizer, config, predictionType, en
 /** The paths of a picture are from where its maker was. What is missing is said with the option that names another. */
 async function requireFiles(
   picture: string,
-  { vae, lora = [], tokenizer, config }: Partial<ReturnType<typeof surroundings>>,
+  { unet, vae, lora = [], tokenizer, config }: Partial<ReturnType<typeof surroundings>>,
 ): Promise<void> {
   const named: (readonly [what: string, path: string | undefined, option: string])[] = [
     ...lora.map(({ path, strength }) => ['LoRA', path, `--lora <path>:${strength}`] as const),
+    ['UNet', unet, '--unet'],
     ['VAE', vae, '--vae'],
     ['tokenizer', tokenizer, '--tokenizer'],
     ['configuration', config, '--config'],

@@ -24,6 +24,8 @@ export interface ModelFiles {
 
 /** What the names and shapes of a single file tell, and its free-form texts. */
 export interface CheckpointFacts extends Pick<Checkpoint, 'family'> {
+  /** For messages: the file. */
+  readonly location: string;
   /** Undefined where the scheduler_config.json of a folder says it. */
   readonly prediction: CheckpointPrediction | undefined;
   readonly metadata: Readonly<Record<string, string>>;

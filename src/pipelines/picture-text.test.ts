@@ -29,6 +29,7 @@ it('writes what Automatic1111 reads', () => {
 
 const drawnWith = {
   modelFingerprint: '0123456789abcdef',
+  unet: { path: 'a/lcm-sdxl', fingerprint: 'fedcba9876543210' },
   vae: { path: 'vae/better.safetensors', sha256: '1234567890abcdef' },
   loras: [
     { path: 'style.safetensors', strength: 0.8, sha256: 'aa', dataSha256: '0123456789abcdef' },
@@ -39,10 +40,10 @@ const drawnWith = {
   predictionType: 'v_prediction',
 } as const;
 
-it('names LoRAs and the autoencoder as Automatic1111 does', () => {
+it('names LoRAs and the autoencoder as Automatic1111 does, and another UNet', () => {
   expect(pictureText({ ...settings, prompt: 'a fox', ...drawnWith }).parameters).toBe(
     'a fox <lora:style:0.8> <lora:lcm   new :1>\nSteps: 4, Sampler: DPM++ 2M Karras, CFG scale: 8.5, Seed: 7, ' +
-      'Size: 96x64, Model: my  model, VAE hash: 1234567890, VAE: better.safetensors, Clip skip: 2, ' +
+      'Size: 96x64, Model: my  model, UNet: lcm-sdxl, VAE hash: 1234567890, VAE: better.safetensors, Clip skip: 2, ' +
       'Lora hashes: "style: 0123456789ab, lcm   new : fedcba987654", Version: latent-consistency 1.2.3',
   );
 });
@@ -96,7 +97,7 @@ it('makes the request again, without what surrounded it', () => {
 it.each([
   ...[{ steps: '4' }, { scheduler: 'magic' }, { timesteps: [1, 'x'] }, { model: null }, { timeIds: [1] }],
   ...[{ vae: 'x' }, { loras: [null] }, { loras: [{ path: 'x', sha256: 'y', dataSha256: 'z' }] }],
-  { predictionType: 'flow' },
+  ...[{ predictionType: 'flow' }, { unet: 'x' }, { unet: { path: 'x', sha256: 'y' } }],
 ])('refuses settings with %j', (wrong) => {
   const text = { 'latent-consistency': JSON.stringify({ ...settings, ...wrong }) };
   const name = Object.keys(wrong)[0]!;

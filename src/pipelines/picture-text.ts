@@ -23,6 +23,14 @@ export interface PictureFile {
   readonly sha256: string;
 }
 
+/** A UNet that took part, which has gigabytes. */
+export interface PictureUNet {
+  /** Where it was, as it was asked for. */
+  readonly path: string;
+  /** Of its weights, in hexadecimal digits: see `weightsFingerprint`. */
+  readonly fingerprint: string;
+}
+
 export interface PictureLora extends PictureFile {
   readonly strength: number;
   /** SHA-256 of what follows the safetensors header, by which Automatic1111 and Civitai know LoRAs. */
@@ -36,6 +44,7 @@ export interface Surroundings {
   /** Of its weights, in hexadecimal digits: see `modelFingerprint`. */
   readonly modelFingerprint?: string;
   /** In place of the model's own. */
+  readonly unet?: PictureUNet;
   readonly vae?: PictureFile;
   readonly loras?: readonly PictureLora[];
   /** For single-file checkpoints, as they were asked for. */
@@ -149,6 +158,10 @@ const isFile = (value: unknown) => {
   const { path, sha256 } = Object(value) as Partial<PictureFile>;
   return isText(path) && isText(sha256);
 };
+const isUNet = (value: unknown) => {
+  const { path, fingerprint } = Object(value) as Partial<PictureUNet>;
+  return isText(path) && isText(fingerprint);
+};
 const areLoras = (value: unknown) =>
   Array.isArray(value) &&
   value.every((lora: Partial<PictureLora> | null) => {
@@ -158,6 +171,7 @@ const areLoras = (value: unknown) =>
 const fields: Readonly<Record<keyof PictureSettings, (value: unknown) => boolean>> = {
   model: isText,
   modelFingerprint: isText,
+  unet: isUNet,
   vae: isFile,
   loras: areLoras,
   tokenizer: isText,
@@ -221,7 +235,7 @@ export function automatic1111Text(
 /** `Steps: 4`, `Sampler: LCM` and what else Automatic1111 has a name for, in its order and with its lengths of hashes. */
 export function automatic1111Fields(settings: PictureSettings): string[] {
   const { steps, scheduler, guidanceScale, seed, width, height } = settings;
-  const { clipSkip, strength, vae, loras = [] } = settings;
+  const { clipSkip, strength, unet, vae, loras = [] } = settings;
   const hashes = loras.map(({ path, dataSha256 }) => `${loraName(path)}: ${dataSha256.slice(0, 12)}`);
   return [
     `Steps: ${steps}`,
@@ -230,6 +244,7 @@ export function automatic1111Fields(settings: PictureSettings): string[] {
     `Seed: ${seed}`,
     `Size: ${width}x${height}`,
     `Model: ${modelName(settings.model)}`,
+    ...(unet ? [`UNet: ${modelName(unet.path)}`] : []),
     ...(vae ? [`VAE hash: ${vae.sha256.slice(0, 10)}`, `VAE: ${modelName(vae.path)}`] : []),
     ...(strength !== undefined ? [`Denoising strength: ${strength}`] : []),
     ...(clipSkip > 0 ? [`Clip skip: ${clipSkip + 1}`] : []),

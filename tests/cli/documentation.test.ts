@@ -80,6 +80,7 @@ const repositories: Readonly<Record<string, StandIn>> = {
   'openai/clip-vit-large-patch14': copyOf(join(models.lcm, 'tokenizer')),
   'latent-consistency/lcm-lora-sdv1-5': folderOf('pytorch_lora_weights.safetensors', copyOf(models.lcmLora)),
   'latent-consistency/lcm-lora-sdxl': folderOf('pytorch_lora_weights.safetensors', lora(models.sdxl, 'peft')),
+  'latent-consistency/lcm-sdxl': copyOf(models.lcmSdxlUNet),
   'stabilityai/sd-vae-ft-mse': copyOf(join(models.sd, 'vae')),
   'madebyollin/taesd': copyOf(models.taesd),
 };

@@ -1,11 +1,12 @@
 /** `lcm generate` from end to end, on a tiny model. */
-import { readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { createImage } from '../../src/images/image.ts';
 import { decodePng, encodePng } from '../../src/images/png.ts';
 import { readPngText } from '../../src/images/png-text.ts';
 import { readPictureSettings } from '../../src/pipelines/picture-text.ts';
+import { loadTensors, openSafetensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
 import { jsonLines, taesd, tinyModel, tinyTeacher, workspace } from './lcm.ts';
 import { checkpoints } from './stand-ins.ts';
 
@@ -231,6 +232,57 @@ it('makes a picture again from its settings, or with some of them changed', asyn
     ...{ negativePrompt: 'blurry', image: 'start.png' },
   });
   expect(settings).not.toHaveProperty('eta');
+});
+
+it('takes a UNet from elsewhere, names it in the picture, and takes it again from there', async () => {
+  cpSync(join(tinyModel, 'unet'), at('lcm-unet'), { recursive: true });
+  const made = await run(
+    ...[
+      'generate',
+      'a red fox',
+      '--model',
+      tinyTeacher,
+      '--unet',
+      'lcm-unet',
+      '--seed',
+      '7',
+      '--out',
+      'lcm.png',
+    ],
+  );
+  expect(made.code).toBe(0);
+  expect(made.stderr).toBe('with this UNet the scheduler is LCMScheduler\n');
+  const settings = async (name: string) => readPictureSettings(await readPngText(read(name)));
+  expect(await settings('lcm.png')).toMatchObject({
+    ...{
+      model: tinyTeacher,
+      unet: { path: 'lcm-unet', fingerprint: expect.stringMatching(/^[0-9a-f]{16}$/) },
+    },
+    ...{ scheduler: 'lcm', steps: 4, guidanceScale: 8.5 },
+  });
+  expect((await readPngText(read('lcm.png'))).parameters).toMatch(/, Model: model, UNet: lcm-unet, Version/);
+  const again = await run('generate', '--from', 'lcm.png', '--out', 'again.png');
+  expect({ code: again.code, stderr: again.stderr }).toEqual({ code: 0, stderr: '' });
+  expect(read('again.png')).toEqual(read('lcm.png'));
+
+  // Another model comes with its own.
+  const other = await run('generate', '--from', 'lcm.png', '--model', tinyModel, '--out', 'other.png');
+  expect(other.code).toBe(0);
+  expect(await settings('other.png')).not.toHaveProperty('unet');
+
+  const weights = at('lcm-unet/diffusion_pytorch_model.safetensors');
+  const tensors = await loadTensors((await openSafetensors(weights)).weights);
+  for (const tensor of tensors.values()) (tensor.data as Float32Array)[0]! += 0.5;
+  await writeSafetensors(weights, tensors);
+  const changed = await run('generate', '--from', 'lcm.png', '--out', 'changed.png');
+  expect(changed.stderr).toMatch(
+    /warning: --from lcm\.png: the UNet lcm-unet is not the one that the picture was/,
+  );
+  rmSync(at('lcm-unet'), { recursive: true });
+  const missing = await run('generate', '--from', 'lcm.png', '--out', 'none.png');
+  expect(missing.stderr).toMatch(
+    /drawn with the UNet lcm-unet, which is not there; say where it is with --unet\n$/,
+  );
 });
 
 it('refuses pictures and masks that do not go together, before anything is drawn', async () => {

@@ -114,6 +114,24 @@ it('an autoencoder, as a file or a folder', async () => {
   expect(file.config).not.toHaveProperty('scaling_factor');
 });
 
+it('a UNet, as a file or a folder, and what it makes of a model', async () => {
+  const unet = join(golden, 'pipelines/sdxl/unet_lcm');
+  expect(await facts(unet)).toMatchObject({ type: 'network', class: 'UNet2DConditionModel' });
+  const file = await facts(join(unet, 'diffusion_pytorch_model.safetensors'));
+  expect(file).toMatchObject({
+    ...{ type: 'network', class: 'UNet2DConditionModel' },
+    config: { in_channels: 4, out_channels: 4, time_cond_proj_dim: 16 },
+  });
+  const sdxl = join(golden, 'pipelines/sdxl/model');
+  expect(await facts(sdxl, '--unet', unet)).toMatchObject({
+    ...{ type: 'model', latentConsistency: true, guidance: 'built in (one pass)' },
+    parts: { unet: { config: { time_cond_proj_dim: 16 } } },
+  });
+  const { code, stderr } = await run('info', unet, '--unet', unet);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/holds a UNet alone.*pass it with --unet, beside a model of its kind/);
+});
+
 it('a picture, made here or by Automatic1111', async () => {
   const parameters = 'a fox\nSteps: 20, Sampler: Euler a, Seed: 7';
   writeFileSync(at('other.png'), await encodePng(createImage(8, 8, 3), { parameters }));

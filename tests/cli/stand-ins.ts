@@ -25,12 +25,16 @@ import {
 } from '../weights/original-layout.ts';
 
 const golden = fileURLToPath(new URL('../fixtures/golden', import.meta.url));
-/** A latent consistency model, a Stable Diffusion, an SDXL, a TAESD for any of them, and an LCM-LoRA for the second. */
+/**
+ * A latent consistency model, a Stable Diffusion, an SDXL, a TAESD for any of them, an LCM-LoRA for the second, and the
+ * UNet of an LCM for the third.
+ */
 export const models = {
   lcm: join(golden, 'pipelines/lcm/model'),
   sd: join(golden, 'pipelines/sd/model'),
   sdxl: join(golden, 'pipelines/sdxl/model'),
   taesd: join(golden, 'pipelines/sd/taesd'),
+  lcmSdxlUNet: join(golden, 'pipelines/sdxl/unet_lcm'),
   lcmLora: join(golden, 'pipelines/sd/lcm_lora/pytorch_lora_weights.safetensors'),
 };
 

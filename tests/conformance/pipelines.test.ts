@@ -10,6 +10,7 @@ import type { Image } from '../../src/images/image.ts';
 import { decodePng } from '../../src/images/png.ts';
 import type { ModelFiles } from '../../src/pipelines/model-files.ts';
 import { diffusersFiles } from '../../src/pipelines/node/diffusers-files.ts';
+import { openModel } from '../../src/pipelines/node/open-model.ts';
 import { createPipeline, type Pipeline } from '../../src/pipelines/pipeline.ts';
 import type { GenerationRequest } from '../../src/pipelines/settings.ts';
 import { Generator } from '../../src/random/generator.ts';
@@ -59,6 +60,8 @@ interface Suite {
   readonly model: string;
   /** A LoRA that all runs have. */
   readonly lora?: string;
+  /** A UNet that all runs have in place of the model's own; it decides on the scheduler. */
+  readonly unet?: string;
   /** Networks from other folders, for the runs whose names begin like this. */
   readonly replaced?: { readonly runs: string; readonly component: string; readonly folder: string };
 }
@@ -80,6 +83,7 @@ const suites: Suite[] = [
     lora,
     replaced: { runs: '', component: 'vae', folder: 'pipelines/sd/taesd' },
   },
+  { name: 'pipelines/sd/lcm_unet', model: sd, unet: 'pipelines/lcm/model/unet' },
   { name: 'pipelines/sd/samplers', model: sd },
   { name: 'pipelines/sd/samplers_img2img', model: sd },
   { name: 'pipelines/sd/samplers_inpaint', model: sd },
@@ -121,8 +125,11 @@ for (const suite of suites) {
 
     async function makePipeline(run: Run, replaced: Suite['replaced']): Promise<Pipeline> {
       const { adapter_weight: strength = 1, scheduler, scheduler_config } = run;
-      const own = await diffusersFiles(join(root, suite.model));
-      const files = withScheduler(own, scheduler, scheduler_config);
+      const { model, unet } = suite;
+      const files =
+        unet === undefined
+          ? withScheduler(await diffusersFiles(join(root, model)), scheduler, scheduler_config)
+          : await openModel(join(root, model), { unet: join(root, unet) });
       const loras = suite.lora === undefined ? [] : [await appliedLora(join(root, suite.lora), strength)];
       return createPipeline(
         replaced ? await withNetwork(files, replaced.component, join(root, replaced.folder)) : files,

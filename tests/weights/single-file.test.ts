@@ -244,8 +244,13 @@ describe('what is no checkpoint', () => {
     ['a peft LoRA', new Map([['unet.mid.lora_A.weight', [1]]]), /holds a LoRA.*--lora/],
     [
       'a UNet of diffusers',
-      new Map([['down_blocks.0.resnets.0.conv1.weight', [1]]]),
-      /UNet alone.*diffusers directory/,
+      new Map(
+        ['conv_in', 'time_embedding.linear_1', 'down_blocks.0.resnets.0.conv1', 'conv_out'].map((name) => [
+          `${name}.weight`,
+          [1],
+        ]),
+      ),
+      /UNet alone.*--unet/,
     ],
     ['an autoencoder', originalAutoencoder(), /autoencoder.*--vae/],
     [

@@ -22,9 +22,10 @@ import { type EngineOptions, engineOptions, withEngineOptions } from '../engine-
 import { withFlagNames } from '../flag-names.ts';
 import { integer, number } from '../option-values.ts';
 import { requireWritable } from '../output-paths.ts';
+import { type PartOptions, withPartOptions } from '../part-options.ts';
 import { createReporter, type Reporter } from '../progress.ts';
 
-interface Options extends EngineOptions {
+interface Options extends EngineOptions, PartOptions {
   readonly model: string;
   readonly teacher?: string;
   readonly judge: string;
@@ -41,7 +42,8 @@ export function evaluateCommand(signal: AbortSignal): Command {
     .description(
       'Measures a model of postcards: real pictures, reconstructions, teacher and model on the same captions and noise.',
     )
-    .option('--model <name>', 'a model of postcards, as lcm generate takes it', EMBEDDED_MODEL)
+    .option('--model <name>', 'a model of postcards, as lcm generate takes it', EMBEDDED_MODEL);
+  withPartOptions(command)
     .option('--teacher <name>', 'the diffusion model that it was distilled from')
     .option('--judge <dir>', 'the classifier, as lcm train judge writes it', EMBEDDED_JUDGE)
     .option('--steps <list>', 'denoising steps, one row each (default: 1,2,4,8)', stepList)
@@ -73,7 +75,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     const isWholeProcessor = options.engine === 'cpu' && options.threads === undefined;
     const replicas = isWholeProcessor ? availableParallelism() : undefined;
     const drawing = { ...engineOptions(options), replicas };
-    const files = await openModel(model);
+    const files = await openModel(model, options);
     const judging = keep(await openJudge(engine, judge));
     const size = judging.config.sample_size;
     const evaluation = await evaluate({
@@ -104,11 +106,14 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
 
 async function present(
   evaluation: Evaluation,
-  { model, teacher, out }: Options,
+  { model, unet, vae, teacher, out }: Options,
   reporter: Reporter,
 ): Promise<void> {
   const name = (directory: string) => basename(resolve(directory));
-  const record = { model: name(model), ...(teacher && { teacher: name(teacher) }), ...evaluation };
+  const others = Object.entries({ unet, vae, teacher }).flatMap(([part, path]) =>
+    path === undefined ? [] : [[part, name(path)]],
+  );
+  const record = { model: name(model), ...Object.fromEntries(others), ...evaluation };
   const report = markdownReport(evaluation);
   if (out !== undefined) {
     await writeText(join(out, 'evaluation.json'), `${JSON.stringify(record, null, 2)}\n`);

@@ -26,9 +26,10 @@ import { type EngineOptions, engineOptions, withEngineOptions } from '../engine-
 import { withFlagNames } from '../flag-names.ts';
 import { integer, number, oneOf } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
+import { type PartOptions, withPartOptions } from '../part-options.ts';
 import { createReporter } from '../progress.ts';
 
-interface Options extends EngineOptions {
+interface Options extends EngineOptions, PartOptions {
   readonly model: string;
   readonly teacher?: string;
   readonly prompt?: string;
@@ -47,7 +48,8 @@ export function explainCommand(signal: AbortSignal): Command {
     .description(
       'Draws, for one picture at many noise levels, what the model makes of each, before and after distillation.',
     )
-    .option('--model <name>', 'a latent consistency model, as lcm generate takes it', EMBEDDED_MODEL)
+    .option('--model <name>', 'a latent consistency model, as lcm generate takes it', EMBEDDED_MODEL);
+  withPartOptions(consistency)
     .option(
       '--teacher <name>',
       'the diffusion model that it was distilled from (default: teacher/ in the model)',
@@ -88,7 +90,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   const pathOf = await outputPaths(options.out, 1);
   const engine = createNodeEngine(engineOptions(options));
   try {
-    const files = await openModel(options.model);
+    const files = await openModel(options.model, options);
     const student = await load(files, engine);
     const within = join(files.location, 'teacher');
     const teacherName =

@@ -100,6 +100,9 @@ async function generate(
     const made = { ...drawn, image, mask, engine: pipeline.engine, version: await version() };
     if (options.scheduler === undefined && pipeline.model.defaults.scheduler === 'lcm')
       reporter.note('with an LCM-LoRA: LCM scheduler, and unless given 4 steps at guidance scale 1');
+    const schedulers = [model.files, model.own].map(({ classes }) => classes.get('scheduler'));
+    if (options.scheduler === undefined && schedulers[0] !== schedulers[1])
+      reporter.note(`with this UNet the scheduler is ${schedulers[0]}`);
     for (let first = 0; first < pictures.length; first += options.batchSize) {
       const batch = pictures.slice(first, first + options.batchSize);
       const request = requestOf(

@@ -15,9 +15,11 @@ import { openModelFolder } from '../../weights/node/model-folder.ts';
 import { openSafetensors } from '../../weights/node/safetensors-file.ts';
 import { autoencoderAlone, type StoredAutoencoder } from '../../weights/single-file/autoencoder.ts';
 import { isCheckpoint } from '../../weights/single-file/checkpoint.ts';
+import { isUNetAlone, unetAlone } from '../../weights/single-file/unet-alone.ts';
 import { describeLora, looksLikeLora } from '../info/lora.ts';
 import { describeModel } from '../info/model.ts';
 import { describeNetwork } from '../info/network.ts';
+import { type PartOptions, withPartOptions } from '../part-options.ts';
 import { createReporter, type Reporter } from '../progress.ts';
 
 /** Where a description goes, and what ends it. */
@@ -27,25 +29,29 @@ interface Context {
 }
 
 const EXPECTED =
-  'expected a diffusers directory, a pulled owner/name, a .safetensors checkpoint, LoRA or VAE, or a .png picture';
+  'expected a diffusers directory, a pulled owner/name, a .safetensors checkpoint, LoRA, UNet or VAE, or a .png picture';
 
 export function infoCommand(signal: AbortSignal): Command {
-  return new Command('info')
+  const command = new Command('info')
     .description(
       'Says what a model, a LoRA or an autoencoder is made of, or with which settings a picture was made. Of weights only the headers are read, and all of it for the checksum.',
     )
-    .argument('<path>', EXPECTED.replace('expected ', ''))
+    .argument('<path>', EXPECTED.replace('expected ', ''));
+  return withPartOptions(command)
     .option('--json', 'report as one JSON line')
-    .action((path: string, { json }: { json?: boolean }) =>
-      describe(path, { reporter: createReporter({ json }), signal }),
+    .action((path: string, { json, unet, vae }: PartOptions & { json?: boolean }) =>
+      describe(path, { unet, vae }, { reporter: createReporter({ json }), signal }),
     );
 }
 
-async function describe(path: string, context: Context): Promise<void> {
+async function describe(path: string, parts: PartOptions, context: Context): Promise<void> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined ? !isModelId(path) : !found.isFile() && !found.isDirectory()) {
     throw new InputError(`${path}: there is no such file or folder; ${EXPECTED}`);
   }
+  // Only a whole model has parts that others could stand in place of.
+  if ((parts.unet ?? parts.vae) !== undefined)
+    return describeModel(path, await openModel(path, parts), context);
   // What exists comes first: a folder may be called as a model is.
   const place = found ? path : await cachedModel(path);
   await (found?.isFile() ? describeFile(path, place, context) : describeFolder(path, place, context));
@@ -76,6 +82,10 @@ async function describeFile(path: string, file: string, context: Context): Promi
   const { weights, metadata } = opened;
   if (isCheckpoint(weights)) return describeModel(path, await openModel(file), context);
   if (looksLikeLora(weights)) return describeLora(path, file, opened, context);
+  if (isUNetAlone(weights)) {
+    const { config } = unetAlone(weights, file);
+    return describeNetwork(path, { className: 'UNet2DConditionModel', config, weights, metadata }, context);
+  }
   // How latents are scaled and the size of the pictures are not in such a file.
   const unknown = { sampleSize: 0, scalingFactor: 0 };
   let autoencoder: StoredAutoencoder;
@@ -85,7 +95,7 @@ async function describeFile(path: string, file: string, context: Context): Promi
     if (!(cause instanceof InputError)) throw cause;
     const names = [...weights.keys()].slice(0, 3).join(', ') || 'none';
     throw new InputError(
-      `${path} holds tensors (${names}) that belong neither to a Stable Diffusion checkpoint nor to a LoRA or an autoencoder; ${EXPECTED}`,
+      `${path} holds tensors (${names}) that belong neither to a Stable Diffusion checkpoint nor to a LoRA, a UNet or an autoencoder; ${EXPECTED}`,
       { cause },
     );
   }

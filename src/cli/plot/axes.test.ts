@@ -19,6 +19,7 @@ describe('axes', () => {
     ['width=64', 'width', [64]],
     ['scheduler=lcm,dpm++', 'scheduler', ['lcm', 'dpm++']],
     ['model=a,b/c', 'model', ['a', 'b/c']],
+    ['unet=none,u', 'unet', [undefined, 'u']],
     ['vae=none,v', 'vae', [undefined, 'v']],
     ['negative-prompt="",blurry', 'negativePrompt', ['', 'blurry']],
   ] as const)('%s sets its option', (text, option, values) => {

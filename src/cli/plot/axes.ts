@@ -71,15 +71,8 @@ const kinds = {
       ...setting({ model: text }),
     })),
   },
-  vae: {
-    description: "as of --vae, or none for the model's own",
-    values: texts((option, text) => {
-      const path = required(option, text, "an autoencoder, or none for the model's own");
-      return path === 'none'
-        ? { label: 'vae: none', ...setting({ vae: undefined }) }
-        : { label: `vae: ${nameOf(path)}`, ...setting({ vae: path }) };
-    }),
-  },
+  unet: part('unet', 'a UNet'),
+  vae: part('vae', 'an autoencoder'),
   lora: {
     description: 'path[:strength] or none, beside those of --lora',
     values: texts((option, text) => {
@@ -197,6 +190,19 @@ export function optionsSetBy({ name }: Axis): string[] {
 
 function setting(values: Partial<GenerationOptions>): Pick<AxisValue, 'apply'> {
   return { apply: (recipe) => ({ ...recipe, options: { ...recipe.options, ...values } }) };
+}
+
+/** An axis of what stands in place of a part of the model. */
+function part(key: 'unet' | 'vae', expected: string): AxisKind {
+  return {
+    description: `as of --${key}, or none for the model's own`,
+    values: texts((option, text) => {
+      const path = required(option, text, `${expected}, or none for the model's own`);
+      return path === 'none'
+        ? { label: `${key}: none`, ...setting({ [key]: undefined }) }
+        : { label: `${key}: ${nameOf(path)}`, ...setting({ [key]: path }) };
+    }),
+  };
 }
 
 /** An axis of the numbers of one option. */

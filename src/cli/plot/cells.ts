@@ -39,12 +39,12 @@ export function cellsOf({ x, y, z }: PlotAxes, base: Recipe): Cell[] {
 }
 
 /**
- * The cells by the model that they need with its LoRAs and its autoencoder, so that each is loaded once; those of one
+ * The cells by the model that they need with its LoRAs and other parts, so that each is loaded once; those of one
  * size stand together, for which the networks are compiled.
  */
 export function groupByModel<C extends Cell>(cells: readonly C[]): C[][] {
   return by(cells, ({ model }) => model)
-    .flatMap((group) => by(group, ({ vae, lora }) => JSON.stringify([vae, lora])))
+    .flatMap((group) => by(group, ({ unet, vae, lora }) => JSON.stringify([unet, vae, lora])))
     .map((group) => by(group, ({ width, height }) => `${width}×${height}`).flat());
 }
 

@@ -66,6 +66,17 @@ describe('selectFiles', () => {
       ['diffusion_pytorch_model.safetensors', 'config.json'],
     ],
     [
+      'a UNet in a folder',
+      {
+        'README.md': null,
+        'unet/config.json': null,
+        'unet/diffusion_pytorch_model.safetensors': null,
+        'unet/diffusion_pytorch_model.bin': null,
+        'images/a.png': null,
+      },
+      ['unet/diffusion_pytorch_model.safetensors', 'unet/config.json'],
+    ],
+    [
       'a LoRA',
       { 'pytorch_lora_weights.safetensors': null, 'other.safetensors': null },
       ['pytorch_lora_weights.safetensors'],

@@ -36,7 +36,13 @@ export async function selectFiles(
   const inFolder = (folder: string) =>
     paths.flatMap((path) => (folderOf(path) === folder ? [basename(path)] : []));
   const weightsOf = (folder: string) => weightFiles(id, folder, inFolder(folder), read, variant);
-  if (!present.has('model_index.json')) return selectLone(id, inFolder(''), () => weightsOf(''));
+  if (!present.has('model_index.json')) {
+    const root = inFolder('');
+    const isEmpty = !root.some((name) => name === 'config.json' || name.endsWith('.safetensors'));
+    // Some publish a UNet alone in the folder that it has in a pipeline.
+    if (isEmpty && present.has('unet/config.json')) return [...(await weightsOf('unet')), 'unet/config.json'];
+    return selectLone(id, root, () => weightsOf(''));
+  }
 
   const index = parseJsonObject(await read('model_index.json'), `${id}/model_index.json`);
   const uses = (name: string) => Array.isArray(index[name]) && index[name][0] !== null;

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { InputError } from '../../errors.ts';
-import type { Storage } from '../../weights/weights.ts';
+import type { Storage, Weights } from '../../weights/weights.ts';
 import type { ModelFiles } from '../model-files.ts';
 
 /** In the order in which they are hashed. */
@@ -19,9 +19,18 @@ const SAMPLED_BYTES = 64;
  * that nothing was changed. Throws InputError when a file cannot be read.
  */
 export async function modelFingerprint(files: ModelFiles): Promise<string> {
+  const networks = NETWORKS.filter((name) => files.classes.has(name)).map(
+    async (name) => [name, (await files.network(name)).weights] as const,
+  );
+  return weightsFingerprint(await Promise.all(networks));
+}
+
+/** The same of some networks, in their order. */
+export async function weightsFingerprint(
+  networks: readonly (readonly [name: string, weights: Weights])[],
+): Promise<string> {
   const hash = createHash('sha256');
-  for (const component of NETWORKS.filter((name) => files.classes.has(name))) {
-    const { weights } = await files.network(component);
+  for (const [component, weights] of networks) {
     const names = [...weights.keys()].sort();
     for (const name of names) {
       const { dtype, shape } = weights.get(name)!;

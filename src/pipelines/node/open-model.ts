@@ -1,7 +1,8 @@
-/** A model by whatever people call it: a folder, a file, or a name on the hub; and another autoencoder for it. */
-import { readdir, stat } from 'node:fs/promises';
+/** A model by whatever people call it: a folder, a file, or a name on the hub; and other parts for it. */
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError, UsageError } from '../../errors.ts';
+import { isFile, pathKind } from '../../files/node/path-kind.ts';
 import { localPath } from '../../hub/node/cache.ts';
 import { openDiffusersDirectory } from '../../weights/node/diffusers-directory.ts';
 import { openModelFolder } from '../../weights/node/model-folder.ts';
@@ -9,10 +10,16 @@ import { openSafetensors } from '../../weights/node/safetensors-file.ts';
 import { autoencoderAlone } from '../../weights/single-file/autoencoder.ts';
 import type { ModelFiles, StoredAutoencoder } from '../model-files.ts';
 import { diffusersFiles } from './diffusers-files.ts';
+import { withUNet } from './other-unet.ts';
 import { type SingleFileOptions, singleFile } from './single-file.ts';
 
-export interface OpenModelOptions extends SingleFileOptions {
-  /** An autoencoder in place of the model's own: see `withAutoencoder`. */
+export interface OpenModelOptions extends SingleFileOptions, OtherParts {}
+
+/** Parts in place of the model's own. */
+export interface OtherParts {
+  /** See `withUNet`. */
+  readonly unet?: string | undefined;
+  /** See `withAutoencoder`. */
   readonly vae?: string | undefined;
 }
 
@@ -23,9 +30,14 @@ export interface OpenModelOptions extends SingleFileOptions {
  */
 export async function openModel(name: string, options: OpenModelOptions = {}): Promise<ModelFiles> {
   const opened = await openPath(await localPath(name), options);
-  const { predictionType, vae } = options;
-  const files = predictionType === undefined ? opened : { ...opened, predictionType };
-  return vae === undefined ? files : withAutoencoder(files, vae);
+  const { predictionType } = options;
+  return withOtherParts(predictionType === undefined ? opened : { ...opened, predictionType }, options);
+}
+
+/** The model with other parts in place of its own. */
+export async function withOtherParts(files: ModelFiles, { unet, vae }: OtherParts): Promise<ModelFiles> {
+  const denoising = unet === undefined ? files : await withUNet(files, unet);
+  return vae === undefined ? denoising : withAutoencoder(denoising, vae);
 }
 
 async function openPath(path: string, options: SingleFileOptions): Promise<ModelFiles> {
@@ -43,7 +55,7 @@ async function openPath(path: string, options: SingleFileOptions): Promise<Model
 
 /** The single-file checkpoint at a path, if it is one, or a folder with one, as the hub has them. */
 async function checkpointFile(path: string): Promise<string | undefined> {
-  if ((await kindOf(path)) === 'file') return path;
+  if ((await pathKind(path)) === 'file') return path;
   const names = await readdir(path).catch((): string[] => []);
   const checkpoints = names.filter((name) => name.endsWith('.safetensors'));
   return !names.includes('model_index.json') && checkpoints.length === 1
@@ -56,7 +68,7 @@ async function checkpointFile(path: string): Promise<string | undefined> {
  * name on the hub one that was downloaded before.
  * A file does not say how its latents are scaled; it is taken to be made for this model.
  */
-export async function withAutoencoder(files: ModelFiles, name: string): Promise<ModelFiles> {
+async function withAutoencoder(files: ModelFiles, name: string): Promise<ModelFiles> {
   const { className, ...network } = await openAutoencoder(name, files);
   return {
     ...files,
@@ -68,13 +80,13 @@ export async function withAutoencoder(files: ModelFiles, name: string): Promise<
 /** An autoencoder for `model`: see `withAutoencoder`. Throws InputError when there is none. */
 export async function openAutoencoder(name: string, model: ModelFiles): Promise<StoredAutoencoder> {
   const path = await localPath(name);
-  const kind = await kindOf(path);
+  const kind = await pathKind(path);
   if (kind === undefined) throw new InputError(`VAE ${path}: there is no such file or folder`);
   if (kind === 'file') {
     const { weights } = await openSafetensors(path);
     return { location: path, ...autoencoderAlone(weights, path, await trainingOf(model)) };
   }
-  const isPipeline = (await kindOf(join(path, 'model_index.json'))) === 'file';
+  const isPipeline = await isFile(join(path, 'model_index.json'));
   const className = isPipeline
     ? (await openDiffusersDirectory(path)).components.get('vae')?.className
     : undefined;
@@ -100,10 +112,4 @@ async function trainingOf(model: ModelFiles): Promise<{ sampleSize: number; scal
     sampleSize: typeof size === 'number' ? size : usual.sampleSize,
     scalingFactor: typeof factor === 'number' ? factor : usual.scalingFactor,
   };
-}
-
-/** Undefined for what is not there and for what may not be seen; whoever opens it says why. */
-async function kindOf(path: string): Promise<'file' | 'folder' | undefined> {
-  const found = await stat(path).catch(() => undefined);
-  return found && (found.isDirectory() ? 'folder' : 'file');
 }

@@ -2,11 +2,11 @@
  * A single-file checkpoint as the files of a model. What such a file does not hold, the tokenizer and the
  * configurations, comes from a folder beside it where there is one; else configurations are told from the weights.
  */
-import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { PredictionType } from '../../diffusion/prediction.ts';
 import { InputError } from '../../errors.ts';
 import { type JsonObject, parseJsonObject } from '../../files/json.ts';
+import { isFile } from '../../files/node/path-kind.ts';
 import { readJsonObject, readTextIfThere } from '../../files/node/text-file.ts';
 import { findCachedModel } from '../../hub/node/cache.ts';
 import { loadTensors, openSafetensors } from '../../weights/node/safetensors-file.ts';
@@ -63,6 +63,7 @@ export async function singleFile(path: string, options: SingleFileOptions = {}):
     classes,
     options: config?.options,
     checkpoint: {
+      location: path,
       family: checkpoint.family,
       prediction: config === undefined ? checkpoint.prediction : undefined,
       metadata,
@@ -199,12 +200,5 @@ async function tokenizerFolder(path: string, named: string | undefined, name: st
   throw new InputError(
     `${path} carries no tokenizer, as single files do not. Pass the folder of one with --tokenizer: that of any Stable Diffusion model in the diffusers layout will do. Or download CLIP's, 1.5 MB, once: ` +
       `lcm pull ${CLIP} --file vocab.json --file merges.txt`,
-  );
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isFile(),
-    () => false,
   );
 }

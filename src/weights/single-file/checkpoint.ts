@@ -12,6 +12,7 @@ import { sizesOf, withoutPrefix } from './names.ts';
 import { type Family, families, familyOfWidth, schedulerDefaults } from './published.ts';
 import { type TextEncoderKind, textEncoderConfig, textEncoderWeights } from './text-encoder.ts';
 import { unetConfig, unetWeights } from './unet.ts';
+import { isUNetAlone } from './unet-alone.ts';
 
 /** What the weights' names and shapes leave open. */
 export interface CheckpointHints {
@@ -148,10 +149,8 @@ function recognise(stored: Weights, file: string, hint: Family | undefined): Fam
     ) {
       refuse('holds a LoRA, no model; pass it with --lora, beside the model that it was made for');
     }
-    if (starts('down_blocks.')) {
-      refuse(
-        "holds a UNet alone, under diffusers' names; put it into a diffusers directory as unet/diffusion_pytorch_model.safetensors",
-      );
+    if (isUNetAlone(stored)) {
+      refuse("holds a UNet alone, under diffusers' names; pass it with --unet, beside a model of its kind");
     }
     if (stored.has('decoder.conv_in.weight') || starts('first_stage_model.') || starts('decoder.layers.')) {
       refuse('holds an autoencoder, no whole model; pass it with --vae, beside a model');
