@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import type { Engine } from '../src/engines/engine.ts';
 import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
 import type { TrainingEvent } from '../src/training/events.ts';
-import { distill, distillationRunConfig } from '../src/training/runs/distill.ts';
+import { consistencyTraining, distillationRunConfig } from '../src/training/runs/distill.ts';
+import { train } from '../src/training/runs/recipe.ts';
 import type { RunIO, RunResult } from '../src/training/runs/run.ts';
-import { diffusionRunConfig, trainDiffusion } from '../src/training/runs/train-diffusion.ts';
+import { diffusionRunConfig, diffusionTraining } from '../src/training/runs/train-diffusion.ts';
 import { EMBEDDED_MODEL } from './generation.ts';
 
 export interface TrainingSpeed {
@@ -36,14 +37,14 @@ export async function measureTraining(engine: Engine): Promise<TrainingSpeed[]> 
   try {
     const diffusion = diffusionRunConfig({ ...shared, vae: EMBEDDED_MODEL });
     const first = await timed({ engine, replicas, directory: join(folder, 'diffusion') }, (io) =>
-      trainDiffusion(diffusion, io),
+      train(diffusionTraining, diffusion, io),
     );
     const alone = await timed({ engine, directory: join(folder, 'alone') }, (io) =>
-      trainDiffusion(diffusion, io),
+      train(diffusionTraining, diffusion, io),
     );
     const distillation = distillationRunConfig({ ...shared, teacher: first.result.modelDirectory });
     const second = await timed({ engine, replicas, directory: join(folder, 'distillation') }, (io) =>
-      distill(distillation, io),
+      train(consistencyTraining, distillation, io),
     );
     return [
       speed('diffusion', first),

@@ -8,8 +8,9 @@ import { InputError, UsageError } from '../errors.ts';
 import { isJsonObject, type JsonObject } from '../files/json.ts';
 import { readJsonObject } from '../files/node/text-file.ts';
 import type { TrainingEvent } from '../training/events.ts';
-import { type DataConfig, type RunConfig, testPictures } from '../training/runs/config.ts';
-import type { RunIO, RunPlan, RunResult } from '../training/runs/run.ts';
+import { type DataConfig, type Partially, type RunConfig, testPictures } from '../training/runs/config.ts';
+import { plan, type RecipeKind, train } from '../training/runs/recipe.ts';
+import type { RunPlan } from '../training/runs/run.ts';
 import { type EngineOptions, engineOptions, withEngineOptions } from './engine-options.ts';
 import { integer, number } from './option-values.ts';
 import { createReporter, type Reporter } from './progress.ts';
@@ -46,12 +47,11 @@ export function addTrainingOptions(command: Command): Command {
     .option('--json', 'report as JSON lines on the standard output');
 }
 
-/** One kind of training, as src/training/runs offers it. */
+/** A kind of training as a command has it. */
 export interface TrainingRun<Config extends RunConfig> {
-  /** Fills the gaps in given settings; throws UsageError for unknown ones. */
-  readonly configure: (given: Record<string, unknown>) => Config;
-  readonly plan: (config: Config) => Promise<RunPlan>;
-  readonly train: (config: Config, io: RunIO) => Promise<RunResult>;
+  readonly kind: RecipeKind<Config>;
+  /** Throws UsageError for what must be named. */
+  readonly check?: (config: Config) => void;
   /** What the model draws now and then while it is trained; nothing for parts that cannot draw. */
   readonly samplePrompts?: (config: Config) => readonly string[];
 }
@@ -64,11 +64,12 @@ export async function runTraining<Config extends RunConfig>(
   signal: AbortSignal,
 ): Promise<void> {
   const reporter = createReporter({ json: options.json });
-  const config = run.configure(
-    merged(merged(await readSettings(options.config), settingsOf(options)), extra),
+  const config = run.kind.configure(
+    merged(merged(await readSettings(options.config), settingsOf(options)), extra) as Partially<Config>,
   );
+  run.check?.(config);
   if (options.dryRun) {
-    describe(await run.plan(config), reporter);
+    describe(await plan(run.kind, config), reporter);
     return;
   }
   const { out: directory } = options;
@@ -78,7 +79,7 @@ export async function runTraining<Config extends RunConfig>(
   const engine = createNodeEngine(engineOptions(options));
   const replicas = createReplicas(config.batch, options);
   try {
-    const result = await run.train(config, {
+    const result = await train(run.kind, config, {
       engine,
       replicas,
       directory,
@@ -134,7 +135,7 @@ async function readSettings(path: string | undefined): Promise<JsonObject> {
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     throw new InputError(
-      `--config ${error.message}; expected a JSON object with settings, as --dry-run prints them`,
+      `--config: ${error.message}; expected a JSON object with settings, as --dry-run prints them`,
       { cause: error },
     );
   }

@@ -21,8 +21,8 @@ export interface TimePair {
 }
 
 export interface TimePairs {
-  /** Pairs for a batch. Some ways to draw them change as the training goes on. */
-  draw(random: Generator, batch: number, at: { readonly step: number; readonly steps: number }): TimePair[];
+  /** Pairs for a batch. */
+  draw(random: Generator, batch: number): TimePair[];
 }
 
 /** A timestep of a schedule as a level of noise, in float64. */

@@ -126,7 +126,7 @@ it('says what is wrong with settings', async () => {
     [['distill', '--teacher', 'nowhere', '--out', 'x'], /nowhere/, 1],
     [
       ['distill', '--config', 'nowhere.json', '--out', 'x'],
-      /--config nowhere\.json: cannot be read \(ENOENT\); name a JSON file/,
+      /--config: cannot read nowhere\.json: there is no such file; expected a JSON object with settings/,
       1,
     ],
     [

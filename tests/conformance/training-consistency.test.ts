@@ -3,25 +3,18 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { ddim, lcmBoundary } from '../../src/diffusion/affine.ts';
-import { guidanceScaleEmbedding } from '../../src/diffusion/guidance-embedding.ts';
 import { noiseSchedule, stableDiffusionSchedule } from '../../src/diffusion/noise-schedule.ts';
 import { skippingGrid } from '../../src/diffusion/skipping-grid.ts';
-import { float32Data, type HostTensor } from '../../src/graph/host-tensor.ts';
+import { float32Data, hostTensor } from '../../src/graph/host-tensor.ts';
 import { input } from '../../src/graph/tensor.ts';
-import { DeclaredParams, type Params } from '../../src/layers/params.ts';
-import { unet2DCondition } from '../../src/models/unet-2d-condition.ts';
 import { unet2DConditionConfig } from '../../src/models/unet-2d-condition-config.ts';
 import { Ema } from '../../src/training/ema.ts';
 import { Leaves } from '../../src/training/leaves.ts';
-import { loraParams } from '../../src/training/lora-parameters.ts';
-import {
-  type ConsistencyDraw,
-  type ConsistencyModels,
-  consistencyLoss,
-} from '../../src/training/objectives/consistency.ts';
-import type { Denoiser } from '../../src/training/objectives/diffusion.ts';
+import type { ConsistencyDraw } from '../../src/training/objectives/consistency.ts';
+import { consistencyStep, TARGET } from '../../src/training/runs/consistency-step.ts';
 import { gridPair } from '../../src/training/time-pairs.ts';
 import { describeGolden, expectClose, floats, readJson, readTensors } from './golden.ts';
+import { asWeights } from './model-cases.ts';
 import {
   adamW,
   compileStep,
@@ -58,37 +51,23 @@ describeGolden('training', (folder) => {
     const first = readTensors(folder, name, 'step1.safetensors');
     const states = first.get('prompt_embeds')!.shape;
     const { shape } = first.get('latents')!;
-    const leaves = new Leaves<ConsistencyDraw>(shape[0]!);
-    const network = (path: string, params: Params): Denoiser => {
-      const config = unet2DConditionConfig(readJson(path, 'config.json'));
-      return (sample, timestep, encoderHiddenStates, timestepCond) =>
-        unet2DCondition(config, params, { sample, timestep, encoderHiddenStates, timestepCond });
-    };
-
-    // The networks, and the weights that are fed beside the trained ones.
-    const teacherParams = new DeclaredParams('teacher/');
-    const teacher = mode === 'no_teacher' ? undefined : network(teacherFolder, teacherParams.params);
-    const student = new DeclaredParams();
-    const target = new DeclaredParams('target/');
     const [rank, alpha] = settings.lora_rank_alpha;
-    const lora = loraParams(student.params, new DeclaredParams('base/').params, { rank, alpha });
-    const studentModel = network(studentFolder, mode === 'lora' ? lora.params : student.params);
-    const models: ConsistencyModels = {
-      student: studentModel,
-      target: mode === 'lora' ? studentModel : network(studentFolder, target.params),
-      teacher: teacher && {
-        model: teacher,
-        unconditionalStates: input('unconditional_states', [1, states[1]!, states[2]!]),
-        solver: ddim,
-        substeps: 1,
+    const configOf = (path: string) => unet2DConditionConfig(readJson(path, 'config.json'));
+    const leaves = new Leaves<ConsistencyDraw>(shape[0]!);
+    const { objective, trained, frozen } = consistencyStep(
+      {
+        student: configOf(studentFolder),
+        base: {
+          config: configOf(teacherFolder),
+          weights: asWeights(weightsOf(teacherFolder)),
+          location: teacherFolder,
+        },
+        lora: mode === 'lora' ? { rank, alpha } : null,
+        solver: mode === 'no_teacher' ? undefined : { solver: ddim, substeps: 1 },
       },
-    };
-    const width = settings.w_embedding_dim;
-    const objective = consistencyLoss(
-      models,
       {
         states: input('states', states),
-        guidanceEmbedding: mode === 'guided' ? input('guidance_embedding', [shape[0]!, width]) : undefined,
+        unconditionalStates: input('unconditional_states', [1, states[1]!, states[2]!]),
       },
       {
         shape,
@@ -99,18 +78,16 @@ describeGolden('training', (folder) => {
       leaves,
     );
 
-    const prefix = (values: Map<string, HostTensor>, by: string) =>
-      Object.fromEntries([...values].map(([key, value]) => [`${by}${key}`, value]));
     const parameters =
       mode === 'lora'
-        ? parametersFrom(student, readTensors(folder, name, 'initial.safetensors'), 'lora/')
-        : parametersFrom(student, weightsOf(studentFolder));
+        ? parametersFrom(trained, readTensors(folder, name, 'initial.safetensors'), 'lora/')
+        : parametersFrom(trained, weightsOf(studentFolder));
     const average = new Ema(parameters, settings.ema_decay);
     const optimizer = adamW(parameters, settings);
     const schedule = noiseSchedule(stableDiffusionSchedule);
     const grid = skippingGrid(settings.num_ddim_timesteps, schedule.length);
     const engine = createTestEngine();
-    const run = await compileStep(engine, objective, student);
+    const run = await compileStep(engine, objective, trained, frozen);
 
     for (const expected of steps) {
       const tensors = readTensors(folder, name, `step${expected.step}.safetensors`);
@@ -121,29 +98,18 @@ describeGolden('training', (folder) => {
       const unconditional = tensors.get('uncond_prompt_embeds');
       const step = await run({
         ...parameters.tensors(),
-        ...(mode === 'lora'
-          ? prefix(weightsOf(teacherFolder), 'base/')
-          : average.parameters.tensors('target/')),
-        ...(teacher && {
-          ...prefix(weightsOf(teacherFolder), 'teacher/'),
-          unconditional_states: {
-            dtype: 'float32' as const,
-            shape: [1, ...states.slice(1)],
-            data: float32Data(unconditional!).slice(0, states[1]! * states[2]!),
-          },
+        ...(mode !== 'lora' && average.parameters.tensors(TARGET)),
+        ...(unconditional && {
+          unconditional_states: hostTensor(float32Data(unconditional).slice(0, states[1]! * states[2]!), [
+            1,
+            ...states.slice(1),
+          ]),
         }),
         ...leaves.inputs({
           pairs: indices.map((index) => gridPair(schedule, grid, { index })),
           latents: tensors.get('latents')!,
           noise: tensors.get('noise')!,
           guidance: w,
-        }),
-        ...(mode === 'guided' && {
-          guidance_embedding: {
-            dtype: 'float32',
-            shape: [w.length, settings.w_embedding_dim],
-            data: guidanceScaleEmbedding(w, settings.w_embedding_dim),
-          },
         }),
         states: tensors.get('prompt_embeds')!,
       });

@@ -8,6 +8,7 @@ import type { DeclaredParams } from '../../src/layers/params.ts';
 import { FlatParameters } from '../../src/training/flat-parameters.ts';
 import { type Objective, trainingProgram } from '../../src/training/objective.ts';
 import { AdamW, globalNorm } from '../../src/training/optimizer.ts';
+import type { Weights } from '../../src/weights/weights.ts';
 import { expectClose, floats, readJson } from './golden.ts';
 
 export interface Hyperparameters {
@@ -61,10 +62,15 @@ export function adamW(parameters: FlatParameters, { adam }: Hyperparameters): Ad
 }
 
 /** Compiles an objective with its gradients and its intermediates, and runs it in the test's engine. */
-export async function compileStep(engine: Engine, objective: Objective, declared: DeclaredParams) {
+export async function compileStep(
+  engine: Engine,
+  objective: Objective,
+  declared: DeclaredParams,
+  weights?: Weights,
+) {
   const step = trainingProgram(objective, declared.declarations);
   const outputs = { ...Object.fromEntries(step.outputs), ...objective.intermediates };
-  const executable = await engine.compile(program(outputs), { name: 'training step' });
+  const executable = await engine.compile(program(outputs), { weights, name: 'training step' });
   return async (inputs: Record<string, HostTensor>) => {
     const results = await executable.run(inputs);
     const gradients = new Map(

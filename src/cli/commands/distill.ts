@@ -1,12 +1,7 @@
 /** `lcm distill`: a latent consistency model from a diffusion model. */
 import { Command } from 'commander';
 import { UsageError } from '../../errors.ts';
-import {
-  type DistillationRunConfig,
-  distill,
-  distillationRunConfig,
-  planDistillation,
-} from '../../training/runs/distill.ts';
+import { consistencyTraining } from '../../training/runs/distill.ts';
 import { addTrainingOptions, runTraining, type TrainingOptions, testCaptions } from '../training.ts';
 
 interface Options extends TrainingOptions {
@@ -23,9 +18,8 @@ export function distillCommand(signal: AbortSignal): Command {
   ).action((options: Options) =>
     runTraining(
       {
-        configure: distillationConfig,
-        plan: planDistillation,
-        train: distill,
+        kind: consistencyTraining,
+        check: requireTeacher,
         // A LoRA draws only together with its teacher.
         samplePrompts: (config) => (config.lora ? [] : testCaptions(config)),
       },
@@ -36,9 +30,8 @@ export function distillCommand(signal: AbortSignal): Command {
   );
 }
 
-function distillationConfig(given: Record<string, unknown>): DistillationRunConfig {
-  const config = distillationRunConfig(given);
-  if (config.teacher !== '') return config;
+function requireTeacher({ teacher }: { readonly teacher: string }): void {
+  if (teacher !== '') return;
   throw new UsageError(
     '--teacher is missing: name the folder of a diffusion model, e.g. what "lcm train diffusion" wrote',
   );

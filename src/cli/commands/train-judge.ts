@@ -1,6 +1,6 @@
 /** `lcm train judge`: the classifier with which `lcm evaluate` measures models of postcards. */
 import { Command } from 'commander';
-import { judgeRunConfig, planJudge, trainJudge } from '../../training/runs/train-judge.ts';
+import { judgeTraining } from '../../training/runs/train-judge.ts';
 import { addTrainingOptions, runTraining, type TrainingOptions } from '../training.ts';
 
 export function judgeCommand(signal: AbortSignal): Command {
@@ -10,12 +10,5 @@ export function judgeCommand(signal: AbortSignal): Command {
       .description(
         'Trains the classifier that lcm evaluate asks what postcards show, and says how often it is right.',
       ),
-  ).action((options: TrainingOptions) =>
-    runTraining(
-      { configure: judgeRunConfig, plan: async (config) => planJudge(config), train: trainJudge },
-      options,
-      {},
-      signal,
-    ),
-  );
+  ).action((options: TrainingOptions) => runTraining({ kind: judgeTraining }, options, {}, signal));
 }

@@ -1,17 +1,8 @@
 /** `lcm train`: the stages before distillation. */
 import { Command } from 'commander';
 import { UsageError } from '../../errors.ts';
-import {
-  autoencoderRunConfig,
-  planAutoencoder,
-  trainAutoencoder,
-} from '../../training/runs/train-autoencoder.ts';
-import {
-  type DiffusionRunConfig,
-  diffusionRunConfig,
-  planDiffusion,
-  trainDiffusion,
-} from '../../training/runs/train-diffusion.ts';
+import { autoencoderTraining } from '../../training/runs/train-autoencoder.ts';
+import { diffusionTraining } from '../../training/runs/train-diffusion.ts';
 import { oneOf } from '../option-values.ts';
 import { addTrainingOptions, runTraining, type TrainingOptions, testCaptions } from '../training.ts';
 import { judgeCommand } from './train-judge.ts';
@@ -38,7 +29,7 @@ export function trainCommand(signal: AbortSignal): Command {
       .option('--initial <dir>', 'a diffusers directory whose vae the training starts from'),
   ).action((options: AutoencoderOptions) =>
     runTraining(
-      { configure: autoencoderRunConfig, plan: planAutoencoder, train: trainAutoencoder },
+      { kind: autoencoderTraining },
       options,
       { part: options.part, initial: options.initial },
       signal,
@@ -51,12 +42,7 @@ export function trainCommand(signal: AbortSignal): Command {
       .option('--vae <dir>', 'a diffusers directory whose vae makes the latents'),
   ).action((options: DiffusionOptions) =>
     runTraining(
-      {
-        configure: diffusionConfig,
-        plan: planDiffusion,
-        train: trainDiffusion,
-        samplePrompts: testCaptions,
-      },
+      { kind: diffusionTraining, check: requireVae, samplePrompts: testCaptions },
       options,
       { vae: options.vae },
       signal,
@@ -69,8 +55,7 @@ export function trainCommand(signal: AbortSignal): Command {
     .addCommand(judgeCommand(signal));
 }
 
-function diffusionConfig(given: Record<string, unknown>): DiffusionRunConfig {
-  const { vae } = given;
-  if (typeof vae === 'string' && vae !== '') return diffusionRunConfig({ ...given, vae });
+function requireVae({ vae }: { readonly vae: string }): void {
+  if (vae !== '') return;
   throw new UsageError('--vae is missing: name the folder that "lcm train autoencoder" wrote, its model');
 }

@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../errors.ts';
 import { withDefaults } from './config.ts';
 import { distillationRunConfig } from './distill.ts';
+import { plan } from './recipe.ts';
 import { autoencoderDefaults, autoencoderRunConfig } from './train-autoencoder.ts';
-import { diffusionRunConfig, planDiffusion } from './train-diffusion.ts';
+import { diffusionRunConfig, diffusionTraining } from './train-diffusion.ts';
 
 describe('settings of runs', () => {
   it('lays given values over the defaults, objects field by field', () => {
@@ -31,6 +32,6 @@ describe('settings of runs', () => {
     expect(() => distillationRunConfig({ stepBack: 'data', lora: { rank: 1, alpha: 1 } })).toThrow(
       UsageError,
     );
-    await expect(planDiffusion(diffusionRunConfig())).rejects.toThrow(/"vae" is missing/);
+    await expect(plan(diffusionTraining, diffusionRunConfig())).rejects.toThrow(/"vae" is missing/);
   });
 });

@@ -4,22 +4,19 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { guidanceScaleEmbedding } from '../../diffusion/guidance-embedding.ts';
+import { ddim, lcmBoundary } from '../../diffusion/affine.ts';
 import { ddpmSchedule, noiseSchedule } from '../../diffusion/noise-schedule.ts';
 import { readConfig } from '../../diffusion/samplers/config.ts';
 import { skippingGrid } from '../../diffusion/skipping-grid.ts';
 import { UsageError } from '../../errors.ts';
-import { countFlops } from '../../graph/flops.ts';
-import { hostTensor } from '../../graph/host-tensor.ts';
+import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { concat, slice } from '../../graph/operators/index.ts';
 import { elementCount } from '../../graph/shape.ts';
-import { input } from '../../graph/tensor.ts';
 import { normalInitializer } from '../../layers/initializers.ts';
-import { DeclaredParams, type Params } from '../../layers/params.ts';
 import { clipText, clipTextConfig } from '../../models/clip-text.ts';
-import { unet2DCondition } from '../../models/unet-2d-condition.ts';
 import { type UNet2DConditionConfig, unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import { scheduler } from '../../pipelines/scheduler.ts';
+import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { tokenizerFromFiles } from '../../text/train-bpe.ts';
 import { formatLora } from '../../weights/lora-file.ts';
 import { CONSISTENCY_METADATA } from '../../weights/lora-title.ts';
@@ -27,16 +24,11 @@ import { openDiffusersDirectory, readSchedulerConfig } from '../../weights/node/
 import { writeSafetensors } from '../../weights/node/safetensors-file.ts';
 import { paramsFromWeights, withPrefix } from '../../weights/source.ts';
 import type { Weights } from '../../weights/weights.ts';
-import { consistencyInputs, gridCoefficients, perSampleValues } from '../consistency-batch.ts';
-import { shareOf } from '../data-parallel.ts';
-import { Ema } from '../ema.ts';
-import { initialize } from '../flat-parameters.ts';
-import { loraParams } from '../lora-parameters.ts';
-import { trainingProgram } from '../objective.ts';
-import { type ConsistencyDistance, consistencyLoss } from '../objectives/consistency-distillation.ts';
-import type { Denoiser } from '../objectives/diffusion.ts';
+import type { FlatParameters } from '../flat-parameters.ts';
+import { Leaves } from '../leaves.ts';
+import type { ConsistencyDistance, ConsistencyDraw } from '../objectives/consistency.ts';
 import { randomStream } from '../random-stream.ts';
-import type { Batch } from '../trainer.ts';
+import { gridPairs, type TimePairs } from '../time-pairs.ts';
 import {
   defaultCadence,
   defaultData,
@@ -44,10 +36,22 @@ import {
   type RunConfig,
   runConfigWithDefaults,
 } from './config.ts';
-import { captionIds, type LatentsConfig, openLatentData, readAutoencoder } from './latent-data.ts';
+import {
+  type ConsistencyNetworks,
+  type ConsistencyText,
+  consistencyStep,
+  TARGET,
+} from './consistency-step.ts';
+import {
+  captionIds,
+  type LatentData,
+  type LatentsConfig,
+  openLatentData,
+  readAutoencoder,
+} from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork, storedNetworkToWrite } from './model-files.ts';
 import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
-import { inRunDirectory, type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
+import type { RecipeKind } from './recipe.ts';
 
 export interface DistillationRunConfig extends RunConfig {
   /** A diffusers folder: the teacher, the start of the student, and all that is not trained. */
@@ -116,161 +120,133 @@ export function distillationRunConfig(given: Partially<DistillationRunConfig> = 
   return config;
 }
 
-/** What a run with these settings would compute. */
-export async function planDistillation(config: DistillationRunConfig): Promise<RunPlan> {
-  return (await prepare(config)).plan;
-}
-
-/** Distils, or goes on, and writes a pipeline (or a LoRA file) with the averaged weights to `<directory>/model`. */
-export async function distill(config: DistillationRunConfig, io: RunIO): Promise<RunResult> {
-  const prepared = await prepare(config, replicasOf(io).length);
-  return inRunDirectory(config, io, () => run(config, io, prepared));
-}
-
-type Prepared = Awaited<ReturnType<typeof prepare>>;
-
-async function run(config: DistillationRunConfig, io: RunIO, prepared: Prepared): Promise<RunResult> {
-  const { directory, engine } = io;
-  const { plan, teacher, trained, embeddingWidth, schedule } = prepared;
-  const tokenizer = await tokenizerFromFiles(teacher.tokenizer);
-  const grid = skippingGrid(config.gridSize, schedule.length);
-
-  const parameters = initialize(trained.declarations, randomStream(config.seed, 0));
-  if (!config.lora) {
-    await loadParameters(parameters, teacher.unet.weights, config.teacher, isGuidanceInput);
-    const slot = parameters.slots.find(({ name }) => isGuidanceInput(name));
-    if (slot && !teacher.unet.weights.has(slot.name)) {
-      const start = normalInitializer(config.timeCondProjInit)(slot.shape, randomStream(config.seed, 2));
-      parameters.set(slot.name, hostTensor(start, slot.shape));
-    }
-  }
-  const average = new Ema(parameters, config.ema, { warmup: true });
-  const target = config.lora ? undefined : new Ema(parameters, config.targetEma);
-
-  const data = await openLatentData({ ...config, vae: config.teacher, engine, directory });
-  const batch = async (at: number): Promise<Batch> => {
-    const random = randomStream(config.seed, 1, at);
-    const noise = random.normal(elementCount(data.shape));
-    const drawn = random.randint(grid.size, config.batch);
-    const pureNoise = Array.from(random.uniform(config.batch), (u) => u < config.pureNoise);
-    const indices = Array.from(drawn, (index, i) => (pureNoise[i] ? grid.size - 1 : index));
-    const { min, max } = config.guidance;
-    const w = Array.from(random.uniform(config.batch), (u) => min + u * (max - min));
-    const { latents, captions } = await data.batch(at);
-    return {
-      inputs: {
-        ...gridCoefficients(schedule, grid, indices, config, pureNoise),
-        latents,
-        noise: hostTensor(noise, data.shape),
-        ids: captionIds(tokenizer, captions),
-        ...(config.stepBack === 'teacher' && {
-          empty_ids: captionIds(tokenizer, ['']),
-          guidance: perSampleValues(w),
-        }),
-        ...(embeddingWidth !== undefined && {
-          guidance_embedding: hostTensor(guidanceScaleEmbedding(w, embeddingWidth), [
-            w.length,
-            embeddingWidth,
-          ]),
-        }),
-      },
-      images: config.batch,
-      groups: indices.map((index) => `fifth_${1 + Math.floor((5 * index) / grid.size)}`),
+/** `lcm distill`: writes a pipeline, or a LoRA file, with the averaged weights. */
+export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
+  name: 'consistency',
+  configure: distillationRunConfig,
+  async open(config) {
+    const teacher = await openTeacher(config.teacher);
+    const vae = await readAutoencoder(config.teacher, config.data);
+    const tokenizer = await tokenizerFromFiles(teacher.tokenizer);
+    const schedule = noiseSchedule(teacher.schedule);
+    const grid = skippingGrid(config.gridSize, schedule.length);
+    const pairs = gridPairs(schedule, grid, { pureNoise: config.pureNoise, substeps: 1 });
+    const guided = config.stepBack === 'teacher';
+    const unet = unet2DConditionConfig(teacher.unet.config);
+    const embedded = guided && !config.lora && config.timeCondProjDim !== null;
+    const student = embedded ? { ...unet, time_cond_proj_dim: config.timeCondProjDim } : unet;
+    const networks: ConsistencyNetworks = {
+      student,
+      base: { config: unet, weights: teacher.unet.weights, location: config.teacher },
+      lora: config.lora,
+      solver: guided ? { solver: ddim, substeps: 1 } : undefined,
     };
-  };
+    const options = {
+      predictionType: teacher.predictionType,
+      boundary: lcmBoundary(config.timestepScaling, config.sigmaData),
+      distance: config.distance,
+    };
+    return {
+      write(share) {
+        const leaves = new Leaves<DistillationDraw>(share);
+        const text = captionStates(teacher, share, guided, leaves);
+        const shape = [share, ...vae.shape];
+        const step = consistencyStep(networks, text, { ...options, shape }, leaves);
+        return {
+          objective: step.objective,
+          trained: step.trained.declarations,
+          counts: { [config.lora ? 'lora' : 'unet']: step.trained.count },
+          frozen: new Map([...step.frozen, ...text.frozen]),
+          async open({ engine, directory }) {
+            const data = await openLatentData({ ...config, vae, engine, directory });
+            return {
+              async batch(at) {
+                const drawn = await draw(config, data, tokenizer, pairs, at);
+                return {
+                  inputs: leaves.inputs(drawn),
+                  images: config.batch,
+                  groups: drawn.pairs.map(({ group }) => group),
+                };
+              },
+              close: () => data.close(),
+            };
+          },
+        };
+      },
+      async start(parameters) {
+        if (config.lora) return;
+        await loadParameters(parameters, teacher.unet.weights, config.teacher, isGuidanceInput);
+        const slot = parameters.slots.find(({ name }) => isGuidanceInput(name));
+        if (slot && !teacher.unet.weights.has(slot.name)) {
+          const values = normalInitializer(config.timeCondProjInit)(slot.shape, randomStream(config.seed, 2));
+          parameters.set(slot.name, hostTensor(values, slot.shape));
+        }
+      },
+      averages: config.lora ? undefined : { target: { decay: config.targetEma, fedAs: TARGET } },
+      writeModel: (directory, model) => writeStudent(directory, config, teacher, student, model),
+    };
+  },
+};
 
-  try {
-    return await runSteps(config, io, {
-      name: 'consistency',
-      plan,
-      step: prepared.step,
-      weights: prepared.bound,
-      parameters,
-      averages: { ema: average, ...(target && { target }) },
-      feeds: target?.parameters.tensors(TARGET),
-      batch,
-      writeModel: (modelDirectory) => writeStudent(modelDirectory, config, prepared, average),
-    });
-  } finally {
-    await data.close();
-  }
+interface DistillationDraw extends ConsistencyDraw {
+  /** Captions and the empty one, [B, L] and [1, L] int64. */
+  readonly ids: HostTensor;
+  readonly emptyIds: HostTensor;
 }
 
-/** Prefixes of the networks beside the student in the program. */
-const TEACHER = 'teacher/';
+async function draw(
+  { seed, batch, guidance: { min, max } }: DistillationRunConfig,
+  data: LatentData,
+  tokenizer: ClipTokenizer,
+  pairs: TimePairs,
+  at: number,
+): Promise<DistillationDraw> {
+  const random = randomStream(seed, 1, at);
+  const noise = random.normal(elementCount(data.shape));
+  const drawn = pairs.draw(random, batch);
+  const guidance = Array.from(random.uniform(batch), (u) => min + u * (max - min));
+  const { latents, captions } = await data.batch(at);
+  return {
+    pairs: drawn,
+    latents,
+    noise: hostTensor(noise, data.shape),
+    guidance,
+    ids: captionIds(tokenizer, captions),
+    emptyIds: captionIds(tokenizer, ['']),
+  };
+}
+
+/** The states of a batch's captions by the teacher's text encoder and, for guidance, of the empty one. */
+function captionStates(
+  { textEncoder }: Teacher,
+  share: number,
+  guided: boolean,
+  leaves: Leaves<DistillationDraw>,
+): ConsistencyText & { readonly frozen: Weights } {
+  const config = clipTextConfig(textEncoder.config);
+  const frozen = withPrefix(textEncoder.weights, TEXT_ENCODER);
+  const text = paramsFromWeights(frozen, TEXT_ENCODER);
+  const length = config.max_position_embeddings;
+  const ids = leaves.tensor('ids', [share, length], (drawn) => drawn.ids, 'int64');
+  // With a teacher the empty caption comes last, for the unconditional half of the guidance.
+  const rows = guided
+    ? concat([ids, leaves.tensor('empty_ids', [1, length], (drawn) => drawn.emptyIds, 'int64')], 0)
+    : ids;
+  const states = clipText(config, text.params, rows).lastHiddenState;
+  text.requireAll(textEncoder.path);
+  return {
+    states: slice(states, 0, 0, share),
+    unconditionalStates: guided ? slice(states, 0, share, share + 1) : undefined,
+    frozen,
+  };
+}
+
+/** Prefix of the text encoder beside the student in the program. */
 const TEXT_ENCODER = 'text_encoder/';
-const TARGET = 'target/';
 
 const isGuidanceInput = (name: string) => name === 'time_embedding.cond_proj.weight';
 
-/** The step is written for the share of the batch that each of the replicas takes. */
-async function prepare(config: DistillationRunConfig, replicas = 1) {
-  const teacher = await openTeacher(config.teacher);
-  const { lora } = config;
-  const batch = shareOf(config.batch, replicas);
-  const { shape } = await readAutoencoder(config.teacher, config.data, batch);
-  const guided = config.stepBack === 'teacher';
-  const textConfig = clipTextConfig(teacher.textEncoder.config);
-  const teacherConfig = unet2DConditionConfig(teacher.unet.config);
-  const embeddingWidth =
-    guided && !lora && config.timeCondProjDim !== null ? config.timeCondProjDim : undefined;
-  const studentConfig: UNet2DConditionConfig = {
-    ...teacherConfig,
-    time_cond_proj_dim: embeddingWidth ?? teacherConfig.time_cond_proj_dim,
-  };
-  const network =
-    (unetConfig: UNet2DConditionConfig, params: Params): Denoiser =>
-    (sample, timestep, encoderHiddenStates, timestepCond) =>
-      unet2DCondition(unetConfig, params, { sample, timestep, encoderHiddenStates, timestepCond });
-
-  // Frozen networks are bound when the program is compiled.
-  const teacherWeights = withPrefix(teacher.unet.weights, TEACHER);
-  const textWeights = withPrefix(teacher.textEncoder.weights, TEXT_ENCODER);
-  const frozen = paramsFromWeights(teacherWeights, TEACHER);
-  const text = paramsFromWeights(textWeights, TEXT_ENCODER);
-  const bound: Weights = new Map([...(guided ? teacherWeights : []), ...textWeights]);
-
-  const trained = new DeclaredParams();
-  const targetParams = new DeclaredParams(TARGET);
-  const student = network(
-    studentConfig,
-    lora ? loraParams(trained.params, frozen.params, lora).params : trained.params,
-  );
-  const inputs = consistencyInputs(shape, embeddingWidth);
-  const length = textConfig.max_position_embeddings;
-  const ids = input('ids', [batch, length], 'int64');
-  // With a teacher the empty caption comes last, for the unconditional half of the guidance.
-  const rows = guided ? concat([ids, input('empty_ids', [1, length], 'int64')], 0) : ids;
-  const states = clipText(textConfig, text.params, rows).lastHiddenState;
-  const objective = consistencyLoss(
-    {
-      student,
-      target: lora ? student : network(studentConfig, targetParams.params),
-      ...(guided && {
-        teacher: {
-          model: network(teacherConfig, frozen.params),
-          unconditionalStates: slice(states, 0, batch, batch + 1),
-          guidance: inputs.guidance,
-        },
-      }),
-      predictionType: teacher.predictionType,
-    },
-    { ...inputs.batch, states: slice(states, 0, 0, batch) },
-    config.distance,
-  );
-  frozen.requireAll(config.teacher);
-  text.requireAll(config.teacher);
-  const step = trainingProgram(objective, trained.declarations);
-  const flopsPerStep = replicas * countFlops(step);
-  const plan: RunPlan = {
-    config,
-    parameters: { [lora ? 'lora' : 'unet']: trained.count },
-    flopsPerStep,
-    flopsPerPicture: flopsPerStep / config.batch,
-  };
-  const schedule = noiseSchedule(teacher.schedule);
-  return { plan, step, bound, teacher, trained, studentConfig, embeddingWidth, schedule };
-}
+type Teacher = Awaited<ReturnType<typeof openTeacher>>;
 
 /** All parts of the teacher's folder. Throws UsageError for a teacher whose predictions cannot be distilled. */
 async function openTeacher(directory: string) {
@@ -296,10 +272,11 @@ async function openTeacher(directory: string) {
 async function writeStudent(
   directory: string,
   config: DistillationRunConfig,
-  { teacher, studentConfig }: Prepared,
-  average: Ema,
+  teacher: Teacher,
+  student: UNet2DConditionConfig,
+  model: FlatParameters,
 ): Promise<void> {
-  const tensors = new Map(Object.entries(average.parameters.tensors()));
+  const tensors = new Map(Object.entries(model.tensors()));
   if (config.lora) {
     const file = formatLora(tensors, config.lora, 'peft');
     await mkdir(directory, { recursive: true });
@@ -311,7 +288,7 @@ async function writeStudent(
   await writePipeline(directory, {
     kind: 'LatentConsistencyModelPipeline',
     vae: await storedNetworkToWrite('vae', teacher.vae),
-    unet: networkToWrite('unet', studentConfig, tensors),
+    unet: networkToWrite('unet', student, tensors),
     textEncoder: await storedNetworkToWrite('text_encoder', teacher.textEncoder),
     tokenizer: teacher.tokenizer,
     schedule: teacher.schedule,

@@ -55,16 +55,25 @@ export function batchShapes(
   };
 }
 
-/** The autoencoder of a diffusers folder, and the shape of what it makes of a batch of training pictures. */
-export async function readAutoencoder(directory: string, data: DataConfig, batch: number) {
+/** An autoencoder that makes the latents of a training. */
+export interface LatentAutoencoder {
+  readonly stored: ModelFolder;
+  readonly config: AutoencoderKLConfig;
+  /** Of the latents of one training picture, [C, h, w]. */
+  readonly shape: readonly [number, number, number];
+}
+
+/** The autoencoder of a diffusers folder. */
+export async function readAutoencoder(directory: string, data: DataConfig): Promise<LatentAutoencoder> {
   const stored = await openNetwork(directory, 'vae', 'vae');
   const config = autoencoderKLConfig(stored.config);
-  return { stored, config, shape: batchShapes(config, batch, trainingPictures(data)).latents };
+  const [, ...shape] = batchShapes(config, 1, trainingPictures(data)).latents;
+  return { stored, config, shape };
 }
 
 export interface LatentDataOptions {
   readonly engine: Engine;
-  readonly vae: string;
+  readonly vae: LatentAutoencoder;
   readonly data: DataConfig;
   readonly latents: LatentsConfig;
   readonly batch: number;
@@ -76,7 +85,8 @@ export interface LatentDataOptions {
 /** Opens the data of a run. Pictures are encoded while they are needed for the first time. */
 export async function openLatentData(options: LatentDataOptions): Promise<LatentData> {
   const { engine, vae, data, latents, batch, seed, directory } = options;
-  const { stored, config, shape } = await readAutoencoder(vae, data, batch);
+  const { stored, config } = vae;
+  const shape: Shape4 = [batch, ...vae.shape];
   const source = trainingPictures(data);
   const { pixels } = batchShapes(config, ENCODE_BATCH, source);
   const encoder = await compileEncoder(engine, stored, pixels);
@@ -87,7 +97,7 @@ export async function openLatentData(options: LatentDataOptions): Promise<Latent
     source,
     encoder,
     encodeBatch: ENCODE_BATCH,
-    shape: shape.slice(1),
+    shape: vae.shape,
     description: { pictures: source.identity, autoencoder: await fingerprint(stored, config) },
   });
   const order = new ShuffledIndices(seed, count, source.shuffled);

@@ -2,7 +2,6 @@
 import { join } from 'node:path';
 import { UsageError } from '../../errors.ts';
 import { mean } from '../../evaluation/mean.ts';
-import { countFlops } from '../../graph/flops.ts';
 import { float32Data, type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { reduceMean, square, subtract } from '../../graph/operators/index.ts';
 import { program } from '../../graph/program.ts';
@@ -17,14 +16,14 @@ import {
 } from '../../models/autoencoder-kl.ts';
 import { diagonalGaussian } from '../../models/diagonal-gaussian.ts';
 import { postcards } from '../../models/presets.ts';
+import { convertTensor } from '../../weights/convert.ts';
+import { loadTensors } from '../../weights/node/safetensors-file.ts';
 import { writeModelFolder } from '../../weights/node/write-diffusers.ts';
-import { shareOf } from '../data-parallel.ts';
-import { Ema } from '../ema.ts';
-import { FlatParameters, initialize } from '../flat-parameters.ts';
-import { trainingProgram } from '../objective.ts';
+import { paramsFromWeights } from '../../weights/source.ts';
+import { Leaves } from '../leaves.ts';
 import { type AutoencoderLossWeights, autoencoderLoss, decoderLoss } from '../objectives/autoencoder.ts';
+import type { PictureSource } from '../picture-source.ts';
 import { randomStream, ShuffledIndices } from '../random-stream.ts';
-import type { Batch } from '../trainer.ts';
 import {
   defaultCadence,
   defaultData,
@@ -37,15 +36,8 @@ import {
 } from './config.ts';
 import { batchShapes } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork } from './model-files.ts';
-import {
-  inRunDirectory,
-  type RunIO,
-  type RunPlan,
-  type RunResult,
-  replicasOf,
-  runSteps,
-  using,
-} from './run.ts';
+import type { RecipeKind } from './recipe.ts';
+import { type RunIO, using } from './run.ts';
 
 export interface AutoencoderRunConfig extends RunConfig {
   /** `decoder` leaves the encoder, and so the latents, as they are in `initial`. */
@@ -105,93 +97,90 @@ export function autoencoderRunConfig(given: Partially<AutoencoderRunConfig> = {}
   return config;
 }
 
-/** What a run with these settings would compute. */
-export async function planAutoencoder(config: AutoencoderRunConfig): Promise<RunPlan> {
-  return (await prepare(config)).plan;
-}
-
-/** Trains, or goes on training, and writes the averaged weights to `<directory>/model/vae`. */
-export async function trainAutoencoder(config: AutoencoderRunConfig, io: RunIO): Promise<RunResult> {
-  const prepared = await prepare(config, replicasOf(io).length);
-  return inRunDirectory(config, io, () => run(config, io, prepared));
-}
-
-type Prepared = Awaited<ReturnType<typeof prepare>>;
-
-async function run(config: AutoencoderRunConfig, io: RunIO, prepared: Prepared): Promise<RunResult> {
-  const { plan, model, declared, frozen, step } = prepared;
-  const parameters = initialize(declared, randomStream(config.seed, 0));
-  if (config.initial !== null) {
-    const { weights } = await openNetwork(config.initial, 'vae', 'initial');
-    await loadParameters(parameters, weights, config.initial);
-    if (frozen) await loadParameters(frozen, weights, config.initial);
-  }
-  const average = new Ema(parameters, config.ema, { warmup: true });
-  const source = trainingPictures(config.data);
-  const order = new ShuffledIndices(config.seed, source.size, source.shuffled);
-  const shapes = batchShapes(model, config.batch, source);
-  const batch = async (at: number): Promise<Batch> => {
-    const indices = Array.from({ length: config.batch }, (_, i) => order.at(at * config.batch + i));
-    const noise = randomStream(config.seed, 1, at).normal(elementCount(shapes.latents));
+/** `lcm train autoencoder`: writes the averaged weights to `vae` of a folder. */
+export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
+  name: 'autoencoder',
+  configure: autoencoderRunConfig,
+  async open(config) {
+    const initial = config.initial === null ? undefined : await openNetwork(config.initial, 'vae', 'initial');
+    const model = initial ? autoencoderKLConfig(initial.config) : config.model;
+    const source = trainingPictures(config.data);
+    const decoderOnly = config.part === 'decoder';
     return {
-      inputs: {
-        pixels: hostTensor(await source.pixels(indices), shapes.pixels),
-        noise: hostTensor(noise, shapes.latents),
+      write(share) {
+        const leaves = new Leaves<AutoencoderDraw>(share);
+        const shapes = batchShapes(model, share, source);
+        const trained = new DeclaredParams();
+        // The encoder of a decoder's training stays as it is stored.
+        const stored = paramsFromWeights(initial?.weights ?? new Map());
+        const encoder = decoderOnly ? stored.params : trained.params;
+        const autoencoder = {
+          encode: (pixels: Tensor) => encode(model, encoder, pixels),
+          decode: (latents: Tensor) => decode(model, trained.params, latents),
+        };
+        const pixels = leaves.tensor('pixels', shapes.pixels, (drawn) => drawn.pixels);
+        const noise = leaves.tensor('noise', shapes.latents, (drawn) => drawn.noise);
+        const objective = decoderOnly
+          ? decoderLoss(autoencoder, pixels, noise, config.latentNoise / model.scaling_factor, config.loss)
+          : autoencoderLoss(autoencoder, pixels, noise, config.loss);
+        stored.requireAll(config.initial ?? '');
+        return {
+          objective,
+          trained: trained.declarations,
+          counts: { vae: trained.count },
+          frozen: new Map([...(initial?.weights ?? [])].filter(([name]) => !trained.declarations.has(name))),
+          open: async () => {
+            const order = new ShuffledIndices(config.seed, source.size, source.shuffled);
+            return {
+              batch: async (at) => ({
+                inputs: leaves.inputs(await draw(config, model, source, order, at)),
+                images: config.batch,
+              }),
+            };
+          },
+        };
       },
-      images: config.batch,
+      async start(parameters) {
+        if (initial) await loadParameters(parameters, initial.weights, config.initial ?? '');
+      },
+      async writeModel(directory, average, io) {
+        const tensors = new Map(Object.entries(average.tensors()));
+        if (decoderOnly && initial) {
+          const rest = [...initial.weights.keys()].filter((name) => !tensors.has(name));
+          for (const [name, tensor] of await loadTensors(initial.weights, rest)) {
+            tensors.set(name, convertTensor(tensor, 'float32'));
+          }
+        }
+        const measured = await evaluate(config, model, Object.fromEntries(tensors), io);
+        const scaling = decoderOnly ? model.scaling_factor : measured.scaling;
+        const network = networkToWrite('vae', { ...model, scaling_factor: scaling }, tensors);
+        await writeModelFolder(join(directory, 'vae'), network, { replace: true });
+      },
     };
-  };
+  },
+};
 
-  const writeModel = async (modelDirectory: string) => {
-    const tensors = { ...frozen?.tensors(), ...average.parameters.tensors() };
-    const measured = await evaluate(config, model, tensors, io);
-    const scaling = config.part === 'decoder' ? model.scaling_factor : measured.scaling;
-    const network = networkToWrite(
-      'vae',
-      { ...model, scaling_factor: scaling },
-      new Map(Object.entries(tensors)),
-    );
-    await writeModelFolder(join(modelDirectory, 'vae'), network, { replace: true });
-  };
-  const averages = { ema: average };
-  const feeds = frozen?.tensors();
-  const name = 'autoencoder';
-  return runSteps(config, io, { name, plan, step, parameters, averages, feeds, batch, writeModel });
+interface AutoencoderDraw {
+  /** [B, 3, H, W]. */
+  readonly pixels: HostTensor;
+  /** Standard normal, [B, C, h, w]. */
+  readonly noise: HostTensor;
 }
 
-/** The step is written for the share of the batch that each of the replicas takes. */
-async function prepare(config: AutoencoderRunConfig, replicas = 1) {
-  const stored = config.initial === null ? undefined : await openNetwork(config.initial, 'vae', 'initial');
-  const model = stored ? autoencoderKLConfig(stored.config) : config.model;
-  const all = new DeclaredParams();
-  const autoencoder = {
-    encode: (pixels: Tensor) => encode(model, all.params, pixels),
-    decode: (latents: Tensor) => decode(model, all.params, latents),
+async function draw(
+  { batch, seed }: AutoencoderRunConfig,
+  model: AutoencoderKLConfig,
+  source: PictureSource,
+  order: ShuffledIndices,
+  at: number,
+): Promise<AutoencoderDraw> {
+  const indices = Array.from({ length: batch }, (_, i) => order.at(at * batch + i));
+  const shapes = batchShapes(model, batch, source);
+  const noise = randomStream(seed, 1, at).normal(elementCount(shapes.latents));
+  return {
+    pixels: hostTensor(await source.pixels(indices), shapes.pixels),
+    noise: hostTensor(noise, shapes.latents),
   };
-  const shapes = batchShapes(model, shareOf(config.batch, replicas), trainingPictures(config.data));
-  const pixels = input('pixels', shapes.pixels);
-  const noise = input('noise', shapes.latents);
-  const decoderOnly = config.part === 'decoder';
-  const objective = decoderOnly
-    ? decoderLoss(autoencoder, pixels, noise, config.latentNoise / model.scaling_factor, config.loss)
-    : autoencoderLoss(autoencoder, pixels, noise, config.loss);
-
-  const isTrained = (name: string) => !decoderOnly || /^(decoder|post_quant_conv)\./.test(name);
-  const declared = new Map([...all.declarations].filter(([name]) => isTrained(name)));
-  const rest = [...all.declarations].filter(([name]) => !isTrained(name));
-  const frozen = decoderOnly
-    ? new FlatParameters(new Map(rest.map(([name, { shape }]) => [name, shape])))
-    : undefined;
-  const step = trainingProgram(objective, declared);
-  const flopsPerStep = replicas * countFlops(step);
-  const count = [...declared.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  const plan: RunPlan = {
-    config,
-    parameters: { vae: count },
-    flopsPerStep,
-    flopsPerPicture: flopsPerStep / config.batch,
-  };
-  return { plan, model, declared, frozen, step };
 }
 
 /**

@@ -1,29 +1,24 @@
 /** Training a latent diffusion model from captioned pictures: UNet and text encoder together. */
 import {
+  type NoiseSchedule,
   type NoiseScheduleConfig,
   noiseSchedule,
   stableDiffusionSchedule,
 } from '../../diffusion/noise-schedule.ts';
-import { countFlops } from '../../graph/flops.ts';
-import { hostTensor } from '../../graph/host-tensor.ts';
+import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { elementCount } from '../../graph/shape.ts';
-import { input } from '../../graph/tensor.ts';
 import { type Declaration, DeclaredParams } from '../../layers/params.ts';
 import { type CLIPTextConfig, clipText, clipTextConfig } from '../../models/clip-text.ts';
 import { postcards } from '../../models/presets.ts';
 import { unet2DCondition } from '../../models/unet-2d-condition.ts';
 import { type UNet2DConditionConfig, unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
+import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { tokenizerFromFiles, trainTokenizer } from '../../text/train-bpe.ts';
 import { withPrefix } from '../../weights/source.ts';
-import { perSampleValues, perSampleVector } from '../consistency-batch.ts';
-import { shareOf } from '../data-parallel.ts';
-import { Ema } from '../ema.ts';
-import { initialize } from '../flat-parameters.ts';
-import { trainingProgram } from '../objective.ts';
+import { Leaves } from '../leaves.ts';
 import { diffusionLoss, type PredictionType } from '../objectives/diffusion.ts';
 import { randomStream } from '../random-stream.ts';
-import { sampleTimesteps, type TimestepSampling } from '../timestep-sampling.ts';
-import type { Batch } from '../trainer.ts';
+import { type SampledTimestep, sampleTimesteps, type TimestepSampling } from '../timestep-sampling.ts';
 import {
   defaultCadence,
   defaultData,
@@ -32,7 +27,13 @@ import {
   runConfigWithDefaults,
   trainingPictures,
 } from './config.ts';
-import { captionIds, type LatentsConfig, openLatentData, readAutoencoder } from './latent-data.ts';
+import {
+  captionIds,
+  type LatentData,
+  type LatentsConfig,
+  openLatentData,
+  readAutoencoder,
+} from './latent-data.ts';
 import {
   loadParameters,
   networkToWrite,
@@ -41,7 +42,7 @@ import {
   withoutPrefix,
 } from './model-files.ts';
 import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
-import { inRunDirectory, type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
+import type { RecipeKind } from './recipe.ts';
 
 export interface DiffusionRunConfig extends RunConfig {
   /** A diffusers folder whose `vae` makes the latents. */
@@ -93,120 +94,121 @@ export function diffusionRunConfig(given: Partially<DiffusionRunConfig> = {}): D
   return runConfigWithDefaults<DiffusionRunConfig>(diffusionDefaults, given);
 }
 
-/** What a run with these settings would compute. */
-export async function planDiffusion(config: DiffusionRunConfig): Promise<RunPlan> {
-  return (await prepare(config)).plan;
-}
-
-/** Trains, or goes on training, and writes a diffusers folder with the averaged weights to `<directory>/model`. */
-export async function trainDiffusion(config: DiffusionRunConfig, io: RunIO): Promise<RunResult> {
-  const prepared = await prepare(config, replicasOf(io).length);
-  return inRunDirectory(config, io, () => run(config, io, prepared));
-}
-
-type Prepared = Awaited<ReturnType<typeof prepare>>;
-
-async function run(config: DiffusionRunConfig, io: RunIO, prepared: Prepared): Promise<RunResult> {
-  const { directory, engine } = io;
-  const { plan, trained, step, tokenizerFiles, initial } = prepared;
-  const tokenizer = await tokenizerFromFiles(tokenizerFiles);
-  const schedule = noiseSchedule(config.schedule);
-  const parameters = initialize(trained, randomStream(config.seed, 0));
-  if (initial) await loadParameters(parameters, initial, config.initial ?? '');
-  const average = new Ema(parameters, config.ema, { warmup: true });
-
-  const writeModel = async (modelDirectory: string) => {
-    const tensors = average.parameters.tensors();
-    await writePipeline(modelDirectory, {
-      kind: 'StableDiffusionPipeline',
-      vae: await storedNetworkToWrite('vae', prepared.vae),
-      unet: networkToWrite('unet', prepared.unetConfig, withoutPrefix(tensors, UNET)),
-      textEncoder: networkToWrite('text_encoder', prepared.textEncoder, withoutPrefix(tensors, TEXT_ENCODER)),
-      tokenizer: tokenizerFiles,
-      schedule: config.schedule,
-      scheduler: { prediction_type: config.predictionType },
-      defaults: { steps: 50, guidance_scale: 3 },
-    });
-  };
-
-  const data = await openLatentData({ ...config, engine, directory });
-  const batch = async (at: number): Promise<Batch> => {
-    const random = randomStream(config.seed, 1, at);
-    const noise = random.normal(elementCount(data.shape));
-    const samples = sampleTimesteps(random, config.batch, schedule.length, config.timesteps);
-    const dropped = Array.from(random.uniform(config.batch), (u) => u < config.captionDropout);
-    const { latents, captions } = await data.batch(at);
+/** `lcm train diffusion`: writes a diffusers folder with the averaged weights. */
+export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
+  name: 'diffusion',
+  configure: diffusionRunConfig,
+  async open(config) {
+    const vae = await readAutoencoder(config.vae, config.data);
+    const { tokenizerFiles, unetConfig, textEncoder, initial } = await networks(config);
+    const tokenizer = await tokenizerFromFiles(tokenizerFiles);
+    const schedule = noiseSchedule(config.schedule);
     return {
-      inputs: {
-        latents,
-        noise: hostTensor(noise, data.shape),
-        timesteps: perSampleVector(samples.map(({ t }) => t)),
-        alpha: perSampleValues(samples.map(({ t, pureNoise }) => (pureNoise ? 0 : schedule.alphas[t]!))),
-        sigma: perSampleValues(samples.map(({ t, pureNoise }) => (pureNoise ? 1 : schedule.sigmas[t]!))),
-        weights: perSampleVector(samples.map(({ weight }) => weight)),
-        ids: captionIds(tokenizer, captions, dropped),
+      write(share) {
+        const shape = [share, ...vae.shape];
+        const leaves = new Leaves<DiffusionDraw>(share);
+        const unet = new DeclaredParams(UNET);
+        const text = new DeclaredParams(TEXT_ENCODER);
+        const ids = [share, textEncoder.max_position_embeddings];
+        const objective = diffusionLoss(
+          (sample, timestep, encoderHiddenStates) =>
+            unet2DCondition(unetConfig, unet.params, { sample, timestep, encoderHiddenStates }),
+          config.predictionType,
+          {
+            latents: leaves.tensor('latents', shape, ({ latents }) => latents),
+            noise: leaves.tensor('noise', shape, ({ noise }) => noise),
+            timesteps: leaves.vector('timesteps', ({ samples }) => samples.map(({ t }) => t)),
+            alpha: leaves.perSample('alpha', ({ samples }) =>
+              samples.map(({ t, pureNoise }) => (pureNoise ? 0 : schedule.alphas[t]!)),
+            ),
+            sigma: leaves.perSample('sigma', ({ samples }) =>
+              samples.map(({ t, pureNoise }) => (pureNoise ? 1 : schedule.sigmas[t]!)),
+            ),
+            weights: leaves.vector('weights', ({ samples }) => samples.map(({ weight }) => weight)),
+            states: clipText(
+              textEncoder,
+              text.params,
+              leaves.tensor('ids', ids, (drawn) => drawn.ids, 'int64'),
+            ).lastHiddenState,
+          },
+        );
+        return {
+          objective,
+          trained: new Map([...withNames(unet, UNET), ...withNames(text, TEXT_ENCODER)]),
+          counts: { unet: unet.count, text_encoder: text.count },
+          async open({ engine, directory }) {
+            const data = await openLatentData({ ...config, vae, engine, directory });
+            return {
+              async batch(at) {
+                const drawn = await draw(config, data, tokenizer, schedule, at);
+                return {
+                  inputs: leaves.inputs(drawn),
+                  images: config.batch,
+                  groups: drawn.samples.map(
+                    ({ t }) => `quarter_${1 + Math.floor((4 * t) / schedule.length)}`,
+                  ),
+                };
+              },
+              close: () => data.close(),
+            };
+          },
+        };
       },
-      images: config.batch,
-      groups: samples.map(({ t }) => `quarter_${1 + Math.floor((4 * t) / schedule.length)}`),
+      async start(parameters) {
+        if (initial) await loadParameters(parameters, initial, config.initial ?? '');
+      },
+      async writeModel(directory, model) {
+        const tensors = model.tensors();
+        await writePipeline(directory, {
+          kind: 'StableDiffusionPipeline',
+          vae: await storedNetworkToWrite('vae', vae.stored),
+          unet: networkToWrite('unet', unetConfig, withoutPrefix(tensors, UNET)),
+          textEncoder: networkToWrite('text_encoder', textEncoder, withoutPrefix(tensors, TEXT_ENCODER)),
+          tokenizer: tokenizerFiles,
+          schedule: config.schedule,
+          scheduler: { prediction_type: config.predictionType },
+          defaults: { steps: 50, guidance_scale: 3 },
+        });
+      },
     };
+  },
+};
+
+interface DiffusionDraw {
+  /** Scaled posterior means and standard normal noise, [B, C, h, w]. */
+  readonly latents: HostTensor;
+  readonly noise: HostTensor;
+  readonly samples: readonly SampledTimestep[];
+  /** Captions, some of them emptied, [B, L] int64. */
+  readonly ids: HostTensor;
+}
+
+async function draw(
+  { seed, batch, timesteps, captionDropout }: DiffusionRunConfig,
+  data: LatentData,
+  tokenizer: ClipTokenizer,
+  schedule: NoiseSchedule,
+  at: number,
+): Promise<DiffusionDraw> {
+  const random = randomStream(seed, 1, at);
+  const noise = random.normal(elementCount(data.shape));
+  const samples = sampleTimesteps(random, batch, schedule.length, timesteps);
+  const dropped = Array.from(random.uniform(batch), (u) => u < captionDropout);
+  const { latents, captions } = await data.batch(at);
+  return {
+    latents,
+    noise: hostTensor(noise, data.shape),
+    samples,
+    ids: captionIds(tokenizer, captions, dropped),
   };
-  try {
-    const averages = { ema: average };
-    return await runSteps(config, io, {
-      name: 'diffusion',
-      plan,
-      step,
-      parameters,
-      averages,
-      batch,
-      writeModel,
-    });
-  } finally {
-    await data.close();
-  }
 }
 
 /** Prefixes of the two networks' parameters in the program and in checkpoints. */
 const UNET = 'unet/';
 const TEXT_ENCODER = 'text_encoder/';
 
-/** The step is written for the share of the batch that each of the replicas takes. */
-async function prepare(config: DiffusionRunConfig, replicas = 1) {
-  const batch = shareOf(config.batch, replicas);
-  const { stored: vae, shape } = await readAutoencoder(config.vae, config.data, batch);
-  const { tokenizerFiles, unetConfig, textEncoder, initial } = await networks(config);
-  const length = textEncoder.max_position_embeddings;
-
-  const unet = new DeclaredParams(UNET);
-  const text = new DeclaredParams(TEXT_ENCODER);
-  const ids = input('ids', [batch, length], 'int64');
-  const objective = diffusionLoss(
-    (sample, timestep, encoderHiddenStates) =>
-      unet2DCondition(unetConfig, unet.params, { sample, timestep, encoderHiddenStates }),
-    config.predictionType,
-    {
-      latents: input('latents', shape),
-      noise: input('noise', shape),
-      timesteps: input('timesteps', [batch]),
-      alpha: input('alpha', [batch, 1, 1, 1]),
-      sigma: input('sigma', [batch, 1, 1, 1]),
-      weights: input('weights', [batch]),
-      states: clipText(textEncoder, text.params, ids).lastHiddenState,
-    },
-  );
-  const trained = new Map<string, Declaration>([
-    ...[...unet.declarations].map(([name, declaration]) => [`${UNET}${name}`, declaration] as const),
-    ...[...text.declarations].map(([name, declaration]) => [`${TEXT_ENCODER}${name}`, declaration] as const),
-  ]);
-  const step = trainingProgram(objective, trained);
-  const flopsPerStep = replicas * countFlops(step);
-  const plan: RunPlan = {
-    config,
-    parameters: { unet: unet.count, text_encoder: text.count },
-    flopsPerStep,
-    flopsPerPicture: flopsPerStep / config.batch,
-  };
-  return { plan, trained, step, tokenizerFiles, unetConfig, textEncoder, vae, initial };
+function withNames({ declarations }: DeclaredParams, prefix: string): [string, Declaration][] {
+  return [...declarations].map(([name, declaration]) => [`${prefix}${name}`, declaration]);
 }
 
 /** What the networks are, and the weights that they start from: those of `initial`, or fresh ones. */

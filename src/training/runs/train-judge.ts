@@ -7,18 +7,12 @@ import { renderTensor } from '../../datasets/postcards/render.ts';
 import { HEAD_OFFSETS, JUDGE_CLASSES, JUDGE_CONFIG, type JudgeConfig } from '../../evaluation/judge.ts';
 import { describeAccuracy, judgeAccuracy } from '../../evaluation/judge-accuracy.ts';
 import { openJudge, writeJudge } from '../../evaluation/node/judge-files.ts';
-import { countFlops } from '../../graph/flops.ts';
-import { hostTensor } from '../../graph/host-tensor.ts';
-import { input } from '../../graph/tensor.ts';
+import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { DeclaredParams } from '../../layers/params.ts';
 import { type Augmentation, augment } from '../augmentation.ts';
-import { shareOf } from '../data-parallel.ts';
-import { Ema } from '../ema.ts';
-import { initialize } from '../flat-parameters.ts';
-import { trainingProgram } from '../objective.ts';
+import { Leaves } from '../leaves.ts';
 import { judgeObjective } from '../objectives/judge.ts';
 import { randomStream } from '../random-stream.ts';
-import type { Batch } from '../trainer.ts';
 import {
   defaultCadence,
   defaultData,
@@ -27,7 +21,8 @@ import {
   type RunConfig,
   withDefaults,
 } from './config.ts';
-import { inRunDirectory, type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
+import type { RecipeKind } from './recipe.ts';
+import type { RunIO } from './run.ts';
 
 export interface JudgeRunConfig extends RunConfig {
   readonly data: PostcardsConfig;
@@ -61,58 +56,63 @@ export function judgeRunConfig(given: Partially<JudgeRunConfig> = {}): JudgeRunC
   return withDefaults<JudgeRunConfig>(judgeDefaults, given);
 }
 
-/** What a run with these settings would compute. */
-export function planJudge(config: JudgeRunConfig): RunPlan {
-  return prepare(config).plan;
-}
-
-/** Trains, or goes on training, and writes the averaged weights to `<directory>/model`. */
-export async function trainJudge(config: JudgeRunConfig, io: RunIO): Promise<RunResult> {
-  const prepared = prepare(config, replicasOf(io).length);
-  return inRunDirectory(config, io, () => run(config, io, prepared));
-}
-
-type Prepared = ReturnType<typeof prepare>;
-
-async function run(config: JudgeRunConfig, io: RunIO, prepared: Prepared): Promise<RunResult> {
-  const { plan, declared, step } = prepared;
-  const parameters = initialize(declared, randomStream(config.seed, 0));
-  const average = new Ema(parameters, config.ema, { warmup: true });
-  const size = config.model.sample_size;
-  const context = createContext(size, size);
-
-  const batch = async (at: number): Promise<Batch> => {
-    const heldOut = Math.round(config.heldOut * config.batch);
-    const cards = Array.from({ length: config.batch }, (_, i): Postcard => {
-      const split = i < heldOut ? 'heldout' : 'train';
-      // Far from the pictures that evaluation uses, which are the first of their splits.
-      return postcard(JUDGE_FIRST_INDEX + at * config.batch + i, { split, seed: config.data.seed, size });
-    });
-    const pictures = renderTensor(context, cards);
-    augment(pictures, { height: size, width: size }, config.augmentation, randomStream(config.seed, 1, at));
+/** `lcm train judge`: pictures are drawn as they are needed. */
+export const judgeTraining: RecipeKind<JudgeRunConfig> = {
+  name: 'judge',
+  configure: judgeRunConfig,
+  async open(config) {
+    const size = config.model.sample_size;
+    const context = createContext(size, size);
     return {
-      inputs: {
-        pictures: hostTensor(pictures, [config.batch, 3, size, size]),
-        targets: hostTensor(oneHot(cards), [config.batch, JUDGE_CLASSES]),
+      write(share) {
+        const declared = new DeclaredParams();
+        const leaves = new Leaves<JudgeDraw>(share);
+        const objective = judgeObjective(config.model, declared.params, {
+          pictures: leaves.tensor('pictures', [share, 3, size, size], ({ pictures }) => pictures),
+          targets: leaves.tensor('targets', [share, JUDGE_CLASSES], ({ targets }) => targets),
+        });
+        return {
+          objective,
+          trained: declared.declarations,
+          counts: { judge: declared.count },
+          open: async () => ({
+            batch: async (at) => ({ inputs: leaves.inputs(draw(config, context, at)), images: config.batch }),
+          }),
+        };
       },
-      images: config.batch,
+      writeModel: (directory, model) =>
+        writeJudge(directory, config.model, new Map(Object.entries(model.tensors()))),
+      finish: (directory, io) => reportAccuracy(directory, context, io),
     };
-  };
+  },
+};
 
-  const averages = { ema: average };
-  const writeModel = (modelDirectory: string) =>
-    writeJudge(modelDirectory, config.model, new Map(Object.entries(average.parameters.tensors())));
-  const result = await runSteps(config, io, {
-    name: 'judge',
-    plan,
-    step,
-    parameters,
-    averages,
-    batch,
-    writeModel,
+interface JudgeDraw {
+  /** [B, 3, H, W]. */
+  readonly pictures: HostTensor;
+  /** [B, JUDGE_CLASSES], a 1 at each head's answer. */
+  readonly targets: HostTensor;
+}
+
+/** Batch `at`: some pictures of the held-out combinations, then those of training. */
+function draw(
+  { batch, data, heldOut, augmentation, seed, model }: JudgeRunConfig,
+  context: Canvas2D,
+  at: number,
+): JudgeDraw {
+  const size = model.sample_size;
+  const unusual = Math.round(heldOut * batch);
+  const cards = Array.from({ length: batch }, (_, i): Postcard => {
+    const split = i < unusual ? 'heldout' : 'train';
+    // Far from the pictures that evaluation uses, which are the first of their splits.
+    return postcard(JUDGE_FIRST_INDEX + at * batch + i, { split, seed: data.seed, size });
   });
-  if (result.completed) await reportAccuracy(result.modelDirectory, context, io);
-  return result;
+  const pictures = renderTensor(context, cards);
+  augment(pictures, { height: size, width: size }, augmentation, randomStream(seed, 1, at));
+  return {
+    pictures: hostTensor(pictures, [batch, 3, size, size]),
+    targets: hostTensor(oneHot(cards), [batch, JUDGE_CLASSES]),
+  };
 }
 
 /** Says how often the judge is right about real pictures. */
@@ -134,26 +134,6 @@ async function reportAccuracy(
 
 /** The judge learns from postcards from this index on. */
 const JUDGE_FIRST_INDEX = 1_000_000_000;
-
-/** The step is written for the share of the batch that each of the replicas takes. */
-function prepare(config: JudgeRunConfig, replicas = 1) {
-  const batch = shareOf(config.batch, replicas);
-  const declared = new DeclaredParams();
-  const size = config.model.sample_size;
-  const objective = judgeObjective(config.model, declared.params, {
-    pictures: input('pictures', [batch, 3, size, size]),
-    targets: input('targets', [batch, JUDGE_CLASSES]),
-  });
-  const step = trainingProgram(objective, declared.declarations);
-  const flopsPerStep = replicas * countFlops(step);
-  const plan: RunPlan = {
-    config,
-    parameters: { judge: declared.count },
-    flopsPerStep,
-    flopsPerPicture: flopsPerStep / config.batch,
-  };
-  return { plan, declared: declared.declarations, step };
-}
 
 /** [N, JUDGE_CLASSES], a 1 at each head's answer. */
 function oneHot(cards: readonly Postcard[]): Float32Array {

@@ -1,0 +1,125 @@
+/**
+ * A training as a value. What differs between trainings (their networks, their objective, where batches come from and
+ * what is written) is said by a recipe; that which they have in common (plan, folder, initial values, averages, loop,
+ * checkpoints) is `train`, once.
+ */
+import { countFlops } from '../../graph/flops.ts';
+import type { HostTensor } from '../../graph/host-tensor.ts';
+import type { Declaration } from '../../layers/params.ts';
+import type { Weights } from '../../weights/weights.ts';
+import { shareOf } from '../data-parallel.ts';
+import { Ema } from '../ema.ts';
+import { type FlatParameters, initialize } from '../flat-parameters.ts';
+import { type Objective, trainingProgram } from '../objective.ts';
+import { randomStream } from '../random-stream.ts';
+import type { Batch } from '../trainer.ts';
+import type { Partially, RunConfig } from './config.ts';
+import { inRunDirectory, type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
+
+/** A kind of training: from settings to a recipe. */
+export interface RecipeKind<Config extends RunConfig> {
+  /** For messages: `diffusion`. */
+  readonly name: string;
+  /** Fills the gaps in given settings. Throws UsageError for what cannot be. */
+  configure(given: Partially<Config>): Config;
+  /** Opens what the training starts from. Throws InputError when it is missing or does not fit. */
+  open(config: Config): Promise<Recipe>;
+}
+
+export interface Recipe {
+  /** Writes the training step for a share of each batch. */
+  write(share: number): WrittenStep;
+  /** Sets the values that training starts from where they are not the declared random ones. */
+  start?(parameters: FlatParameters): Promise<void>;
+  /** Averages of the parameters beside `model`, which every training has. */
+  readonly averages?: Readonly<Record<string, AverageOptions>>;
+  /** Writes what was learned so far, the averaged parameters, to a folder. */
+  writeModel(directory: string, model: FlatParameters, io: RunIO): Promise<void>;
+  /** Called when the last step is done and the model is written. */
+  finish?(modelDirectory: string, io: RunIO): Promise<void>;
+}
+
+export interface AverageOptions {
+  readonly decay: number;
+  /** The average is given to every step under this prefix and the parameters' names. */
+  readonly fedAs: string;
+}
+
+/** A training step as a graph, and where its batches come from. */
+export interface WrittenStep {
+  readonly objective: Objective;
+  /** What is trained, by name. */
+  readonly trained: ReadonlyMap<string, Declaration>;
+  /** Trained numbers by network, for the plan. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** Frozen weights, bound when the step is compiled. */
+  readonly frozen?: Weights | undefined;
+  open(io: RunIO): Promise<Batches>;
+}
+
+export interface Batches {
+  /** Batch `step`, the same at every call. */
+  batch(step: number): Promise<Batch>;
+  close?(): Promise<void>;
+}
+
+/** What a training with these settings would compute. */
+export async function plan<Config extends RunConfig>(
+  kind: RecipeKind<Config>,
+  config: Config,
+): Promise<RunPlan> {
+  return planned(config, (await kind.open(config)).write(config.batch), 1).plan;
+}
+
+/** Trains, or goes on training, and writes the averaged weights to `<directory>/model`. */
+export async function train<Config extends RunConfig>(
+  kind: RecipeKind<Config>,
+  config: Config,
+  io: RunIO,
+): Promise<RunResult> {
+  const recipe = await kind.open(config);
+  const replicas = replicasOf(io).length;
+  const written = recipe.write(shareOf(config.batch, replicas));
+  const { plan, step } = planned(config, written, replicas);
+  return inRunDirectory(config, io, async () => {
+    const parameters = initialize(written.trained, randomStream(config.seed, 0));
+    await recipe.start?.(parameters);
+    const model = new Ema(parameters, config.ema, { warmup: true });
+    const averages: Record<string, Ema> = { ema: model };
+    const feeds: Record<string, HostTensor> = {};
+    for (const [name, { decay, fedAs }] of Object.entries(recipe.averages ?? {})) {
+      averages[name] = new Ema(parameters, decay);
+      Object.assign(feeds, averages[name].parameters.tensors(fedAs));
+    }
+    const batches = await written.open(io);
+    try {
+      const result = await runSteps(config, io, {
+        name: kind.name,
+        plan,
+        step,
+        weights: written.frozen,
+        parameters,
+        averages,
+        feeds,
+        batch: (at) => batches.batch(at),
+        writeModel: (directory) => recipe.writeModel(directory, model.parameters, io),
+      });
+      if (result.completed) await recipe.finish?.(result.modelDirectory, io);
+      return result;
+    } finally {
+      await batches.close?.();
+    }
+  });
+}
+
+function planned(config: RunConfig, { objective, trained, counts }: WrittenStep, replicas: number) {
+  const step = trainingProgram(objective, trained);
+  const flopsPerStep = replicas * countFlops(step);
+  const plan: RunPlan = {
+    config,
+    parameters: counts,
+    flopsPerStep,
+    flopsPerPicture: flopsPerStep / config.batch,
+  };
+  return { plan, step };
+}
