@@ -1,9 +1,11 @@
 /**
  * JSON as other people's programs write it. Read is what RFC 8259 says, and what Python adds: `NaN`, `Infinity` and
  * `-Infinity`, which diffusers writes for some schedulers, and a byte order mark. Of repeated keys the last one counts,
- * as everywhere; a key `__proto__` is a key like any other. How deep values lie in each other is bounded.
+ * as everywhere; a key `__proto__` is a key like any other. How deep values lie in each other is bounded. How numbers were
+ * spelled is remembered for `formatJson`.
  */
 import { InputError } from '../errors.ts';
+import { rememberSpelling } from './number-spelling.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -22,11 +24,6 @@ export function parseJsonObject(text: string, file: string): JsonObject {
   const kinds: Readonly<Record<string, string>> = { string: 'a text', number: 'a number' };
   const found = Array.isArray(value) ? 'a list' : (kinds[typeof value] ?? String(value));
   throw new InputError(`${file} must hold a JSON object, found ${found}`);
-}
-
-/** The bytes of a file, as diffusers writes it. */
-export function formatJson(value: JsonObject): Uint8Array {
-  return new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
 }
 
 export function isJsonObject(value: unknown): value is JsonObject {
@@ -53,6 +50,8 @@ class Parser {
   readonly #text: string;
   readonly #file: string;
   #at = 0;
+  /** The number that was read last, as it is spelled. */
+  #spelling = '';
 
   constructor(text: string, file: string) {
     this.#text = text;
@@ -101,6 +100,7 @@ class Parser {
       } else {
         object[key] = value;
       }
+      if (typeof value === 'number') rememberSpelling(object, key, this.#spelling);
       this.#skipSpace();
     } while (this.#skip(','));
     if (!this.#skip('}')) this.#fail('"," or "}"');
@@ -113,7 +113,9 @@ class Parser {
     if (this.#skip(']')) return list;
     do {
       this.#skipSpace();
-      list.push(this.#value(depth));
+      const value = this.#value(depth);
+      list.push(value);
+      if (typeof value === 'number') rememberSpelling(list, list.length - 1, this.#spelling);
       this.#skipSpace();
     } while (this.#skip(','));
     if (!this.#skip(']')) this.#fail('"," or "]"');
@@ -157,11 +159,13 @@ class Parser {
     const number = NUMBER.exec(this.#text)?.[0];
     if (number !== undefined) {
       this.#at += number.length;
+      this.#spelling = number;
       return Number(number);
     }
     for (const [word, value] of WORDS) {
       if (this.#text.startsWith(word, this.#at)) {
         this.#at += word.length;
+        this.#spelling = word;
         return value;
       }
     }

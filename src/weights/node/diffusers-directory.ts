@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { InputError } from '../../errors.ts';
 import type { JsonObject } from '../../files/json.ts';
 import { readJsonObject } from '../../files/node/text-file.ts';
+import { spelledLike } from '../../files/number-spelling.ts';
 import { requirePathPart } from '../../files/path-part.ts';
 import { type ModelFolder, type ModelFolderOptions, openModelFolder } from './model-folder.ts';
 
@@ -25,7 +26,8 @@ export interface DiffusersDirectory {
 /** Reads model_index.json. Throws InputError when it is missing, is no index, or names a part that is no folder here. */
 export async function openDiffusersDirectory(path: string): Promise<DiffusersDirectory> {
   const file = join(path, 'model_index.json');
-  const { _class_name: pipelineClass, ...entries } = await readJsonObject(file);
+  const index = await readJsonObject(file);
+  const { _class_name: pipelineClass, ...entries } = index;
   if (typeof pipelineClass !== 'string')
     throw new InputError(`${file} names no pipeline: it has no _class_name`);
   const components = new Map<string, DiffusersComponent>();
@@ -38,7 +40,7 @@ export async function openDiffusersDirectory(path: string): Promise<DiffusersDir
       components.set(name, { library: value[0], className: value[1] });
     }
   }
-  return { path, pipelineClass, components, options };
+  return { path, pipelineClass, components, options: spelledLike(options, index) };
 }
 
 /** Opens the model in the folder `name`. Throws InputError when the directory has no such part. */

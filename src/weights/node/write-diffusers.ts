@@ -1,7 +1,9 @@
 /** Writing a diffusers directory, which diffusers and transformers load as their own. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { formatJson, type JsonObject } from '../../files/json.ts';
+import { formatJson } from '../../files/format-json.ts';
+import type { JsonObject } from '../../files/json.ts';
+import { spelledLike } from '../../files/number-spelling.ts';
 import { requirePathPart } from '../../files/path-part.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import { convertTensor, type StorageDType } from '../convert.ts';
@@ -11,6 +13,16 @@ import { writeSafetensors } from './safetensors-file.ts';
 
 /** The version whose layout is written; some of diffusers' loaders look at it. */
 const DIFFUSERS_VERSION = '0.42.1';
+
+/**
+ * Fields that are floats: those of which transformers 5 refuses an integer, and those of diffusers' that are written here
+ * without having been read.
+ */
+const FLOATS: ReadonlySet<string> = new Set([
+  ...['initializer_factor', 'initializer_range', 'layer_norm_eps'],
+  ...['norm_eps', 'scaling_factor', 'shift_factor'],
+  ...['beta_start', 'beta_end', 'trained_betas', 'timestep_scaling'],
+]);
 
 export interface ModelToWrite extends DiffusersComponent {
   readonly config: JsonObject;
@@ -56,18 +68,18 @@ export async function writeDiffusersDirectory(
   await writeDirectoryAtomically(
     path,
     async (partial) => {
-      const index: Record<string, unknown> = {
-        _class_name: contents.pipelineClass,
-        _diffusers_version: DIFFUSERS_VERSION,
-        ...contents.options,
-      };
+      const { pipelineClass, options = {} } = contents;
+      const index: Record<string, unknown> = spelledLike(
+        { ...diffusersFields(pipelineClass), ...options },
+        options,
+      );
       for (const [name, component] of Object.entries(contents.components)) {
         signal?.throwIfAborted();
-        requirePathPart(name, `a part of ${contents.pipelineClass}`);
+        requirePathPart(name, `a part of ${pipelineClass}`);
         index[name] = component ? [component.library, component.className] : [null, null];
         if (component) await writeComponent(join(partial, name), component, dtype);
       }
-      await writeDurably(join(partial, 'model_index.json'), [formatJson(index)]);
+      await writeJson(partial, 'model_index.json', index);
     },
     { replace },
   );
@@ -92,7 +104,8 @@ async function writeComponent(
     await writeModel(folder, component, dtype);
   } else if ('schedulerConfig' in component) {
     const { className, schedulerConfig } = component;
-    await writeJson(folder, 'scheduler_config.json', { ...diffusersFields(className), ...schedulerConfig });
+    const fields = { ...diffusersFields(className), ...schedulerConfig };
+    await writeJson(folder, 'scheduler_config.json', spelledLike(fields, schedulerConfig));
   } else {
     for (const [name, content] of Object.entries(component.files)) {
       const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
@@ -105,7 +118,7 @@ async function writeComponent(
 async function writeModel(folder: string, model: ModelToWrite, dtype: StorageDType): Promise<void> {
   const { library, className, config } = model;
   const fields = library === 'diffusers' ? diffusersFields(className) : { architectures: [className] };
-  await writeJson(folder, 'config.json', { ...config, ...fields });
+  await writeJson(folder, 'config.json', spelledLike({ ...config, ...fields }, config));
   const tensors = new Map([...model.tensors].map(([name, tensor]) => [name, convertTensor(tensor, dtype)]));
   const file = library === 'diffusers' ? 'diffusion_pytorch_model.safetensors' : 'model.safetensors';
   // transformers refuses files whose metadata do not name the framework.
@@ -117,5 +130,5 @@ function diffusersFields(className: string): JsonObject {
 }
 
 async function writeJson(folder: string, name: string, value: JsonObject): Promise<void> {
-  await writeDurably(join(folder, name), [formatJson(value)]);
+  await writeDurably(join(folder, name), [formatJson(value, { floats: FLOATS })]);
 }
