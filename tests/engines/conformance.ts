@@ -46,6 +46,10 @@ export const checks: readonly Check[] = [
     name: `binds weights stored as ${dtype}`,
     run: (engine: Engine, tolerance: number) => checkBoundWeights(engine, dtype, tolerance),
   })),
+  ...(['float16', 'bfloat16'] as const).map((dtype) => ({
+    name: `looks rows up in a weight stored as ${dtype}`,
+    run: (engine: Engine, tolerance: number) => checkTables(engine, dtype, tolerance),
+  })),
   { name: 'takes unbound parameters at every run', run: checkUnboundParameters },
   { name: 'gives inputs, constants and one value under two names as outputs', run: checkOutputs },
   { name: 'passes int64 through', run: checkIntegers },
@@ -100,6 +104,15 @@ async function checkBoundWeights(engine: Engine, dtype: DType, tolerance: number
     tolerance,
     weights,
   );
+}
+
+/** A table that stays as it is stored, and is also used as a matrix, as language models do. */
+async function checkTables(engine: Engine, dtype: DType, tolerance: number): Promise<void> {
+  const weights = new Map([['tokens.weight', stored(random([50, 24]), dtype)]]);
+  const table = op.cast(parameter('tokens.weight', [50, 24], dtype), 'float32');
+  const rows = op.gather(table, input('ids', [2, 3], 'int64'));
+  const scores = op.matmul(op.reshape(rows, [6, 24]), op.transpose(table, [1, 0]));
+  await compare(engine, { rows, scores }, { ids: ids([2, 3], 50) }, tolerance, weights);
 }
 
 async function checkUnboundParameters(engine: Engine, tolerance: number): Promise<void> {

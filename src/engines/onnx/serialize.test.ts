@@ -1,7 +1,16 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { hostTensor } from '../../graph/host-tensor.ts';
-import { add, clamp, layerNorm, matmul, multiply, resizeNearest } from '../../graph/operators/index.ts';
+import {
+  add,
+  cast,
+  clamp,
+  gather,
+  layerNorm,
+  matmul,
+  multiply,
+  resizeNearest,
+} from '../../graph/operators/index.ts';
 import { program } from '../../graph/program.ts';
 import { constant, input, parameter } from '../../graph/tensor.ts';
 import type { Weight } from '../../weights/weights.ts';
@@ -114,4 +123,27 @@ test('refuses weights that do not fit their parameter', () => {
   expect(bind(weight([4]))).toThrow('the weight w has the shape [4], but the model expects [2, 2]');
   expect(bind({ ...weight([2, 2]), shape: [2, 2], dtype: 'int32' })).toThrow('stored as int32');
   expect(bind({ ...weight([3]), shape: [2, 2] })).toThrow('takes 16 bytes, but 12 are stored');
+});
+
+test('casts a table of 16 bits as it is loaded where that is wanted, else the rows that were looked up', () => {
+  const table = parameter('table', [4, 2], 'float16');
+  const [ids, more] = [input('ids', [3], 'int64'), input('more', [1], 'int64')];
+  const wanted = program({
+    rows: gather(cast(table, 'float32'), ids),
+    also: gather(cast(table, 'float32'), more),
+    asStored: gather(table, more),
+  });
+  const nodes = (widenTables: boolean) => {
+    const weights = new Map([['table', weight([4, 2], 'float16')]]);
+    const { graph } = read(serialize(wanted, { weights, widenTables }).bytes);
+    return graph.node.map(({ opType, input: [first] }) => `${opType} ${first}`);
+  };
+  const casts = ['Cast op_0_Gather_output', 'Cast op_2_Gather_output'];
+  expect(nodes(false).sort()).toEqual([...casts, ...new Array(3).fill('Gather table')]);
+  expect(nodes(true).sort()).toEqual([
+    ...casts,
+    'Cast table',
+    'Gather table',
+    ...new Array(2).fill('Gather table.float32'),
+  ]);
 });

@@ -55,6 +55,11 @@ export interface SerializeOptions {
    * model; without it, the values of files too are in `external`, for the caller to bring.
    */
   readonly locationOf?: (path: string) => string;
+  /**
+   * Cast tables of 16 bits that are looked up to float32 while the model is loaded, as all other weights are: for devices
+   * that may not have such numbers. Usually only the rows that were looked up are cast, and a large table stays as it is.
+   */
+  readonly widenTables?: boolean;
 }
 
 /**
@@ -111,15 +116,18 @@ export function serialize(program: Program, options: SerializeOptions = {}): Onn
       // Kept in the stored type and cast while the model is loaded.
       const stored = names.unique(`${name}.${weight.dtype}`);
       addInitializer(stored, weight.dtype, weight.shape, weight.storage);
-      const to = { name: 'to', type: AttributeProto_AttributeType.INT, i: BigInt(dataTypes[tensor.dtype]) };
-      nodes.push({
-        opType: 'Cast',
-        name: names.unique(`cast_${name}`),
-        input: [stored],
-        output: [name],
-        attribute: [to],
-      });
+      nodes.push(castTo(tensor.dtype, stored, name, names.unique(`cast_${name}`)));
     }
+  }
+  const lookups = options.widenTables ? lookupsOf16Bits(program) : new Set<OperationNode>();
+  const widened = new Map<Tensor, string>();
+  for (const { inputs } of lookups) {
+    const table = inputs[0]!;
+    if (widened.has(table)) continue;
+    const name = valueNames.get(table)!;
+    const wide = names.unique(`${name}.float32`);
+    nodes.push(castTo('float32', name, wide, names.unique(`widen_${name}`)));
+    widened.set(table, wide);
   }
   program.constants.forEach((tensor, i) => {
     if (tensor.node.kind !== 'constant') throw new Error('a constant of the program is not a constant');
@@ -137,7 +145,9 @@ export function serialize(program: Program, options: SerializeOptions = {}): Onn
       const suffix = operation.outputs.length > 1 ? `_${tensor.index}` : '';
       if (!valueNames.has(tensor)) valueNames.set(tensor, names.unique(`${name}${suffix}_output`));
     }
-    nodes.push(nodeProto(operation, name, valueNames));
+    const node = nodeProto(operation, name, valueNames);
+    if (lookups.has(operation)) node.input![0] = widened.get(operation.inputs[0]!)!;
+    nodes.push(node);
   });
   // An output that is a leaf, or the second name of a value, gets an operator of its own.
   for (const [outputName, tensor] of program.outputs) {
@@ -207,6 +217,30 @@ function attributeProto(name: string, value: Attribute): MessageInitShape<typeof
   if ('floats' in value)
     return { name, type: AttributeProto_AttributeType.FLOATS, floats: [...value.floats] };
   return { name, type: AttributeProto_AttributeType.STRING, s: new TextEncoder().encode(value.string) };
+}
+
+function castTo(
+  dtype: DType,
+  from: string,
+  to: string,
+  name: string,
+): MessageInitShape<typeof NodeProtoSchema> {
+  const attribute = attributeProto('to', { int: dataTypes[dtype] });
+  return { opType: 'Cast', name, input: [from], output: [to], attribute: [attribute] };
+}
+
+/** Where rows of a stored table of 16 bits are looked up, and nothing is done with them but a cast to another type. */
+function lookupsOf16Bits({ operations, outputs }: Program): ReadonlySet<OperationNode> {
+  const readAsTheyAre = new Set<Tensor | undefined>(outputs.values());
+  for (const { type, inputs } of operations) {
+    if (type !== 'Cast') for (const tensor of inputs) readAsTheyAre.add(tensor);
+  }
+  const isLookup = ({ type, inputs: [table], outputs: [rows] }: OperationNode) =>
+    type === 'Gather' &&
+    table?.node.kind === 'parameter' &&
+    (table.dtype === 'float16' || table.dtype === 'bfloat16') &&
+    !readAsTheyAre.has(rows);
+  return new Set(operations.filter(isLookup));
 }
 
 function valueInfo(name: string, { dtype, shape }: Tensor): MessageInitShape<typeof ValueInfoProtoSchema> {

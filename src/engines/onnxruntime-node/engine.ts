@@ -98,7 +98,11 @@ class NodeEngine implements Engine {
     memory: MemorySettings,
   ): Promise<Executable> {
     const files = await weightFiles(program, weights);
-    const model = serialize(program, { weights, name, locationOf: files?.locationOf });
+    const model = serialize(program, {
+      ...{ weights, name, locationOf: files?.locationOf },
+      // WebGPU has 16-bit numbers only where the adapter has the feature shader-f16, of which we hear nothing here.
+      widenTables: this.#settings.executionProviders[0] === 'webgpu',
+    });
     const external = await externalValues(model);
     const session = this.#nextSession++;
     const transfer = [
