@@ -76,6 +76,19 @@ it('spreads steps over a share of the grid, or leaves out the head of the schedu
   expect(await visited(teacher)).toEqual([499, 1, 2, 259, 2, 2]);
 });
 
+it('leaves out whole steps, of which some samplers make two passes', async () => {
+  const seen: (readonly number[])[] = [];
+  const request = { prompt: 'a fox', seed: 1, steps: 4, strength: 0.5, scheduler: 'heun', image } as const;
+  await teacher.run(request, ({ timestep, step, steps, passesPerStep }) =>
+    seen.push([timestep, step, steps, passesPerStep]),
+  );
+  expect(seen).toEqual([
+    [251, 1, 3, 2],
+    [1, 2, 3, 2],
+    [1, 3, 3, 2],
+  ]);
+});
+
 it.each([
   [{ image, strength: 0 }, /strength 0: expected a number above 0, up to 1/],
   [{ image, strength: 1.5 }, /strength 1\.5: expected a number above 0/],

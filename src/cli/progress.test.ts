@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createReporter, duration } from './progress.ts';
+import { createReporter, duration, passUnit } from './progress.ts';
 
 /** A reporter whose streams and clock the test holds. */
 function recorded(options: { json?: boolean; terminal?: boolean; columns?: number } = {}) {
@@ -31,6 +31,16 @@ it('draws a bar with rate and remaining time on a terminal, and clears it for a 
   reporter.print('picture.png');
   expect(said.stderr.endsWith('\r\x1b[K')).toBe(true);
   expect(said.stdout).toBe('picture.png\n');
+});
+
+it('counts passes where a step is more than one', () => {
+  const { reporter, said, clock } = recorded();
+  for (let done = 0; done <= 39; done++) {
+    reporter.progress({ label: 'drawing', done, total: 39, unit: passUnit(2) });
+    clock.milliseconds += 400;
+  }
+  expect(said.stderr).toMatch(/^drawing 13\/39 {2}2\.5 passes\/s {2}10 s left\n/);
+  expect(passUnit(1)).toBe('step');
 });
 
 it('keeps the bar within the width of the terminal', () => {

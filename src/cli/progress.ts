@@ -114,11 +114,18 @@ export function createReporter(options: ReporterOptions = {}): Reporter {
   };
 }
 
+/** What a bar counts while pictures are drawn: passes of the network, which most samplers make one of in a step. */
+export function passUnit(passesPerStep: number): string {
+  return passesPerStep === 1 ? 'step' : 'pass';
+}
+
 function describe(state: ProgressState, rate: number, secondsLeft: number | undefined): string {
   const parts = [`${state.done}/${state.total}`];
   if (rate > 0)
     parts.push(
-      rate >= 1 ? `${rate.toFixed(1)} ${state.unit}s/s` : `${(1 / rate).toFixed(1)} s/${state.unit}`,
+      rate >= 1
+        ? `${rate.toFixed(1)} ${state.unit}${state.unit.endsWith('s') ? 'es' : 's'}/s`
+        : `${(1 / rate).toFixed(1)} s/${state.unit}`,
     );
   if (secondsLeft !== undefined && secondsLeft > 0) parts.push(`${duration(secondsLeft)} left`);
   if (state.detail) parts.push(state.detail);

@@ -116,6 +116,14 @@ it('draws every row from the same captions and seeds', async () => {
   expect(rows.map(({ sampling }) => sampling?.passes)).toEqual([undefined, undefined, 100, 1, 4]);
 });
 
+it('counts the passes that a sampler makes', async () => {
+  const pipeline = await greyPipeline('sd', []);
+  const scheduler = { ...pipeline.model.scheduler, name: 'heun' as const };
+  const heun = { ...pipeline, model: { ...pipeline.model, scheduler } };
+  const { rows } = await evaluate(await options([], { pipeline: heun, teacher: undefined, steps: [10] }));
+  expect(rows.at(-1)!.sampling).toMatchObject({ scheduler: 'heun', steps: 10, passes: 38 });
+});
+
 it('scores seen and held-out captions apart', async () => {
   const { rows } = await evaluate(await options([], { judge: knowingJudge([0]), steps: [1] }));
   const [real] = rows;

@@ -34,7 +34,7 @@ export interface Sampling {
   readonly scheduler: SchedulerName;
   readonly steps: number;
   readonly guidanceScale: number;
-  /** Passes of the UNet per picture: twice the steps with classifier-free guidance. */
+  /** Passes of the UNet per picture: those of the sampler, twice as many with classifier-free guidance. */
   readonly passes: number;
 }
 
@@ -162,9 +162,9 @@ function rowPlans(cards: readonly Postcard[], real: Image[], options: Evaluation
     steps: number,
   ): RowPlan => {
     // Steps that the model cannot take are refused now, not after the rows before.
-    createSampler(scheduler, from.model.scheduler.config, { steps, batchSize: 1 });
+    const { timesteps } = createSampler(scheduler, from.model.scheduler.config, { steps, batchSize: 1 });
     const embedded = from.model.unet.config.guidanceWidth !== undefined;
-    const passes = !embedded && guidanceScale > 1 ? 2 * steps : steps;
+    const passes = !embedded && guidanceScale > 1 ? 2 * timesteps.length : timesteps.length;
     const counted = `${steps} step${steps === 1 ? '' : 's'}`;
     return {
       kind,

@@ -20,9 +20,11 @@ import { Stopwatch, type Timings } from './timings.ts';
 
 /** What can be seen after every step. */
 export interface GenerationStep {
-  /** From 1. */
+  /** From 1, of the passes of the UNet that are made: some samplers make more than one for a step that was asked for. */
   readonly step: number;
   readonly steps: number;
+  /** 2 for Heun's method. */
+  readonly passesPerStep: number;
   /** The training timestep that the network was asked about. */
   readonly timestep: number;
   /** The sample on its way to the next timestep, [B, C, h, w]. */
@@ -158,6 +160,7 @@ export async function* generate(
     yield {
       step: index - from + 1,
       steps: sampler.timesteps.length - from,
+      passesPerStep: sampler.passesPerStep,
       timestep,
       latents: sample,
       denoised,

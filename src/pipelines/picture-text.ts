@@ -91,10 +91,13 @@ const samplerNames: Readonly<Record<SchedulerName, string>> = {
   pndm: 'PLMS',
   euler: 'Euler',
   'euler-a': 'Euler a',
+  heun: 'Heun',
   'dpm++': 'DPM++ 2M',
   'dpm++-karras': 'DPM++ 2M Karras',
   'dpm++-sde': 'DPM++ 2M SDE',
   'dpm++-sde-karras': 'DPM++ 2M SDE Karras',
+  unipc: 'UniPC',
+  deis: 'DEIS',
 };
 
 /** The settings of picture `index` of a batch. */

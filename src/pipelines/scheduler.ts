@@ -27,10 +27,13 @@ const samplers = {
   pndm: { kind: 'pndm' },
   euler: { kind: 'euler' },
   'euler-a': { kind: 'euler-ancestral' },
+  heun: { kind: 'heun' },
   'dpm++': { kind: 'dpm-solver', fields: { ...ode, use_karras_sigmas: false } },
   'dpm++-karras': { kind: 'dpm-solver', fields: { ...ode, ...karras } },
   'dpm++-sde': { kind: 'dpm-solver', fields: { ...sde, use_karras_sigmas: false } },
   'dpm++-sde-karras': { kind: 'dpm-solver', fields: { ...sde, ...karras } },
+  unipc: { kind: 'unipc' },
+  deis: { kind: 'deis' },
 } as const satisfies Record<string, NamedSampler>;
 
 /** What samplers are called in requests. */
@@ -124,6 +127,8 @@ export function createSampler(
     case 'ddim':
       return samplerFromConfig(kind, read, { steps, eta, batchSize });
     case 'dpm-solver':
+    case 'unipc':
+    case 'deis':
       return samplerFromConfig(kind, read, { steps, batchSize });
     default:
       return samplerFromConfig(kind, read, { steps });

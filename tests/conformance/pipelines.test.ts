@@ -87,6 +87,9 @@ const suites: Suite[] = [
   { name: 'pipelines/sd/samplers', model: sd },
   { name: 'pipelines/sd/samplers_img2img', model: sd },
   { name: 'pipelines/sd/samplers_inpaint', model: sd },
+  { name: 'pipelines/sd/solvers', model: sd },
+  { name: 'pipelines/sd/solvers_img2img', model: sd },
+  { name: 'pipelines/sd/solvers_inpaint', model: sd },
   { name: 'pipelines/sd/tcd_lora', model: sd, lora },
   {
     name: 'pipelines/sd/inpaint9',
@@ -96,6 +99,7 @@ const suites: Suite[] = [
   { name: 'pipelines/sd_v/runs', model: 'pipelines/sd_v/model' },
   { name: 'pipelines/sdxl/runs', model: sdxl, replaced: lcmUnet },
   { name: 'pipelines/sdxl/samplers', model: sdxl, replaced: lcmUnet },
+  { name: 'pipelines/sdxl/solvers', model: sdxl },
   { name: 'pipelines/sdxl/img2img', model: sdxl, replaced: lcmUnet },
   { name: 'pipelines/sdxl/inpaint', model: sdxl, replaced: lcmUnet },
   {
@@ -188,10 +192,11 @@ function request(seeds: Run['seeds'], call: Run['call']): GenerationRequest {
 }
 
 /** The fixture lists the whole schedule, of which Stable Diffusion pipelines leave out the head. */
-function visitedTimesteps({ class: pipelineClass, call, timesteps }: Run): readonly number[] {
+function visitedTimesteps({ class: pipelineClass, scheduler, call, timesteps }: Run): readonly number[] {
   if (call.strength === undefined || pipelineClass.startsWith('LatentConsistency')) return timesteps;
   const steps = call.num_inference_steps ?? timesteps.length; // PNDM's schedule is longer.
-  return timesteps.slice(steps - Math.trunc(steps * call.strength));
+  const leftOut = steps - Math.trunc(steps * call.strength);
+  return timesteps.slice(scheduler === 'HeunDiscreteScheduler' ? 2 * leftOut : leftOut);
 }
 
 async function pictureOf(folder: string, name: string | undefined): Promise<Image | undefined> {

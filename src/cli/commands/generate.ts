@@ -20,7 +20,7 @@ import { guessAbout, openModelOf, startPipelineOf } from '../opened-model.ts';
 import { integer } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
 import { optionsFromPicture, type RestoredOptions } from '../picture-options.ts';
-import { createReporter, duration, type Reporter } from '../progress.ts';
+import { createReporter, duration, passUnit, type Reporter } from '../progress.ts';
 import { type ReplicaOptions, replicasFor } from '../replicas.ts';
 import { version } from '../version.ts';
 
@@ -160,7 +160,7 @@ async function plan(prompt: string, { out, numImages, seed }: Options): Promise<
 
 /** Progress, and with --preview a picture of each step beside the final one, as large as that. */
 async function report(
-  { step, steps, timestep, latents, preview }: GenerationStep,
+  { step, steps, passesPerStep, timestep, latents, preview }: GenerationStep,
   { model }: Pipeline,
   first: number,
   batch: readonly PlannedPicture[],
@@ -171,7 +171,7 @@ async function report(
   reporter.event('step', { images: batch.map(({ index }) => index), step, steps, timestep });
   const batches = Math.ceil(count / options.batchSize);
   const done = (first / options.batchSize) * steps + step;
-  reporter.progress({ label: 'drawing', done, total: batches * steps, unit: 'step' });
+  reporter.progress({ label: 'drawing', done, total: batches * steps, unit: passUnit(passesPerStep) });
   if (!options.preview && options.previewVae === undefined) return;
   const [height, width] = latents.shape.slice(2).map((side) => side * model.vae.config.factor);
   for (const [i, image] of (await preview()).entries()) {

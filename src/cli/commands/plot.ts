@@ -29,7 +29,7 @@ import { type Axis, axesHelp, axisOption, optionsSetBy, requireDistinct } from '
 import { type Cell, cellsOf, groupByModel, type PlotAxes } from '../plot/cells.ts';
 import { createSheet, type Sheet } from '../plot/draw.ts';
 import { type PlannedCell, type PlannedGroup, planCells } from '../plot/plan.ts';
-import { createReporter, duration, type Reporter } from '../progress.ts';
+import { createReporter, duration, passUnit, type Reporter } from '../progress.ts';
 import { version } from '../version.ts';
 
 interface Options extends GenerationOptions, PlotAxes {
@@ -162,8 +162,8 @@ async function draw(
     const pipeline = await startPipelineOf(model, options);
     try {
       for (const cell of cells) {
-        const { images } = await pipeline.run({ ...cell.request, signal }, () => {
-          reporter.progress({ label: 'drawing', done: ++done, total, unit: 'step' });
+        const { images } = await pipeline.run({ ...cell.request, signal }, ({ passesPerStep }) => {
+          reporter.progress({ label: 'drawing', done: ++done, total, unit: passUnit(passesPerStep) });
         });
         const { column, row, grid, carried } = cell;
         sheet.draw(images[0]!, column, row, grid);

@@ -6,7 +6,7 @@
 import { linearCombination, weightedSum } from '../elementwise.ts';
 import { ddpmSchedule } from '../noise-schedule.ts';
 import { type PredictionType, predictedOriginal } from '../prediction.ts';
-import { type ClippingConfig, clip, type ThresholdingConfig } from './clipping.ts';
+import { clip, noClipping, type ThresholdingConfig } from './clipping.ts';
 import type { ConfigReading } from './config.ts';
 import { type Level, type LogSnrSpaceConfig, logSnrSpace } from './log-snr-space.ts';
 import type { SigmaSampler } from './sampler.ts';
@@ -14,6 +14,7 @@ import { noSigmaSpread } from './sigmas.ts';
 import { checkSteps } from './timestep-spacing.ts';
 
 export interface DpmSolverConfig extends LogSnrSpaceConfig, ThresholdingConfig {
+  readonly lambda_min_clipped: number;
   readonly prediction_type: PredictionType;
   /** The probability flow ODE, or the SDE with the same marginals, whose steps draw noise. */
   readonly algorithm_type: 'dpmsolver++' | 'sde-dpmsolver++';
@@ -77,8 +78,7 @@ export function dpmSolverSampler(
   const full = { ...dpmSolverDefaults, ...config };
   const { prediction_type, algorithm_type, solver_order, solver_type, final_sigmas_type } = full;
   checkSteps(steps, full.num_train_timesteps);
-  const clipping: ClippingConfig = { ...full, clip_sample: false, clip_sample_range: 1 };
-  const { levels, ...space } = logSnrSpace(full, steps);
+  const { levels, ...space } = logSnrSpace(full, steps, 'dpm-solver');
   const last = space.timesteps.length - 1;
   const lowersOrder = full.lower_order_final && space.timesteps.length < 15;
   const firstOrderAtEnd = full.euler_at_final || lowersOrder || final_sigmas_type === 'zero';
@@ -95,7 +95,7 @@ export function dpmSolverSampler(
     step(modelOutput, i, sample, noise) {
       const [from, to] = [levels[i]!, levels[i + 1]!];
       const original = predictedOriginal(prediction_type, modelOutput, sample, from.alpha, from.sigma);
-      const denoised = clip(clipping, original, batchSize);
+      const denoised = clip({ ...noClipping, ...full }, original, batchSize);
       history = [denoised, ...history.slice(0, 2)];
 
       const h = to.lambda - from.lambda;

@@ -7,9 +7,8 @@ import { weightedSum } from '../elementwise.ts';
 import { ddpmSchedule, type NoiseScheduleConfig, noiseSchedule } from '../noise-schedule.ts';
 import type { PredictionType } from '../prediction.ts';
 import type { ConfigReading } from './config.ts';
-import { eulerTimesteps } from './euler.ts';
 import type { SigmaSampler } from './sampler.ts';
-import { sigmaSpace } from './sigma-space.ts';
+import { sigmaSpace, sigmaSpaceTimesteps } from './sigma-space.ts';
 import { sigmaAt, sigmaTable, withFiniteSigmas } from './sigmas.ts';
 import { checkSteps, type TimestepSpacing } from './timestep-spacing.ts';
 
@@ -46,7 +45,7 @@ export function eulerAncestralSampler(
   const full = { ...eulerAncestralDefaults, ...config };
   checkSteps(steps, full.num_train_timesteps);
   const table = sigmaTable(withFiniteSigmas(noiseSchedule(full)));
-  const timesteps = eulerTimesteps(full, steps);
+  const timesteps = sigmaSpaceTimesteps(full, steps);
   const sigmas = Float32Array.of(...timesteps.map((t) => sigmaAt(table, t)), 0);
   const { denoised: denoise, ...space } = sigmaSpace(sigmas, full);
 

@@ -7,26 +7,16 @@ import { ddpmSchedule, type NoiseScheduleConfig, noiseSchedule } from '../noise-
 import type { PredictionType } from '../prediction.ts';
 import type { ConfigReading } from './config.ts';
 import type { SigmaSampler } from './sampler.ts';
-import { sigmaSpace } from './sigma-space.ts';
+import { sigmaSpace, timestepsAndLevels } from './sigma-space.ts';
 import {
   type FinalSigmaType,
   finalSigma,
   noSigmaSpread,
   type SigmaSpreadConfig,
-  sigmaAt,
   sigmaTable,
-  spreadSigmas,
-  timestepAt,
   withFiniteSigmas,
 } from './sigmas.ts';
-import {
-  checkSteps,
-  leadingTimesteps,
-  linspaceDescending,
-  type TimestepSpacing,
-  type TimestepSpacingConfig,
-  trailingTimesteps,
-} from './timestep-spacing.ts';
+import { checkSteps, type TimestepSpacing } from './timestep-spacing.ts';
 
 export interface EulerConfig extends NoiseScheduleConfig, SigmaSpreadConfig {
   readonly prediction_type: PredictionType;
@@ -58,11 +48,8 @@ export function eulerSampler(config: Partial<EulerConfig>, { steps }: EulerOptio
   const full = { ...eulerDefaults, ...config };
   checkSteps(steps, full.num_train_timesteps);
   const table = sigmaTable(withFiniteSigmas(noiseSchedule(full)));
-  const spaced = eulerTimesteps(full, steps);
-  const levels = spaced.map((t) => sigmaAt(table, t));
-  const spread = spreadSigmas(full, { min: levels.at(-1)!, max: levels[0]!, count: steps });
-  const timesteps = spread?.map((sigma) => Math.fround(timestepAt(table, sigma))) ?? spaced;
-  const sigmas = Float32Array.of(...(spread ?? levels), finalSigma(full.final_sigmas_type, table));
+  const { timesteps, levels } = timestepsAndLevels(full, steps, table);
+  const sigmas = Float32Array.of(...levels, finalSigma(full.final_sigmas_type, table[0]!));
   const { denoised: denoise, ...space } = sigmaSpace(sigmas, full);
 
   return {
@@ -77,17 +64,4 @@ export function eulerSampler(config: Partial<EulerConfig>, { steps }: EulerOptio
       return { sample: weightedSum(ratio, sample, 1 - ratio, denoised), denoised };
     },
   };
-}
-
-/** Descending; with `linspace` not integers. */
-export function eulerTimesteps(config: TimestepSpacingConfig, steps: number): number[] {
-  const { num_train_timesteps: length, timestep_spacing, steps_offset } = config;
-  switch (timestep_spacing) {
-    case 'linspace':
-      return linspaceDescending(length - 1, steps).map(Math.fround);
-    case 'trailing':
-      return trailingTimesteps(length, length, steps);
-    case 'leading':
-      return leadingTimesteps(Math.floor(length / steps), steps, steps_offset);
-  }
 }

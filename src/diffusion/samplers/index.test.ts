@@ -35,6 +35,9 @@ describe('samplerFromConfig', () => {
     ['euler-ancestral', 'prediction_type', 'sample', /prediction_type "sample" .*epsilon, v_prediction/],
     ['dpm-solver', 'solver_order', 4, /solver_order 4 .*1, 2, 3/],
     ['dpm-solver', 'algorithm_type', 'dpmsolver', /algorithm_type .* dpmsolver\+\+, sde-dpmsolver\+\+/],
+    ['unipc', 'solver_p', { solver: 'other' }, /solver_p {"solver":"other"} .* unipc .*null/],
+    ['unipc', 'disable_corrector', 'all', /disable_corrector "all" .*a list of numbers/],
+    ['deis', 'use_flow_sigmas', true, /use_flow_sigmas true .* deis .*false/],
     ['dpm-solver', 'variance_type', 'learned', /variance_type "learned" .*null/],
   ] as const)('%s refuses %s %j', (kind, field, value, message) => {
     const create = () => samplerFromConfig(kind, { [field]: value }, { steps: 4 });
@@ -61,7 +64,7 @@ describe('samplerFromConfig', () => {
 
   it('keeps noise levels finite at zero terminal signal-to-noise ratio', () => {
     const config = { rescale_betas_zero_snr: true, timestep_spacing: 'trailing' };
-    for (const kind of ['euler', 'euler-ancestral', 'dpm-solver'] as const) {
+    for (const kind of ['euler', 'euler-ancestral', 'dpm-solver', 'unipc'] as const) {
       const sampler = samplerFromConfig(kind, config, { steps: 4 });
       const { sample } = sampler.step(Float32Array.of(0.5), 0, Float32Array.of(sampler.initNoiseSigma), () =>
         Float32Array.of(0),
@@ -82,6 +85,29 @@ describe('samplerFromConfig', () => {
     expect(unclipped).toBe(999);
     expect(first).toBeLessThan(999);
     expect(first).toBeGreaterThan(980);
+  });
+});
+
+it('refuses to spread noise levels in two ways at once', () => {
+  const config = { use_karras_sigmas: true, use_beta_sigmas: true };
+  for (const kind of ['euler', 'heun', 'dpm-solver', 'unipc', 'deis'] as const) {
+    const create = () => samplerFromConfig(kind, config, { steps: 4 });
+    expect(create).toThrow(InputError);
+    expect(create).toThrow(
+      /use_karras_sigmas and use_beta_sigmas are both true; expected one of them at most/,
+    );
+  }
+});
+
+describe('UniPC', () => {
+  it('ends at no noise in a step of first order, where diffusers gives no numbers', () => {
+    const config = { lower_order_final: false, final_sigmas_type: 'zero', predict_x0: false };
+    const sampler = samplerFromConfig('unipc', config, { steps: 3 });
+    let sample = Float32Array.of(0.5, -1) as Float32Array;
+    sampler.timesteps.forEach((_, i) => {
+      sample = sampler.step(sample.map(Math.sin), i, sample, () => sample).sample;
+    });
+    expect(sample.every(Number.isFinite)).toBe(true);
   });
 });
 
@@ -150,6 +176,7 @@ describe('samplerKind', () => {
     expect(samplerKind('LCMScheduler')).toBe('lcm');
     expect(samplerKind('DPMSolverMultistepScheduler')).toBe('dpm-solver');
     expect(samplerKind('PNDMScheduler')).toBe('pndm');
-    expect(samplerKind('UniPCMultistepScheduler')).toBeUndefined();
+    expect(samplerKind('UniPCMultistepScheduler')).toBe('unipc');
+    expect(samplerKind('DPMSolverSDEScheduler')).toBeUndefined();
   });
 });

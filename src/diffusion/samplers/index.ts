@@ -2,6 +2,7 @@
 import { UsageError } from '../../errors.ts';
 import { type ConfigReading, readConfig, type SchedulerConfig } from './config.ts';
 import { type DdimOptions, ddimDefaults, ddimSampler } from './ddim.ts';
+import { type DeisOptions, deisReading, deisSampler } from './deis.ts';
 import { type DpmSolverOptions, dpmSolverReading, dpmSolverSampler } from './dpm-solver.ts';
 import { type EulerOptions, eulerReading, eulerSampler } from './euler.ts';
 import {
@@ -9,22 +10,38 @@ import {
   eulerAncestralReading,
   eulerAncestralSampler,
 } from './euler-ancestral.ts';
+import { type HeunOptions, heunDefaults, heunSampler } from './heun.ts';
 import { type LcmOptions, lcmDefaults, lcmSampler } from './lcm.ts';
 import { type PndmOptions, pndmReading, pndmSampler } from './pndm.ts';
 import type { Sampler } from './sampler.ts';
 import { type TcdOptions, tcdDefaults, tcdSampler } from './tcd.ts';
+import { type UniPcOptions, uniPcReading, uniPcSampler } from './unipc.ts';
 
 export type { SchedulerConfig } from './config.ts';
 export { ddimSampler } from './ddim.ts';
+export { deisSampler } from './deis.ts';
 export { dpmSolverSampler } from './dpm-solver.ts';
 export { eulerSampler } from './euler.ts';
 export { eulerAncestralSampler } from './euler-ancestral.ts';
+export { heunSampler } from './heun.ts';
 export { lcmSampler } from './lcm.ts';
 export { pndmSampler } from './pndm.ts';
 export { type Sampler, type SamplerStep, type SigmaSampler, startStep } from './sampler.ts';
 export { tcdSampler } from './tcd.ts';
+export { uniPcSampler } from './unipc.ts';
 
-export const samplerKinds = ['lcm', 'tcd', 'ddim', 'pndm', 'euler', 'euler-ancestral', 'dpm-solver'] as const;
+export const samplerKinds = [
+  'lcm',
+  'tcd',
+  'ddim',
+  'pndm',
+  'euler',
+  'euler-ancestral',
+  'heun',
+  'dpm-solver',
+  'unipc',
+  'deis',
+] as const;
 export type SamplerKind = (typeof samplerKinds)[number];
 
 /** What any sampler can be asked for; each takes those that mean something to it. */
@@ -34,7 +51,10 @@ export type SamplerOptions = LcmOptions &
   Partial<PndmOptions> &
   Partial<EulerOptions> &
   Partial<EulerAncestralOptions> &
-  Partial<DpmSolverOptions>;
+  Partial<HeunOptions> &
+  Partial<DpmSolverOptions> &
+  Partial<UniPcOptions> &
+  Partial<DeisOptions>;
 
 const accepted: Readonly<Record<SamplerKind, readonly (keyof SamplerOptions)[]>> = {
   lcm: ['steps', 'timesteps', 'strength', 'originalSteps', 'batchSize'],
@@ -43,7 +63,10 @@ const accepted: Readonly<Record<SamplerKind, readonly (keyof SamplerOptions)[]>>
   pndm: ['steps'],
   euler: ['steps'],
   'euler-ancestral': ['steps'],
+  heun: ['steps'],
   'dpm-solver': ['steps', 'batchSize'],
+  unipc: ['steps', 'batchSize'],
+  deis: ['steps', 'batchSize'],
 };
 
 /** How each kind reads a scheduler_config.json. */
@@ -54,7 +77,10 @@ const readings = {
   pndm: pndmReading,
   euler: eulerReading,
   'euler-ancestral': eulerAncestralReading,
+  heun: { defaults: heunDefaults },
   'dpm-solver': dpmSolverReading,
+  unipc: uniPcReading,
+  deis: deisReading,
 } as const satisfies Record<SamplerKind, ConfigReading<object>>;
 
 /**
@@ -92,6 +118,9 @@ export function samplerFromConfig(
   if (kind === 'pndm') return pndmSampler(readSamplerConfig(kind, config), { steps });
   if (kind === 'euler') return eulerSampler(readSamplerConfig(kind, config), { steps });
   if (kind === 'euler-ancestral') return eulerAncestralSampler(readSamplerConfig(kind, config), { steps });
+  if (kind === 'heun') return heunSampler(readSamplerConfig(kind, config), { steps });
+  if (kind === 'unipc') return uniPcSampler(readSamplerConfig(kind, config), { ...options, steps });
+  if (kind === 'deis') return deisSampler(readSamplerConfig(kind, config), { ...options, steps });
   return dpmSolverSampler(readSamplerConfig(kind, config), { ...options, steps });
 }
 
@@ -102,7 +131,10 @@ const classes: Readonly<Record<string, SamplerKind>> = {
   PNDMScheduler: 'pndm',
   EulerDiscreteScheduler: 'euler',
   EulerAncestralDiscreteScheduler: 'euler-ancestral',
+  HeunDiscreteScheduler: 'heun',
   DPMSolverMultistepScheduler: 'dpm-solver',
+  UniPCMultistepScheduler: 'unipc',
+  DEISMultistepScheduler: 'deis',
 };
 
 /** The kind of sampler that a scheduler_config.json's `_class_name` stands for; undefined when there is none here. */

@@ -27,8 +27,8 @@ export interface LogSnrSpaceConfig extends NoiseScheduleConfig, SigmaSpreadConfi
   readonly timestep_spacing: TimestepSpacing;
   readonly steps_offset: number;
   readonly final_sigmas_type: FinalSigmaType;
-  /** Timesteps with a smaller λ are not visited. */
-  readonly lambda_min_clipped: number;
+  /** Timesteps with a smaller λ are not visited; by default all are. */
+  readonly lambda_min_clipped?: number;
 }
 
 /** α, σ and λ at a noise level. At no noise λ is infinite. */
@@ -47,8 +47,16 @@ interface LogSnrSpace
   readonly levels: readonly Level[];
 }
 
-export function logSnrSpace(config: LogSnrSpaceConfig, steps: number): LogSnrSpace {
-  const { timesteps, sigmas } = timestepsAndSigmas(config, steps);
+/**
+ * `like`: which class is followed where diffusers' differ over spread levels. UniPC rounds the timesteps of Karras' for
+ * the cosine schedule, too, and with final_sigmas_type sigma_min ends at the smallest level, not at timestep 0's.
+ */
+export function logSnrSpace(
+  config: LogSnrSpaceConfig,
+  steps: number,
+  like: 'dpm-solver' | 'unipc',
+): LogSnrSpace {
+  const { timesteps, sigmas } = timestepsAndSigmas(config, steps, like);
   const levels = Array.from(sigmas, levelOf);
   return {
     timesteps,
@@ -70,24 +78,30 @@ function levelOf(sigma: number): Level {
 function timestepsAndSigmas(
   config: LogSnrSpaceConfig,
   steps: number,
+  like: 'dpm-solver' | 'unipc',
 ): { timesteps: number[]; sigmas: Float32Array } {
   const schedule = withFiniteSigmas(noiseSchedule(config));
   const table = sigmaTable(schedule);
-  const end = finalSigma(config.final_sigmas_type, table);
   const spread = spreadSigmas(config, { min: table[0]!, max: table.at(-1)!, count: steps });
   if (spread !== undefined) {
     const exact = spread.map((sigma) => timestepAt(table, sigma));
-    // diffusers rounds Karras' except for the cosine schedule, and truncates there and elsewhere.
-    const rounds = config.use_karras_sigmas && config.beta_schedule !== 'squaredcos_cap_v2';
+    // diffusers rounds Karras' only, and truncates elsewhere.
+    const rounds =
+      config.use_karras_sigmas && (like === 'unipc' || config.beta_schedule !== 'squaredcos_cap_v2');
     const timesteps = exact.map(rounds ? roundHalfToEven : Math.trunc);
+    const end = finalSigma(config.final_sigmas_type, like === 'unipc' ? spread.at(-1)! : table[0]!);
     return { timesteps, sigmas: Float32Array.of(...spread, end) };
   }
   const timesteps = spacedTimesteps(config, steps, visitedTimesteps(schedule, config.lambda_min_clipped));
+  const end = finalSigma(config.final_sigmas_type, table[0]!);
   return { timesteps, sigmas: Float32Array.of(...timesteps.map((t) => sigmaAt(table, t)), end) };
 }
 
 /** How many timesteps from 0 on have λ at or above the minimum. */
-function visitedTimesteps({ alphas, sigmas, length }: NoiseSchedule, lambdaMin: number): number {
+function visitedTimesteps(
+  { alphas, sigmas, length }: NoiseSchedule,
+  lambdaMin = Number.NEGATIVE_INFINITY,
+): number {
   const lambdas = alphas.map((alpha, t) => Math.fround(Math.log(alpha)) - Math.fround(Math.log(sigmas[t]!)));
   return length - lambdas.filter((lambda) => lambda < lambdaMin).length;
 }

@@ -177,6 +177,26 @@ const solvers: [string, (steps: number) => Sampler, number, typeof clean][] = [
     2.9,
     timestepZero,
   ],
+  // Its last step is one of Euler's.
+  ['heun', (steps) => samplerFromConfig('heun', stableDiffusion, { steps }), 1.9, clean],
+  ...(
+    [
+      ['unipc', {}],
+      ['unipc over the noise', { predict_x0: false }],
+      ['unipc, third order', { solver_order: 3 }],
+    ] as const
+  ).map(([name, fields]): (typeof solvers)[number] => [
+    name,
+    (steps) =>
+      samplerFromConfig(
+        'unipc',
+        { ...stableDiffusion, final_sigmas_type: 'sigma_min', ...fields },
+        { steps },
+      ),
+    2.4,
+    timestepZero,
+  ]),
+  ['deis', (steps) => samplerFromConfig('deis', stableDiffusion, { steps }), 2.2, timestepZero],
 ];
 
 describe('probability flow of Gaussian data', () => {
@@ -189,19 +209,41 @@ describe('probability flow of Gaussian data', () => {
     return x.map((value) => end.alpha * mean + (value - schedule.alphas[t]! * mean) * ratio);
   }
 
+  function errorOf(sampler: Sampler, end: typeof clean): number {
+    const start = noise.map((x) => x * sampler.initNoiseSigma);
+    const { sample } = run(sampler, gaussianModel('epsilon', mean, deviation), start);
+    return largestDifference(sample, exactEnd(sampler.scaleModelInput(start, 0), sampler.timesteps[0]!, end));
+  }
+
   it.each(solvers)('%s converges to it', (_, create, factor, end) => {
-    const errors = [25, 50, 100].map((steps) => {
-      const sampler = create(steps);
-      const start = noise.map((x) => x * sampler.initNoiseSigma);
-      const { sample } = run(sampler, gaussianModel('epsilon', mean, deviation), start);
-      return largestDifference(
-        sample,
-        exactEnd(sampler.scaleModelInput(start, 0), sampler.timesteps[0]!, end),
-      );
-    });
+    const errors = [25, 50, 100].map((steps) => errorOf(create(steps), end));
     expect(errors[0]! / errors[1]!).toBeGreaterThan(factor);
     expect(errors[1]! / errors[2]!).toBeGreaterThan(factor);
   });
+
+  it.each(['heun', 'dpm-solver', 'unipc', 'deis'] as const)(
+    '%s is nearer to it than Euler with as many passes',
+    (kind) => {
+      const sampler = samplerFromConfig(
+        kind,
+        { ...stableDiffusion, final_sigmas_type: 'sigma_min' },
+        { steps: 13 },
+      );
+      const error = errorOf(sampler, kind === 'heun' ? clean : timestepZero);
+      const passes = sampler.timesteps.length;
+      const euler = errorOf(samplerFromConfig('euler', stableDiffusion, { steps: passes }), clean);
+      expect(error).toBeLessThan(euler);
+    },
+  );
+});
+
+it.each(samplerKinds)('%s takes its passes in whole steps', (kind) => {
+  const passes = (steps: number) => {
+    const { timesteps, passesPerStep } = samplerFromConfig(kind, stableDiffusion, { steps });
+    return [timesteps.length, passesPerStep] as const;
+  };
+  const [few, perStep] = passes(5);
+  expect(passes(9)).toEqual([few + 4 * perStep, perStep]);
 });
 
 describe('fresh noise', () => {

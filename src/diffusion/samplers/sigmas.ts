@@ -97,7 +97,7 @@ export function timestepAt(table: Float32Array, sigma: number): number {
   return below + weight;
 }
 
-/** The level at which the last step ends. */
-export function finalSigma(type: FinalSigmaType, table: Float32Array): number {
-  return type === 'zero' ? 0 : table[0]!;
+/** The level at which the last step ends, where `min` is the smallest. */
+export function finalSigma(type: FinalSigmaType, min: number): number {
+  return type === 'zero' ? 0 : min;
 }
