@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import type { Engine } from '../src/engines/engine.ts';
 import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
 import type { TrainingEvent } from '../src/training/events.ts';
-import { consistencyTraining, distillationRunConfig } from '../src/training/runs/distill.ts';
+import { diffusionRunConfig } from '../src/training/runs/diffusion-config.ts';
+import { consistencyTraining } from '../src/training/runs/distill.ts';
+import { distillationRunConfig } from '../src/training/runs/distillation-config.ts';
 import { train } from '../src/training/runs/recipe.ts';
 import type { RunIO, RunResult } from '../src/training/runs/run.ts';
-import { diffusionRunConfig, diffusionTraining } from '../src/training/runs/train-diffusion.ts';
+import { diffusionTraining } from '../src/training/runs/train-diffusion.ts';
 import { EMBEDDED_MODEL } from './generation.ts';
 
 export interface TrainingSpeed {

@@ -1,5 +1,6 @@
 /** Readers for the values of options. What is wrong is said in full: expected, found, what to do. */
 import { UsageError } from '../errors.ts';
+import { nearest } from '../nearest.ts';
 
 export interface Range {
   readonly min?: number;
@@ -39,18 +40,6 @@ export function oneOf<T extends string>(option: string, values: readonly T[]) {
   };
 }
 
-/** The candidate with the fewest typing errors, if there are few. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const scored = candidates.map((candidate) => ({
-    candidate,
-    errors: typingErrors(word.toLowerCase(), candidate),
-  }));
-  const best = scored.sort((a, b) => a.errors - b.errors)[0];
-  return best && best.errors <= Math.max(1, Math.floor(best.candidate.length / 3))
-    ? best.candidate
-    : undefined;
-}
-
 function wrong(option: string, text: string, kind: string, { min, max }: Range): string {
   const bounded = max !== undefined && max !== Number.MAX_SAFE_INTEGER;
   const range = [
@@ -58,21 +47,4 @@ function wrong(option: string, text: string, kind: string, { min, max }: Range):
     bounded ? (min === undefined ? ` up to ${max}` : ` to ${max}`) : '',
   ].join('');
   return `${option} ${text === '' ? '""' : text}: expected ${kind}${range}`;
-}
-
-/** Levenshtein's distance, with two neighbouring letters exchanged counted as one error. */
-function typingErrors(a: string, b: string): number {
-  const d = Array.from({ length: a.length + 1 }, (_, i) => [i, ...new Array<number>(b.length).fill(0)]);
-  for (let j = 0; j <= b.length; j++) d[0]![j] = j;
-  for (let i = 1; i <= a.length; i++) {
-    for (let j = 1; j <= b.length; j++) {
-      const differs = a[i - 1] === b[j - 1] ? 0 : 1;
-      let least = Math.min(d[i - 1]![j]! + 1, d[i]![j - 1]! + 1, d[i - 1]![j - 1]! + differs);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
-        least = Math.min(least, d[i - 2]![j - 2]! + 1);
-      }
-      d[i]![j] = least;
-    }
-  }
-  return d[a.length]![b.length]!;
 }

@@ -5,12 +5,13 @@ import type { Command } from 'commander';
 import type { Engine } from '../engines/engine.ts';
 import { createNodeEngine } from '../engines/onnxruntime-node/engine.ts';
 import { InputError, UsageError } from '../errors.ts';
-import { isJsonObject, type JsonObject } from '../files/json.ts';
+import type { JsonObject } from '../files/json.ts';
 import { readJsonObject } from '../files/node/text-file.ts';
 import type { TrainingEvent } from '../training/events.ts';
-import { type DataConfig, type Partially, type RunConfig, testPictures } from '../training/runs/config.ts';
+import { type DataConfig, type RunConfig, testPictures } from '../training/runs/config.ts';
 import { plan, type RecipeKind, train } from '../training/runs/recipe.ts';
 import type { RunPlan } from '../training/runs/run.ts';
+import { overlay } from '../training/settings.ts';
 import { type EngineOptions, engineOptions, withEngineOptions } from './engine-options.ts';
 import { integer, number } from './option-values.ts';
 import { createReporter, type Reporter } from './progress.ts';
@@ -51,7 +52,7 @@ export function addTrainingOptions(command: Command): Command {
 export interface TrainingRun<Config extends RunConfig> {
   readonly kind: RecipeKind<Config>;
   /** Throws UsageError for what must be named. */
-  readonly check?: (config: Config) => void;
+  readonly check?: (given: JsonObject) => void;
   /** What the model draws now and then while it is trained; nothing for parts that cannot draw. */
   readonly samplePrompts?: (config: Config) => readonly string[];
 }
@@ -60,14 +61,13 @@ export interface TrainingRun<Config extends RunConfig> {
 export async function runTraining<Config extends RunConfig>(
   run: TrainingRun<Config>,
   options: TrainingOptions,
-  extra: Record<string, unknown>,
+  extra: JsonObject,
   signal: AbortSignal,
 ): Promise<void> {
   const reporter = createReporter({ json: options.json });
-  const config = run.kind.configure(
-    merged(merged(await readSettings(options.config), settingsOf(options)), extra) as Partially<Config>,
-  );
-  run.check?.(config);
+  const given = overlay(overlay(await readSettingsFile(options.config), settingsOf(options)), extra);
+  run.check?.(given);
+  const config = run.kind.configure(given);
   if (options.dryRun) {
     describe(await plan(run.kind, config), reporter);
     return;
@@ -128,7 +128,7 @@ function createReplicas(batch: number, options: TrainingOptions): Engine[] {
   return Array.from({ length: count }, () => createNodeEngine(engineOptions(each)));
 }
 
-async function readSettings(path: string | undefined): Promise<JsonObject> {
+async function readSettingsFile(path: string | undefined): Promise<JsonObject> {
   if (path === undefined) return {};
   try {
     return await readJsonObject(path);
@@ -141,19 +141,8 @@ async function readSettings(path: string | undefined): Promise<JsonObject> {
   }
 }
 
-function settingsOf({ steps, batch, learningRate, seed }: TrainingOptions): Record<string, unknown> {
+function settingsOf({ steps, batch, learningRate, seed }: TrainingOptions): JsonObject {
   return { steps, batch, seed, ...(learningRate !== undefined && { optimizer: { learningRate } }) };
-}
-
-/** `over` laid over `under`, objects field by field; what is undefined changes nothing. */
-function merged(under: JsonObject, over: JsonObject): JsonObject {
-  const result: Record<string, unknown> = { ...under };
-  for (const [name, value] of Object.entries(over)) {
-    if (value === undefined) continue;
-    const known = result[name];
-    result[name] = isJsonObject(known) && isJsonObject(value) ? merged(known, value) : value;
-  }
-  return result;
 }
 
 function describe(plan: RunPlan, reporter: Reporter): void {

@@ -17,7 +17,7 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { InputError } from '../../src/errors.ts';
 import { loadComponents } from '../../src/pipelines/components.ts';
 import { openModel } from '../../src/pipelines/node/open-model.ts';
-import { consistencyTraining, distillationDefaults } from '../../src/training/runs/distill.ts';
+import { consistencyTraining } from '../../src/training/runs/distill.ts';
 import { plan } from '../../src/training/runs/recipe.ts';
 
 const source = fileURLToPath(new URL('../fixtures/golden/pipelines/sd/model', import.meta.url));
@@ -100,6 +100,6 @@ it('a configuration as Python writes it is read by everything, also as a teacher
   );
   writeFileSync(path, `\ufeff${text}`);
   await expect(load()).resolves.toBeDefined();
-  const { flopsPerStep } = await plan(consistencyTraining, { ...distillationDefaults, teacher: model });
+  const { flopsPerStep } = await plan(consistencyTraining, consistencyTraining.configure({ teacher: model }));
   expect(flopsPerStep).toBeGreaterThan(0);
 });

@@ -13,14 +13,14 @@ const STEPS = 9;
 const program = `
   import { createNodeEngine } from ${JSON.stringify(`${dist}/engines/onnxruntime-node/engine.js`)};
   import { train } from ${JSON.stringify(`${dist}/training/runs/recipe.js`)};
-  import { autoencoderRunConfig, autoencoderTraining } from ${JSON.stringify(`${dist}/training/runs/train-autoencoder.js`)};
+  import { autoencoderTraining } from ${JSON.stringify(`${dist}/training/runs/train-autoencoder.js`)};
   const engine = createNodeEngine({ threads: 1 });
   const cadence = { logEvery: 2, checkpointEverySteps: 3, checkpointEveryMinutes: 60, sampleEvery: 0 };
   const model = { block_out_channels: [8, 8], down_block_types: ['DownEncoderBlock2D', 'DownEncoderBlock2D'],
     up_block_types: ['UpDecoderBlock2D', 'UpDecoderBlock2D'], norm_num_groups: 4 };
   const stop = new AbortController();
   process.on('SIGTERM', () => stop.abort());
-  await train(autoencoderTraining, autoencoderRunConfig({ steps: ${STEPS}, batch: 2, model, cadence }), {
+  await train(autoencoderTraining, autoencoderTraining.configure({ steps: ${STEPS}, batch: 2, model, cadence }), {
     engine,
     directory: process.argv[1],
     signal: stop.signal,

@@ -1,6 +1,7 @@
 /** `lcm distill`: a latent consistency model from a diffusion model. */
 import { Command } from 'commander';
 import { UsageError } from '../../errors.ts';
+import type { JsonObject } from '../../files/json.ts';
 import { consistencyTraining } from '../../training/runs/distill.ts';
 import { addTrainingOptions, runTraining, type TrainingOptions, testCaptions } from '../training.ts';
 
@@ -30,8 +31,8 @@ export function distillCommand(signal: AbortSignal): Command {
   );
 }
 
-function requireTeacher({ teacher }: { readonly teacher: string }): void {
-  if (teacher !== '') return;
+function requireTeacher({ teacher }: JsonObject): void {
+  if (teacher !== undefined && teacher !== '') return;
   throw new UsageError(
     '--teacher is missing: name the folder of a diffusion model, e.g. what "lcm train diffusion" wrote',
   );

@@ -1,6 +1,7 @@
 /** `lcm train`: the stages before distillation. */
 import { Command } from 'commander';
 import { UsageError } from '../../errors.ts';
+import type { JsonObject } from '../../files/json.ts';
 import { autoencoderTraining } from '../../training/runs/train-autoencoder.ts';
 import { diffusionTraining } from '../../training/runs/train-diffusion.ts';
 import { oneOf } from '../option-values.ts';
@@ -55,7 +56,7 @@ export function trainCommand(signal: AbortSignal): Command {
     .addCommand(judgeCommand(signal));
 }
 
-function requireVae({ vae }: { readonly vae: string }): void {
-  if (vae !== '') return;
+function requireVae({ vae }: JsonObject): void {
+  if (vae !== undefined && vae !== '') return;
   throw new UsageError('--vae is missing: name the folder that "lcm train autoencoder" wrote, its model');
 }

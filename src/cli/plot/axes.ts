@@ -1,9 +1,10 @@
 /** The axes of a plot: what may vary from picture to picture, and how a value changes what is asked for. */
 import { basename } from 'node:path';
 import { UsageError } from '../../errors.ts';
+import { nearest } from '../../nearest.ts';
 import { type GenerationOptions, generationValues } from '../generation-options.ts';
 import { type LoraOption, loraOption } from '../lora-option.ts';
-import { nearest, number } from '../option-values.ts';
+import { number } from '../option-values.ts';
 import { rangeOf, splitList } from './value-list.ts';
 
 /** What one picture is made of: the prompt and the flags of the command, changed by the values of its axes. */

@@ -1,108 +1,122 @@
-/** Settings that all training runs share, and how given settings are laid over the defaults. */
-import { UsageError } from '../../errors.ts';
+/** Settings that all training runs share. */
+import { z } from 'zod';
+import { isJsonObject } from '../../files/json.ts';
 import { imageFolderSource } from '../image-folder.ts';
-import type { LearningRateSchedule } from '../learning-rate.ts';
-import type { AdamWOptions } from '../optimizer.ts';
 import { type PictureSource, postcardSource } from '../picture-source.ts';
-import type { Cadence } from '../trainer.ts';
+import { fraction, group, integer, number, oneOf, text } from '../settings.ts';
 
-export interface OptimizerConfig extends Omit<AdamWOptions, 'decays'> {
-  readonly learningRate: number;
-  readonly schedule: LearningRateSchedule;
-  /** Gradients are scaled down to this global L2 norm. */
-  readonly maxGradientNorm: number;
-}
-
-export interface PostcardsConfig {
-  readonly kind: 'postcards';
-  readonly seed: number;
-  /** Pixels along each side, 64 to 512. */
-  readonly size: number;
-  /** How often a caption says left, middle or right. */
-  readonly positionProbability: number;
-}
+/** Pictures that are drawn while they are needed. */
+const postcardsSettings = group('Postcards, drawn as they are needed.', {
+  kind: z.literal('postcards'),
+  seed: integer('another seed, other pictures', { min: 0, max: 2 ** 32 - 1 }).default(0),
+  size: integer('pixels along each side', { min: 64, max: 512 }).default(64),
+  positionProbability: fraction('how often a caption says left, middle or right').default(0.5),
+});
 
 /** The user's own pictures with captions; see `imageFolderSource`. */
-export interface FolderConfig {
-  readonly kind: 'folder';
-  readonly path: string;
-  /** Pixels along each side. */
-  readonly resolution: number;
-}
+const folderSettings = group('Pictures of a folder with their captions.', {
+  kind: z.literal('folder'),
+  path: text('the folder'),
+  resolution: integer('pixels along each side', { min: 8, max: 4096 }).default(64),
+});
 
+export type PostcardsConfig = z.output<typeof postcardsSettings>;
+export type FolderConfig = z.output<typeof folderSettings>;
 export type DataConfig = PostcardsConfig | FolderConfig;
 
-export interface RunConfig {
-  readonly data: DataConfig;
-  /** Updates of the parameters. */
+const dataError = 'an object such as {"kind": "folder", "path": "pictures", "resolution": 64}';
+
+/** Where a kind is not named, a path says that a folder is meant. */
+function withKind(given: unknown): unknown {
+  if (!isJsonObject(given) || given.kind !== undefined) return given;
+  return { kind: given.path === undefined ? 'postcards' : 'folder', ...given };
+}
+
+export const dataSettings = z
+  .preprocess(
+    withKind,
+    z.discriminatedUnion('kind', [postcardsSettings, folderSettings], {
+      error: (issue) =>
+        issue.code === 'invalid_union' ? 'data of the kind "postcards" or "folder"' : dataError,
+    }),
+  )
+  .prefault({});
+
+/** For trainings that only postcards can teach anything. */
+export const postcardsOnly = z.preprocess(withKind, postcardsSettings).prefault({});
+
+/** What differs from one kind of training to another among the settings that all have. */
+interface RunDefaults {
   readonly steps: number;
-  /** Pictures per update. */
-  readonly batch: number;
-  /** Decides initial weights, order and noise. */
-  readonly seed: number;
-  readonly optimizer: OptimizerConfig;
-  /** Decay of the average that is saved as the model. */
+  readonly learningRate: number;
+  readonly warmupSteps: number;
+  readonly constantUntil: number;
+  readonly finalFactor: number;
+  readonly weightDecay: number;
+  readonly maxGradientNorm?: number;
   readonly ema: number;
-  readonly cadence: Cadence;
+  readonly sampleEvery?: number;
 }
 
-export const defaultData: PostcardsConfig = {
-  kind: 'postcards',
-  seed: 0,
-  size: 64,
-  positionProbability: 0.5,
-};
+/** Pictures that latents are made of. */
+export const latentsSettings = group('Latents of the pictures, kept in a file.', {
+  pictures: integer('pictures that are encoded and trained on, over and over', { min: 1 }).default(100_000),
+  file: text("the file; null keeps it in the run's folder. Several runs on the same data may share one")
+    .nullable()
+    .default(null),
+}).prefault({});
 
-const dataDefaults: Readonly<Record<DataConfig['kind'], DataConfig>> = {
-  postcards: defaultData,
-  folder: { kind: 'folder', path: '', resolution: 64 },
-};
+export type LatentsConfig = z.output<typeof latentsSettings>;
 
-export const defaultCadence: Cadence = {
-  logEvery: 20,
-  checkpointEverySteps: 500,
-  checkpointEveryMinutes: 5,
-  sampleEvery: 500,
-};
-
-/** Every field optional, at every depth. */
-export type Partially<T> = T extends readonly unknown[]
-  ? T
-  : T extends object
-    ? { readonly [K in keyof T]?: Partially<T[K]> }
-    : T;
-
-/**
- * The defaults with the given values laid over them, objects field by field. Throws UsageError for a field that the
- * defaults do not have.
- */
-export function withDefaults<T extends object>(defaults: T, given: Partially<T>, path = ''): T {
-  const result = { ...defaults } as Record<string, unknown>;
-  for (const [name, value] of Object.entries(given)) {
-    if (value === undefined) continue;
-    if (!(name in defaults)) {
-      const known = Object.keys(defaults).join(', ');
-      throw new UsageError(`there is no training setting "${path}${name}"; there are ${known}`);
-    }
-    const fallback = result[name];
-    result[name] =
-      isPlainObject(fallback) && isPlainObject(value)
-        ? withDefaults(fallback, value, `${path}${name}.`)
-        : value;
-  }
-  return result as T;
+/** The settings of every training; those of one kind of training are put beside them. */
+export function runSettings(defaults: RunDefaults) {
+  const { learningRate, warmupSteps, constantUntil, finalFactor, weightDecay } = defaults;
+  return {
+    data: dataSettings,
+    steps: integer('updates of the weights', { min: 1 }).default(defaults.steps),
+    batch: integer('pictures per update', { min: 1 }).default(32),
+    seed: integer('decides initial weights, order and noise', { min: 0 }).default(0),
+    optimizer: group('AdamW, with gradients clipped.', {
+      learningRate: number('the largest learning rate', { above: 0 }).default(learningRate),
+      schedule: group('How the learning rate changes.', {
+        kind: oneOf('its form after the warm-up', ['constant', 'cosine']).default('cosine'),
+        warmupSteps: integer('updates over which it rises', { min: 0 }).default(warmupSteps),
+        constantUntil: fraction('cosine: the share of all updates after which it falls').default(
+          constantUntil,
+        ),
+        finalFactor: fraction('cosine: the share of it that is left at the end').default(finalFactor),
+      }).prefault({}),
+      betas: z
+        .tuple(
+          [
+            number('decay of the first moment', { min: 0, below: 1 }),
+            number('decay of the second moment', { min: 0, below: 1 }),
+          ],
+          { error: 'a list of two numbers' },
+        )
+        .describe('decay of the two moments')
+        .default([0.9, 0.99]),
+      epsilon: number('keeps the division from zero', { above: 0 }).default(1e-8),
+      weightDecay: number('of matrices and kernels', { min: 0 }).default(weightDecay),
+      maxGradientNorm: number('gradients are scaled down to this global L2 norm', { above: 0 }).default(
+        defaults.maxGradientNorm ?? 1,
+      ),
+    }).prefault({}),
+    ema: number('decay of the average that is saved as the model', { min: 0, below: 1 }).default(
+      defaults.ema,
+    ),
+    cadence: group('How often something is written.', {
+      logEvery: integer('updates between records in metrics.jsonl', { min: 1 }).default(20),
+      checkpointEverySteps: integer('updates between checkpoints', { min: 1 }).default(500),
+      checkpointEveryMinutes: number('also after so many minutes without one', { above: 0 }).default(5),
+      sampleEvery: integer('updates between sample sheets; 0 for none', { min: 0 }).default(
+        defaults.sampleEvery ?? 500,
+      ),
+    }).prefault({}),
+  };
 }
 
-/** `withDefaults` for the settings of a run; those of the data depend on their kind. */
-export function runConfigWithDefaults<T extends RunConfig>(defaults: T, given: Partially<T>): T {
-  const kind = (given as { data?: { kind?: unknown } }).data?.kind ?? defaults.data.kind;
-  if (typeof kind !== 'string' || !Object.hasOwn(dataDefaults, kind)) {
-    const kinds = Object.keys(dataDefaults).join(' and ');
-    throw new UsageError(`there are no data of the kind ${JSON.stringify(kind)}; there are ${kinds}`);
-  }
-  const data = kind === defaults.data.kind ? defaults.data : dataDefaults[kind as DataConfig['kind']];
-  return withDefaults({ ...defaults, data }, given);
-}
+export type RunConfig = z.output<z.ZodObject<ReturnType<typeof runSettings>>>;
 
 /** The pictures that a run trains on. */
 export function trainingPictures(data: DataConfig): PictureSource {
@@ -119,11 +133,5 @@ function pictures(data: DataConfig, split: 'train' | 'test'): PictureSource {
     const { seed, size, positionProbability } = data;
     return postcardSource({ split, seed, size, positionProbability });
   }
-  if (data.path === '')
-    throw new UsageError('the setting "data.path" is missing: name a folder with pictures');
   return imageFolderSource({ path: data.path, resolution: data.resolution, split });
-}
-
-function isPlainObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

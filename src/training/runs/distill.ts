@@ -26,99 +26,20 @@ import { paramsFromWeights, withPrefix } from '../../weights/source.ts';
 import type { Weights } from '../../weights/weights.ts';
 import type { FlatParameters } from '../flat-parameters.ts';
 import { Leaves } from '../leaves.ts';
-import type { ConsistencyDistance, ConsistencyDraw } from '../objectives/consistency.ts';
+import type { ConsistencyDraw } from '../objectives/consistency.ts';
 import { randomStream } from '../random-stream.ts';
 import { gridPairs, type TimePairs } from '../time-pairs.ts';
-import {
-  defaultCadence,
-  defaultData,
-  type Partially,
-  type RunConfig,
-  runConfigWithDefaults,
-} from './config.ts';
 import {
   type ConsistencyNetworks,
   type ConsistencyText,
   consistencyStep,
   TARGET,
 } from './consistency-step.ts';
-import {
-  captionIds,
-  type LatentData,
-  type LatentsConfig,
-  openLatentData,
-  readAutoencoder,
-} from './latent-data.ts';
+import { type DistillationRunConfig, distillationRunConfig } from './distillation-config.ts';
+import { captionIds, type LatentData, openLatentData, readAutoencoder } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork, storedNetworkToWrite } from './model-files.ts';
 import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
 import type { RecipeKind } from './recipe.ts';
-
-export interface DistillationRunConfig extends RunConfig {
-  /** A diffusers folder: the teacher, the start of the student, and all that is not trained. */
-  readonly teacher: string;
-  readonly latents: LatentsConfig;
-  /** `teacher`: one guided DDIM step. `data`: the same noise at the earlier time, without any teacher. */
-  readonly stepBack: 'teacher' | 'data';
-  /** Trains low-rank additions, with the student as its own target, in place of all weights. */
-  readonly lora: { readonly rank: number; readonly alpha: number } | null;
-  /** Range of w = guidance scale − 1, drawn for every sample. */
-  readonly guidance: { readonly min: number; readonly max: number };
-  /** Width of the student's guidance embedding; null for none (always none with `lora` or without a teacher). */
-  readonly timeCondProjDim: number | null;
-  /** Standard deviation of the initial weights that take the guidance embedding in. */
-  readonly timeCondProjInit: number;
-  /** Intervals of the grid of timesteps. */
-  readonly gridSize: number;
-  readonly timestepScaling: number;
-  readonly sigmaData: number;
-  readonly distance: ConsistencyDistance;
-  /** Decay of the target network. */
-  readonly targetEma: number;
-  /** The fraction of samples that start from pure noise at the end of the grid, where sampling starts. */
-  readonly pureNoise: number;
-}
-
-/** Settings for postcards: 50,000 pictures bring 4 steps within 2 points of the teacher's 100 passes. */
-export const distillationDefaults: DistillationRunConfig = {
-  data: defaultData,
-  steps: 1680,
-  batch: 32,
-  seed: 0,
-  optimizer: {
-    learningRate: 3e-4,
-    schedule: { kind: 'cosine', warmupSteps: 50, constantUntil: 0.4, finalFactor: 0.05 },
-    betas: [0.9, 0.99],
-    epsilon: 1e-8,
-    weightDecay: 0,
-    maxGradientNorm: 1,
-  },
-  ema: 0.995,
-  cadence: defaultCadence,
-  teacher: '',
-  latents: { pictures: 100_000, file: null },
-  stepBack: 'teacher',
-  lora: null,
-  guidance: { min: 0.5, max: 3 },
-  timeCondProjDim: 256,
-  timeCondProjInit: 0.01,
-  gridSize: 50,
-  timestepScaling: 10,
-  sigmaData: 0.5,
-  distance: { kind: 'huber', c: 0.001 },
-  targetEma: 0.95,
-  pureNoise: 0.06,
-};
-
-export function distillationRunConfig(given: Partially<DistillationRunConfig> = {}): DistillationRunConfig {
-  const config = runConfigWithDefaults<DistillationRunConfig>(distillationDefaults, given);
-  const { min, max } = config.guidance;
-  if (!(min <= max))
-    throw new UsageError(`guidance: min is ${min}, max ${max}; min may not be the larger one`);
-  if (config.lora && config.stepBack === 'data') {
-    throw new UsageError('a LoRA is distilled from a teacher: set stepBack to "teacher", or lora to null');
-  }
-  return config;
-}
 
 /** `lcm distill`: writes a pipeline, or a LoRA file, with the averaged weights. */
 export const consistencyTraining: RecipeKind<DistillationRunConfig> = {

@@ -20,15 +20,8 @@ import { paramsFromWeights } from '../../weights/source.ts';
 import { LatentsCache } from '../latents-cache.ts';
 import type { PictureSource } from '../picture-source.ts';
 import { ShuffledIndices } from '../random-stream.ts';
-import { type DataConfig, trainingPictures } from './config.ts';
+import { type DataConfig, type LatentsConfig, trainingPictures } from './config.ts';
 import { openNetwork } from './model-files.ts';
-
-export interface LatentsConfig {
-  /** Pictures that are encoded and trained on, over and over. */
-  readonly pictures: number;
-  /** The cache's file; null keeps it in the run's folder. Several runs on the same data may share one. */
-  readonly file: string | null;
-}
 
 export interface LatentData {
   /** Of one batch: [B, C, h, w]. */

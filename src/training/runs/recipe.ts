@@ -3,6 +3,7 @@
  * what is written) is said by a recipe; that which they have in common (plan, folder, initial values, averages, loop,
  * checkpoints) is `train`, once.
  */
+import type { JsonObject } from '../../files/json.ts';
 import { countFlops } from '../../graph/flops.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import type { Declaration } from '../../layers/params.ts';
@@ -13,7 +14,7 @@ import { type FlatParameters, initialize } from '../flat-parameters.ts';
 import { type Objective, trainingProgram } from '../objective.ts';
 import { randomStream } from '../random-stream.ts';
 import type { Batch } from '../trainer.ts';
-import type { Partially, RunConfig } from './config.ts';
+import type { RunConfig } from './config.ts';
 import { inRunDirectory, type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
 
 /** A kind of training: from settings to a recipe. */
@@ -21,7 +22,7 @@ export interface RecipeKind<Config extends RunConfig> {
   /** For messages: `diffusion`. */
   readonly name: string;
   /** Fills the gaps in given settings. Throws UsageError for what cannot be. */
-  configure(given: Partially<Config>): Config;
+  configure(given: JsonObject): Config;
   /** Opens what the training starts from. Throws InputError when it is missing or does not fit. */
   open(config: Config): Promise<Recipe>;
 }

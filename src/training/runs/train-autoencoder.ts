@@ -1,6 +1,5 @@
 /** Training an AutoencoderKL from pictures: encoder and decoder together, or the decoder alone. */
 import { join } from 'node:path';
-import { UsageError } from '../../errors.ts';
 import { mean } from '../../evaluation/mean.ts';
 import { float32Data, type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { reduceMean, square, subtract } from '../../graph/operators/index.ts';
@@ -15,87 +14,20 @@ import {
   encode,
 } from '../../models/autoencoder-kl.ts';
 import { diagonalGaussian } from '../../models/diagonal-gaussian.ts';
-import { postcards } from '../../models/presets.ts';
 import { convertTensor } from '../../weights/convert.ts';
 import { loadTensors } from '../../weights/node/safetensors-file.ts';
 import { writeModelFolder } from '../../weights/node/write-diffusers.ts';
 import { paramsFromWeights } from '../../weights/source.ts';
 import { Leaves } from '../leaves.ts';
-import { type AutoencoderLossWeights, autoencoderLoss, decoderLoss } from '../objectives/autoencoder.ts';
+import { autoencoderLoss, decoderLoss } from '../objectives/autoencoder.ts';
 import type { PictureSource } from '../picture-source.ts';
 import { randomStream, ShuffledIndices } from '../random-stream.ts';
-import {
-  defaultCadence,
-  defaultData,
-  type Partially,
-  type RunConfig,
-  runConfigWithDefaults,
-  testPictures,
-  trainingPictures,
-  withDefaults,
-} from './config.ts';
+import { type AutoencoderRunConfig, autoencoderRunConfig } from './autoencoder-config.ts';
+import { testPictures, trainingPictures } from './config.ts';
 import { batchShapes } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork } from './model-files.ts';
 import type { RecipeKind } from './recipe.ts';
 import { type RunIO, using } from './run.ts';
-
-export interface AutoencoderRunConfig extends RunConfig {
-  /** `decoder` leaves the encoder, and so the latents, as they are in `initial`. */
-  readonly part: 'all' | 'decoder';
-  /** A diffusers folder whose `vae` the training starts from; null starts from random weights. */
-  readonly initial: string | null;
-  /** diffusers' AutoencoderKL config, for a start from random weights. */
-  readonly model: AutoencoderKLConfig;
-  readonly loss: AutoencoderLossWeights;
-  /** With `part: 'decoder'`: noise added to the latents, in standard deviations of the latents. */
-  readonly latentNoise: number;
-}
-
-/** Settings for 64×64 pictures: about 57,000 of them give 31 dB, with the decoder alone afterwards 32 dB. */
-export const autoencoderDefaults: AutoencoderRunConfig = {
-  data: defaultData,
-  steps: 1778,
-  batch: 32,
-  seed: 0,
-  optimizer: {
-    learningRate: 2e-3,
-    schedule: { kind: 'cosine', warmupSteps: 100, constantUntil: 0, finalFactor: 0.02 },
-    betas: [0.9, 0.99],
-    epsilon: 1e-8,
-    weightDecay: 1e-4,
-    maxGradientNorm: 1,
-  },
-  ema: 0.998,
-  cadence: defaultCadence,
-  part: 'all',
-  initial: null,
-  // The scaling is measured when the training is done.
-  model: { ...postcards.vae.config, scaling_factor: 1 },
-  loss: { l1: 1, mse: 2, gradient: 0.5, kl: 3e-4, klReduction: 'element' },
-  latentNoise: 0.03,
-};
-
-/** The changes for training the decoder alone after the rest. */
-export const decoderDefaults: Partially<AutoencoderRunConfig> = {
-  part: 'decoder',
-  steps: 658,
-  optimizer: { learningRate: 1e-3 },
-  loss: { mse: 4, gradient: 0.7, kl: 0 },
-};
-
-export function autoencoderRunConfig(given: Partially<AutoencoderRunConfig> = {}): AutoencoderRunConfig {
-  const base =
-    given.part === 'decoder'
-      ? withDefaults<AutoencoderRunConfig>(autoencoderDefaults, decoderDefaults)
-      : autoencoderDefaults;
-  const config = runConfigWithDefaults<AutoencoderRunConfig>(base, given);
-  if (config.part === 'decoder' && config.initial === null) {
-    throw new UsageError(
-      'training the decoder alone needs a trained autoencoder to start from: name its folder with --initial, or as "initial" in the settings',
-    );
-  }
-  return config;
-}
 
 /** `lcm train autoencoder`: writes the averaged weights to `vae` of a folder. */
 export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {

@@ -1,39 +1,21 @@
 /** Training a latent diffusion model from captioned pictures: UNet and text encoder together. */
-import {
-  type NoiseSchedule,
-  type NoiseScheduleConfig,
-  noiseSchedule,
-  stableDiffusionSchedule,
-} from '../../diffusion/noise-schedule.ts';
+import { type NoiseSchedule, noiseSchedule } from '../../diffusion/noise-schedule.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { elementCount } from '../../graph/shape.ts';
 import { type Declaration, DeclaredParams } from '../../layers/params.ts';
-import { type CLIPTextConfig, clipText, clipTextConfig } from '../../models/clip-text.ts';
-import { postcards } from '../../models/presets.ts';
+import { clipText, clipTextConfig } from '../../models/clip-text.ts';
 import { unet2DCondition } from '../../models/unet-2d-condition.ts';
-import { type UNet2DConditionConfig, unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
+import { unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { tokenizerFromFiles, trainTokenizer } from '../../text/train-bpe.ts';
 import { withPrefix } from '../../weights/source.ts';
 import { Leaves } from '../leaves.ts';
-import { diffusionLoss, type PredictionType } from '../objectives/diffusion.ts';
+import { diffusionLoss } from '../objectives/diffusion.ts';
 import { randomStream } from '../random-stream.ts';
-import { type SampledTimestep, sampleTimesteps, type TimestepSampling } from '../timestep-sampling.ts';
-import {
-  defaultCadence,
-  defaultData,
-  type Partially,
-  type RunConfig,
-  runConfigWithDefaults,
-  trainingPictures,
-} from './config.ts';
-import {
-  captionIds,
-  type LatentData,
-  type LatentsConfig,
-  openLatentData,
-  readAutoencoder,
-} from './latent-data.ts';
+import { type SampledTimestep, sampleTimesteps } from '../timestep-sampling.ts';
+import { trainingPictures } from './config.ts';
+import { type DiffusionRunConfig, diffusionRunConfig } from './diffusion-config.ts';
+import { captionIds, type LatentData, openLatentData, readAutoencoder } from './latent-data.ts';
 import {
   loadParameters,
   networkToWrite,
@@ -43,56 +25,6 @@ import {
 } from './model-files.ts';
 import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
 import type { RecipeKind } from './recipe.ts';
-
-export interface DiffusionRunConfig extends RunConfig {
-  /** A diffusers folder whose `vae` makes the latents. */
-  readonly vae: string;
-  readonly latents: LatentsConfig;
-  /** A diffusers folder whose UNet, text encoder and tokenizer the training goes on with; null starts afresh. */
-  readonly initial: string | null;
-  readonly unet: UNet2DConditionConfig;
-  /** `vocab_size` follows from the tokenizer. */
-  readonly textEncoder: CLIPTextConfig;
-  /** Tokens at most; 514 of them are bytes and special tokens. */
-  readonly vocabularySize: number;
-  readonly predictionType: PredictionType;
-  readonly schedule: NoiseScheduleConfig;
-  readonly timesteps: TimestepSampling;
-  /** The fraction of captions that are replaced by the empty one, for classifier-free guidance. */
-  readonly captionDropout: number;
-}
-
-/** Settings for postcards. Two hours of them on two cores are about 1 million pictures. */
-export const diffusionDefaults: DiffusionRunConfig = {
-  data: defaultData,
-  steps: 10_000,
-  batch: 32,
-  seed: 0,
-  optimizer: {
-    learningRate: 1e-3,
-    schedule: { kind: 'cosine', warmupSteps: 150, constantUntil: 0.3, finalFactor: 0.03 },
-    betas: [0.9, 0.99],
-    epsilon: 1e-8,
-    weightDecay: 0.01,
-    maxGradientNorm: 1,
-  },
-  ema: 0.998,
-  cadence: defaultCadence,
-  vae: '',
-  latents: { pictures: 100_000, file: null },
-  initial: null,
-  unet: postcards.unet.config,
-  textEncoder: postcards.textEncoder.config,
-  vocabularySize: 1000,
-  predictionType: 'v_prediction',
-  schedule: stableDiffusionSchedule,
-  timesteps: { tilt: 0, from: 600, to: 999, importanceWeights: false, pureNoise: 0.03 },
-  captionDropout: 0.1,
-};
-
-export function diffusionRunConfig(given: Partially<DiffusionRunConfig> = {}): DiffusionRunConfig {
-  return runConfigWithDefaults<DiffusionRunConfig>(diffusionDefaults, given);
-}
 
 /** `lcm train diffusion`: writes a diffusers folder with the averaged weights. */
 export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {

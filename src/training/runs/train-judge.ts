@@ -4,57 +4,18 @@ import type { Canvas2D } from '../../datasets/postcards/canvas2d.ts';
 import { labelsOf } from '../../datasets/postcards/labels.ts';
 import { type Postcard, postcard } from '../../datasets/postcards/postcards.ts';
 import { renderTensor } from '../../datasets/postcards/render.ts';
-import { HEAD_OFFSETS, JUDGE_CLASSES, JUDGE_CONFIG, type JudgeConfig } from '../../evaluation/judge.ts';
+import { HEAD_OFFSETS, JUDGE_CLASSES } from '../../evaluation/judge.ts';
 import { describeAccuracy, judgeAccuracy } from '../../evaluation/judge-accuracy.ts';
 import { openJudge, writeJudge } from '../../evaluation/node/judge-files.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { DeclaredParams } from '../../layers/params.ts';
-import { type Augmentation, augment } from '../augmentation.ts';
+import { augment } from '../augmentation.ts';
 import { Leaves } from '../leaves.ts';
 import { judgeObjective } from '../objectives/judge.ts';
 import { randomStream } from '../random-stream.ts';
-import {
-  defaultCadence,
-  defaultData,
-  type Partially,
-  type PostcardsConfig,
-  type RunConfig,
-  withDefaults,
-} from './config.ts';
+import { type JudgeRunConfig, judgeRunConfig } from './judge-config.ts';
 import type { RecipeKind } from './recipe.ts';
 import type { RunIO } from './run.ts';
-
-export interface JudgeRunConfig extends RunConfig {
-  readonly data: PostcardsConfig;
-  readonly model: JudgeConfig;
-  readonly augmentation: Augmentation;
-  /** Share of pictures drawn from the held-out combinations, so that the judge knows them all. */
-  readonly heldOut: number;
-}
-
-export const judgeDefaults: JudgeRunConfig = {
-  data: defaultData,
-  steps: 1400,
-  batch: 32,
-  seed: 0,
-  optimizer: {
-    learningRate: 2e-3,
-    schedule: { kind: 'cosine', warmupSteps: 50, constantUntil: 0.2, finalFactor: 0.01 },
-    betas: [0.9, 0.99],
-    epsilon: 1e-8,
-    weightDecay: 1e-2,
-    maxGradientNorm: 5,
-  },
-  ema: 0.995,
-  cadence: { ...defaultCadence, sampleEvery: 0 },
-  model: JUDGE_CONFIG,
-  augmentation: { blurProbability: 0.3, noise: 0.08, gain: 0.08 },
-  heldOut: 0.1,
-};
-
-export function judgeRunConfig(given: Partially<JudgeRunConfig> = {}): JudgeRunConfig {
-  return withDefaults<JudgeRunConfig>(judgeDefaults, given);
-}
 
 /** `lcm train judge`: pictures are drawn as they are needed. */
 export const judgeTraining: RecipeKind<JudgeRunConfig> = {

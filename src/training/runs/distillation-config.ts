@@ -1,0 +1,75 @@
+/** The settings of distilling a latent consistency model. */
+import { z } from 'zod';
+import { isJsonObject, type JsonObject } from '../../files/json.ts';
+import { fraction, group, groupError, integer, number, oneOf, readSettings, text } from '../settings.ts';
+import { latentsSettings, runSettings } from './config.ts';
+
+const loraSettings = group('Low-rank additions.', {
+  rank: integer('their rank', { min: 1 }).default(64),
+  alpha: number('they count alpha / rank; alpha is the rank where it is not given', { above: 0 }),
+});
+
+/** For postcards: 50,000 pictures bring 4 steps within 2 points of the teacher's 100 passes. */
+export const distillationSettings = group('Distilling a latent consistency model.', {
+  ...runSettings({
+    ...{ steps: 1680, learningRate: 3e-4, warmupSteps: 50, constantUntil: 0.4, finalFactor: 0.05 },
+    ...{ weightDecay: 0, ema: 0.995 },
+  }),
+  teacher: text('a diffusers folder: the teacher, the start of the student, and all that is not trained'),
+  latents: latentsSettings,
+  stepBack: oneOf(
+    'what gives the earlier point: one guided DDIM step, or the same noise without any teacher',
+    ['teacher', 'data'],
+  ).default('teacher'),
+  lora: z
+    .preprocess(
+      (given) =>
+        isJsonObject(given) && given.alpha === undefined ? { ...given, alpha: given.rank ?? 64 } : given,
+      z
+        .strictObject(loraSettings.shape, { error: groupError(Object.keys(loraSettings.shape), 'null') })
+        .nullable(),
+    )
+    .describe('trains low-rank additions, with the student as its own target, in place of all weights')
+    .default(null),
+  guidance: group('The range of w = guidance scale − 1, drawn for every sample.', {
+    min: number('the least', { min: 0 }).default(0.5),
+    max: number('the most', { min: 0 }).default(3),
+  })
+    .refine(({ min, max }) => min <= max, {
+      error: ({ input }) => {
+        const { min, max } = input as { min: number; max: number };
+        return `min is ${min}, max ${max}; min may not be the larger one`;
+      },
+    })
+    .prefault({}),
+  timeCondProjDim: integer(
+    "width of the student's guidance embedding; null for none (always none with lora or without a teacher)",
+    { min: 4, max: 65_536 },
+  )
+    .nullable()
+    .default(256),
+  timeCondProjInit: number('standard deviation of the initial weights that take the guidance embedding in', {
+    min: 0,
+  }).default(0.01),
+  gridSize: integer('intervals of the grid of timesteps', { min: 1, max: 100_000 }).default(50),
+  timestepScaling: number('by which timesteps are multiplied in the boundary scalings', { above: 0 }).default(
+    10,
+  ),
+  sigmaData: number('standard deviation of the data in the boundary scalings', { above: 0 }).default(0.5),
+  distance: group('How far two predictions are apart.', {
+    kind: oneOf('the pseudo-Huber norm, or the squared error', ['huber', 'l2']).default('huber'),
+    c: number('huber: where it turns from squared to linear', { above: 0 }).default(0.001),
+  }).prefault({}),
+  targetEma: fraction('decay of the target network').default(0.95),
+  pureNoise: fraction('the share of samples that start from pure noise, as sampling does').default(0.06),
+}).refine(({ lora, stepBack }) => lora === null || stepBack === 'teacher', {
+  path: ['lora'],
+  error: 'a LoRA is distilled from a teacher; set stepBack to "teacher", or lora to null',
+});
+
+export type DistillationRunConfig = z.output<typeof distillationSettings>;
+
+/** Throws UsageError for settings that do not exist, are not what they have to be, or do not go together. */
+export function distillationRunConfig(given: JsonObject): DistillationRunConfig {
+  return readSettings(distillationSettings, given);
+}
