@@ -2,9 +2,9 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Components } from '../src/components/components.ts';
 import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
-import type { Components } from '../src/pipelines/components.ts';
-import { Networks } from '../src/pipelines/networks.ts';
+import { Networks } from '../src/networks/networks.ts';
 
 export interface OperatorTime {
   /** As ONNX Runtime calls its kernel; `ReorderInput` and `ReorderOutput` change the layout. */

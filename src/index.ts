@@ -13,6 +13,12 @@
  * measures models of postcards. What `lcm generate` does is `loadPipeline`, `run`, `pictureText` and `encodePng`.
  */
 
+export type { Components, GenerationDefaults } from './components/components.ts';
+export type { ModelFiles, StoredNetwork } from './components/model-files.ts';
+export { diffusersFiles } from './components/node/diffusers-files.ts';
+export { modelFingerprint } from './components/node/fingerprint.ts';
+export { type OpenModelOptions, openModel } from './components/node/open-model.ts';
+export { type SchedulerName, schedulerNames } from './components/scheduler.ts';
 export { createContext } from './datasets/node/canvas.ts';
 export type { PredictionType } from './diffusion/prediction.ts';
 export type { Engine, Executable } from './engines/engine.ts';
@@ -39,13 +45,8 @@ export { createImage, type Image } from './images/image.ts';
 export { openImage } from './images/node/open-image.ts';
 export { decodePng, encodePng } from './images/png.ts';
 export { readPngText } from './images/png-text.ts';
-export type { Components, GenerationDefaults } from './pipelines/components.ts';
 export type { Generation, GenerationStep } from './pipelines/generation.ts';
-export type { ModelFiles, StoredNetwork } from './pipelines/model-files.ts';
-export { diffusersFiles } from './pipelines/node/diffusers-files.ts';
-export { modelFingerprint } from './pipelines/node/fingerprint.ts';
 export { type LoadOptions, loadPipeline } from './pipelines/node/load.ts';
-export { type OpenModelOptions, openModel } from './pipelines/node/open-model.ts';
 export {
   type PictureFile,
   type PictureLora,
@@ -57,7 +58,6 @@ export {
   type Surroundings,
 } from './pipelines/picture-text.ts';
 export { createPipeline, type Pipeline, type PipelineOptions } from './pipelines/pipeline.ts';
-export { type SchedulerName, schedulerNames } from './pipelines/scheduler.ts';
 export type {
   GenerationRequest,
   ImageToImageRequest,

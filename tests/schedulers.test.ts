@@ -1,12 +1,12 @@
 /** A model's own scheduler: read when it is used, and no obstacle where another is asked for. */
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { type Components, loadComponents } from '../src/components/components.ts';
+import { diffusersFiles } from '../src/components/node/diffusers-files.ts';
+import { schedulerNames } from '../src/components/scheduler.ts';
 import type { SchedulerConfig } from '../src/diffusion/samplers/index.ts';
 import { InputError, UsageError } from '../src/errors.ts';
-import { type Components, loadComponents } from '../src/pipelines/components.ts';
 import { planGeneration } from '../src/pipelines/generation.ts';
-import { diffusersFiles } from '../src/pipelines/node/diffusers-files.ts';
-import { schedulerNames } from '../src/pipelines/scheduler.ts';
 import type { TextToImageRequest } from '../src/pipelines/settings.ts';
 import { withScheduler } from './with-scheduler.ts';
 

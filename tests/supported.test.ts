@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { engineNames } from '../src/cli/engine-options.ts';
+import { supportedClasses } from '../src/components/components.ts';
+import { createSampler, type SamplerRequest, schedulerNames } from '../src/components/scheduler.ts';
 import {
   readSamplerConfig,
   type SamplerKind,
@@ -13,8 +15,6 @@ import { autoencoderKLConfig } from '../src/models/autoencoder-kl.ts';
 import { autoencoderTinyConfig } from '../src/models/autoencoder-tiny.ts';
 import { clipTextConfig } from '../src/models/clip-text.ts';
 import { unet2DConditionConfig } from '../src/models/unet-2d-condition-config.ts';
-import { supportedClasses } from '../src/pipelines/components.ts';
-import { createSampler, type SamplerRequest, schedulerNames } from '../src/pipelines/scheduler.ts';
 
 const markdown = readFileSync(fileURLToPath(new URL('../docs/supported.md', import.meta.url)), 'utf8');
 

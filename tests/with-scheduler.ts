@@ -1,5 +1,5 @@
+import type { ModelFiles } from '../src/components/model-files.ts';
 import type { SchedulerConfig } from '../src/diffusion/samplers/index.ts';
-import type { ModelFiles } from '../src/pipelines/model-files.ts';
 
 /** A model whose own scheduler is another class, with these fields in its configuration besides those that it has. */
 export function withScheduler(

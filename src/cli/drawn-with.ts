@@ -1,6 +1,6 @@
 /** What pictures are drawn with: named in them as it was asked for, with checksums to know it by. */
 import { createHash } from 'node:crypto';
-import { modelFingerprint, weightsFingerprint } from '../pipelines/node/fingerprint.ts';
+import { modelFingerprint, weightsFingerprint } from '../components/node/fingerprint.ts';
 import type { Surroundings } from '../pipelines/picture-text.ts';
 import { filesOf, hashFile, hashTensors } from '../weights/node/file-hash.ts';
 import type { Weights } from '../weights/weights.ts';

@@ -1,7 +1,7 @@
 /** The model that the options name, opened once for everything that a command does with it. */
-import type { ModelFiles } from '../pipelines/model-files.ts';
+import type { ModelFiles } from '../components/model-files.ts';
+import { openModel, withOtherParts } from '../components/node/open-model.ts';
 import { type LoadOptions, type OpenedModel, startPipeline } from '../pipelines/node/load.ts';
-import { openModel, withOtherParts } from '../pipelines/node/open-model.ts';
 import { adaptedComponents, type Pipeline } from '../pipelines/pipeline.ts';
 import type { AppliedLora } from '../weights/lora.ts';
 import { engineOptions } from './engine-options.ts';

@@ -1,7 +1,7 @@
 /** How many engines share the batches of a command that draws. */
 import { availableParallelism } from 'node:os';
+import type { Components } from '../components/components.ts';
 import { UsageError } from '../errors.ts';
-import type { Components } from '../pipelines/components.ts';
 import { machineMemory } from '../pipelines/node/machine-memory.ts';
 import type { GenerationOptions } from './generation-options.ts';
 import { summarize } from './info/numbers.ts';

@@ -1,4 +1,7 @@
 /** A model's autoencoder over real pictures: to the latents that the UNet sees, and back. */
+
+import { type Autoencoder, autoencoder } from '../components/autoencoder.ts';
+import type { ModelFiles, StoredNetwork } from '../components/model-files.ts';
 import { abortable } from '../engines/abortable.ts';
 import type { Engine, RunOptions } from '../engines/engine.ts';
 import { ExecutableCache } from '../engines/executable-cache.ts';
@@ -6,8 +9,6 @@ import type { HostTensor } from '../graph/host-tensor.ts';
 import { program } from '../graph/program.ts';
 import { input, type Tensor } from '../graph/tensor.ts';
 import type { Params } from '../layers/params.ts';
-import { type Autoencoder, autoencoder } from '../pipelines/autoencoder.ts';
-import type { ModelFiles, StoredNetwork } from '../pipelines/model-files.ts';
 import { paramsFromWeights } from '../weights/source.ts';
 
 export class Autoencoding {

@@ -1,13 +1,13 @@
 /** Consistency of models whose f is known: networks that see through the noise to one picture. */
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { loadComponents } from '../components/components.ts';
+import { diffusersFiles } from '../components/node/diffusers-files.ts';
 import { noiseSchedule } from '../diffusion/noise-schedule.ts';
 import type { Engine } from '../engines/engine.ts';
 import { float32Data, type HostTensor, hostTensor, zeros } from '../graph/host-tensor.ts';
-import { loadComponents } from '../pipelines/components.ts';
-import type { UNetInputs } from '../pipelines/network-values.ts';
-import { Networks } from '../pipelines/networks.ts';
-import { diffusersFiles } from '../pipelines/node/diffusers-files.ts';
+import type { UNetInputs } from '../networks/network-values.ts';
+import { Networks } from '../networks/networks.ts';
 import { consistencyErrors, describeErrors, explainConsistency, type LoadedModel } from './consistency.ts';
 import { consistencyFigure } from './node/consistency-figure.ts';
 

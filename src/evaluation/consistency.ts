@@ -3,16 +3,17 @@
  * trajectory of the probability flow one stands (Song et al. 2023, section 3; Luo et al. 2023, eq. 5). Here it is
  * looked at and measured, for a model and for the diffusion model that it was distilled from.
  */
+
+import type { Components } from '../components/components.ts';
+import { createSampler, type SamplerRequest } from '../components/scheduler.ts';
 import { addNoise, noiseSchedule } from '../diffusion/noise-schedule.ts';
 import { readSamplerConfig } from '../diffusion/samplers/index.ts';
 import { skippingGrid } from '../diffusion/skipping-grid.ts';
 import { InputError, UsageError } from '../errors.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import { type Image, tensorToImage } from '../images/image.ts';
-import type { Components } from '../pipelines/components.ts';
+import type { Networks } from '../networks/networks.ts';
 import { denoise } from '../pipelines/denoise.ts';
-import type { Networks } from '../pipelines/networks.ts';
-import { createSampler, type SamplerRequest } from '../pipelines/scheduler.ts';
 import { settingsOf } from '../pipelines/settings.ts';
 import { encodePrompts, tokenizePrompts } from '../pipelines/text-encoding.ts';
 import { Generator } from '../random/generator.ts';

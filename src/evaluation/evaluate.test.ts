@@ -1,13 +1,13 @@
 /** The table's arithmetic, with pipelines and a judge whose answers are known. */
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { loadComponents } from '../components/components.ts';
+import { diffusersFiles } from '../components/node/diffusers-files.ts';
 import { createContext } from '../datasets/node/canvas.ts';
 import { LABEL_HEAD_NAMES, labelsOf } from '../datasets/postcards/labels.ts';
 import type { Engine } from '../engines/engine.ts';
 import { hostTensor } from '../graph/host-tensor.ts';
 import { createImage } from '../images/image.ts';
-import { loadComponents } from '../pipelines/components.ts';
-import { diffusersFiles } from '../pipelines/node/diffusers-files.ts';
 import { createPipeline, type Pipeline } from '../pipelines/pipeline.ts';
 import type { TextToImageRequest } from '../pipelines/settings.ts';
 import { contactSheet, type EvaluationOptions, evaluate } from './evaluate.ts';

@@ -2,15 +2,16 @@
  * Measures a model of postcards: how well its pictures follow their captions, and how near they come to real ones.
  * Real pictures and reconstructions go through the same judge, so that every row has its ceiling beside it.
  */
+
+import { pictureSize } from '../components/components.ts';
+import { createSampler, type SchedulerName } from '../components/scheduler.ts';
 import type { Canvas2D } from '../datasets/postcards/canvas2d.ts';
 import type { Postcard } from '../datasets/postcards/postcards.ts';
 import { InputError } from '../errors.ts';
 import { float32Data, hostTensor } from '../graph/host-tensor.ts';
 import { grid } from '../images/grid.ts';
 import { type Image, imageToTensor, tensorToImage } from '../images/image.ts';
-import { pictureSize } from '../pipelines/components.ts';
 import type { Pipeline } from '../pipelines/pipeline.ts';
-import { createSampler, type SchedulerName } from '../pipelines/scheduler.ts';
 import type { TextToImageRequest } from '../pipelines/settings.ts';
 import type { Autoencoding } from './autoencoding.ts';
 import { type Fidelity, fidelity } from './fidelity.ts';

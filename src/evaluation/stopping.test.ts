@@ -1,12 +1,12 @@
 /** Whoever cancels does not wait for an engine that is still at work. */
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { diffusersFiles } from '../components/node/diffusers-files.ts';
 import { abortable } from '../engines/abortable.ts';
 import type { Engine } from '../engines/engine.ts';
 import { hostTensor } from '../graph/host-tensor.ts';
 import { input } from '../graph/tensor.ts';
 import { DeclaredParams } from '../layers/params.ts';
-import { diffusersFiles } from '../pipelines/node/diffusers-files.ts';
 import type { Weight } from '../weights/weights.ts';
 import { Autoencoding } from './autoencoding.ts';
 import { JUDGE_CONFIG, judge } from './judge.ts';

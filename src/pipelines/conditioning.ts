@@ -1,9 +1,10 @@
 /** What the UNet is told besides the latents: the states of the prompts and, for SDXL, pooled prompts and sizes. */
+
+import type { Components } from '../components/components.ts';
 import type { RunOptions } from '../engines/engine.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
-import type { Components } from './components.ts';
-import type { AddedConditions } from './network-values.ts';
-import type { Networks } from './networks.ts';
+import type { AddedConditions } from '../networks/network-values.ts';
+import type { Networks } from '../networks/networks.ts';
 import type { Settings } from './settings.ts';
 import { encodePrompts, type TokenizedPrompts, takeRows, tokenizePrompts } from './text-encoding.ts';
 

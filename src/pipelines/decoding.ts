@@ -3,8 +3,8 @@ import type { RunOptions } from '../engines/engine.ts';
 import { joined, partOf } from '../graph/batch.ts';
 import { float32Data, type HostTensor } from '../graph/host-tensor.ts';
 import { type Image, tensorToImage } from '../images/image.ts';
-import type { Networks } from './networks.ts';
-import { decodeTiled, shrunk, tileShape } from './tiling.ts';
+import type { Networks } from '../networks/networks.ts';
+import { decodeTiled, shrunk, tileShape } from '../networks/tiling.ts';
 
 export interface DecodingOptions {
   /** The longest side of a tile, in latents; undefined: in one piece. */

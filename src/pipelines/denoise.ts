@@ -4,10 +4,10 @@ import type { Sampler, SamplerStep } from '../diffusion/samplers/sampler.ts';
 import { InputError } from '../errors.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Shape } from '../graph/shape.ts';
-import { allFinite } from './finite.ts';
+import { allFinite } from '../networks/finite.ts';
+import type { AddedConditions } from '../networks/network-values.ts';
+import type { Networks } from '../networks/networks.ts';
 import { guide, rescaleGuided } from './guidance.ts';
-import type { AddedConditions } from './network-values.ts';
-import type { Networks } from './networks.ts';
 import type { Settings } from './settings.ts';
 
 export interface DenoiseInputs {

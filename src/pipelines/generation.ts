@@ -2,19 +2,20 @@
  * What text-to-image, image-to-image and inpainting share: prompt → states; latents to begin with, in which they
  * differ; denoised latents → pictures.
  */
+
+import { type Components, located } from '../components/components.ts';
+import { createSampler } from '../components/scheduler.ts';
 import { type Sampler, startStep } from '../diffusion/samplers/sampler.ts';
 import { UsageError } from '../errors.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Image } from '../images/image.ts';
+import { planMemory } from '../networks/memory-plan.ts';
+import type { Networks } from '../networks/networks.ts';
 import { randnTensor } from '../random/randn-tensor.ts';
-import { type Components, located } from './components.ts';
 import { encodeConditioning, type Prompts, promptsOf } from './conditioning.ts';
 import { decodePixels, imagesOf } from './decoding.ts';
 import { type DenoiseInputs, denoise } from './denoise.ts';
-import { planMemory } from './memory-plan.ts';
-import type { Networks } from './networks.ts';
 import { createPreviewer } from './preview.ts';
-import { createSampler } from './scheduler.ts';
 import { type GenerationRequest, type Settings, settingsOf } from './settings.ts';
 import { Stopwatch, type Timings } from './timings.ts';
 

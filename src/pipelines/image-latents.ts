@@ -3,9 +3,9 @@ import type { RunOptions } from '../engines/engine.ts';
 import { float32Data, hostTensor } from '../graph/host-tensor.ts';
 import { flatten, type Image, imageToTensor } from '../images/image.ts';
 import { resize } from '../images/resize.ts';
+import type { EncodedPicture } from '../networks/network-values.ts';
+import type { Networks } from '../networks/networks.ts';
 import type { Generator } from '../random/generator.ts';
-import type { EncodedPicture } from './network-values.ts';
-import type { Networks } from './networks.ts';
 import type { Settings } from './settings.ts';
 
 /** The picture as the encoder takes it, resized where its size is another: [3, H, W] in [−1, 1]. */

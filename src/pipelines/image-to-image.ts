@@ -5,12 +5,12 @@
  * draws one set of latents for all its pictures; one for each picture draws each its own.
  */
 
+import type { Components } from '../components/components.ts';
 import { hostTensor } from '../graph/host-tensor.ts';
 import { elementCount } from '../graph/shape.ts';
-import type { Components } from './components.ts';
+import type { Networks } from '../networks/networks.ts';
 import { type Generation, type GenerationStep, generate, planGeneration } from './generation.ts';
 import { drawLatents, encodePixels, pixelsOf, repeated } from './image-latents.ts';
-import type { Networks } from './networks.ts';
 import type { ImageToImageRequest } from './settings.ts';
 
 /** Yields every step and returns the pictures. Throws UsageError before anything is loaded. */

@@ -9,11 +9,13 @@
  * generators diffusers draws both posteriors from the first; so it is done here for generators that were given, while
  * for seeds each picture draws its own, so that it looks the same in any batch.
  */
+
+import type { Components } from '../components/components.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import { elementCount } from '../graph/shape.ts';
 import { flatten, type Image } from '../images/image.ts';
 import { resize } from '../images/resize.ts';
-import type { Components } from './components.ts';
+import type { Networks } from '../networks/networks.ts';
 import {
   type Beginning,
   type Generation,
@@ -23,7 +25,6 @@ import {
   planGeneration,
 } from './generation.ts';
 import { drawLatents, encodePixels, pixelsOf, repeated } from './image-latents.ts';
-import type { Networks } from './networks.ts';
 import type { InpaintRequest, Settings } from './settings.ts';
 
 /** Yields every step and returns the pictures. Throws UsageError before anything is loaded. */

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
+import { autoencoder } from '../components/autoencoder.ts';
 import { hostTensor } from '../graph/host-tensor.ts';
 import { Generator } from '../random/generator.ts';
-import { autoencoder } from './autoencoder.ts';
 import { fitLinearMap, linearImages, publishedMap } from './linear-preview.ts';
 
 const stableDiffusion = {

@@ -3,9 +3,9 @@
  * approximation, to give it a colour. The pictures are as small as the latents, and cost nothing.
  */
 import { Matrix, solve } from 'ml-matrix';
+import type { Autoencoder } from '../components/autoencoder.ts';
 import { float32Data, type HostTensor } from '../graph/host-tensor.ts';
 import { type Image, tensorToImage } from '../images/image.ts';
-import type { Autoencoder } from './autoencoder.ts';
 
 /** rgb = Σ_c factors[c] · latent[c] + bias, in [−1, 1]. */
 export interface LinearMap {

@@ -2,12 +2,13 @@
  * The settings that a picture carries: a `parameters` text as Automatic1111 writes it and many tools read it, and
  * our own JSON, from which the picture can be made again.
  */
+
+import { type SchedulerName, schedulerNames } from '../components/scheduler.ts';
 import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts';
 import { InputError } from '../errors.ts';
 import { parseJsonObject } from '../files/json.ts';
 import type { PngText } from '../images/png-text.ts';
 import { loraTitle } from '../weights/lora-title.ts';
-import { type SchedulerName, schedulerNames } from './scheduler.ts';
 import type { Settings, TextToImageRequest } from './settings.ts';
 
 /** The keyword of our JSON in a PNG file. */

@@ -1,12 +1,13 @@
 /** A model that is ready to draw: its parts, its networks and the engine they run on. */
+
+import { type Components, loadComponents, previewAutoencoder } from '../components/components.ts';
+import type { ModelFiles, StoredAutoencoder } from '../components/model-files.ts';
 import type { Engine } from '../engines/engine.ts';
+import { Networks, type NetworksOptions } from '../networks/networks.ts';
 import { type AppliedLora, requireComponents } from '../weights/lora.ts';
-import { type Components, loadComponents, previewAutoencoder } from './components.ts';
 import type { Generation, GenerationStep } from './generation.ts';
 import { imageToImage } from './image-to-image.ts';
 import { inpaint } from './inpaint.ts';
-import type { ModelFiles, StoredAutoencoder } from './model-files.ts';
-import { Networks, type NetworksOptions } from './networks.ts';
 import type { GenerationRequest } from './settings.ts';
 import { textToImage } from './text-to-image.ts';
 

@@ -1,13 +1,14 @@
 /** A quick look at latents. */
+
+import type { Components } from '../components/components.ts';
 import type { RunOptions } from '../engines/engine.ts';
 import { countFlops } from '../graph/flops.ts';
 import type { HostTensor } from '../graph/host-tensor.ts';
 import type { Image } from '../images/image.ts';
-import type { Components } from './components.ts';
+import type { GenerationShapes } from '../networks/network-values.ts';
+import type { Networks } from '../networks/networks.ts';
 import { imagesOf } from './decoding.ts';
 import { fitLinearMap, type LinearMap, linearImages, publishedMap } from './linear-preview.ts';
-import type { GenerationShapes } from './network-values.ts';
-import type { Networks } from './networks.ts';
 
 /** latents: [B, C, h, w] → B pictures, as large as the latents or as what is drawn. */
 export type Previewer = (latents: HostTensor, options?: RunOptions) => Promise<Image[]>;

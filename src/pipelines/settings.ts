@@ -1,9 +1,10 @@
 /** What a request for pictures may say, and what is made of it: checked, with every gap filled. */
+
+import { type Components, pictureSize } from '../components/components.ts';
+import { type SchedulerName, schedulerNames } from '../components/scheduler.ts';
 import { UsageError } from '../errors.ts';
 import type { Image } from '../images/image.ts';
 import { Generator } from '../random/generator.ts';
-import { type Components, pictureSize } from './components.ts';
-import { type SchedulerName, schedulerNames } from './scheduler.ts';
 
 /** Only the prompt is required; the rest defaults to what the model was made for. */
 export interface TextToImageRequest {

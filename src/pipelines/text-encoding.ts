@@ -1,8 +1,9 @@
 /** Prompts to the states that the UNet attends to. */
+
+import type { TextPart } from '../components/components.ts';
 import type { RunOptions } from '../engines/engine.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
-import type { TextPart } from './components.ts';
-import type { Networks } from './networks.ts';
+import type { Networks } from '../networks/networks.ts';
 
 /** Different prompts once each, and which of them every row of the batch uses. */
 export interface TokenizedPrompts {

@@ -3,10 +3,11 @@
  * StableDiffusionPipeline and StableDiffusionXLPipeline, draw for draw: latents first, then the noise of each step
  * that needs some.
  */
+
+import type { Components } from '../components/components.ts';
 import { hostTensor } from '../graph/host-tensor.ts';
-import type { Components } from './components.ts';
+import type { Networks } from '../networks/networks.ts';
 import { type Generation, type GenerationStep, generate, planGeneration } from './generation.ts';
-import type { Networks } from './networks.ts';
 import type { TextToImageRequest } from './settings.ts';
 
 /** Yields every step and returns the pictures. Throws UsageError before anything is loaded. */

@@ -1,11 +1,12 @@
 /** The arithmetic of whole models: counted from their graphs, no weights needed. */
+
+import type { Components } from '../components/components.ts';
+import type { Denoiser } from '../components/denoiser.ts';
 import { countFlops } from '../graph/flops.ts';
 import { program } from '../graph/program.ts';
 import { input } from '../graph/tensor.ts';
 import { DeclaredParams } from '../layers/params.ts';
 import { clipText } from '../models/clip-text.ts';
-import type { Components } from '../pipelines/components.ts';
-import type { Denoiser } from '../pipelines/denoiser.ts';
 
 /** FLOPs of a single picture in each stage. */
 export interface StageFlops {

@@ -5,11 +5,11 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { openModel } from '../../src/components/node/open-model.ts';
 import { type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
 import { elementCount } from '../../src/graph/shape.ts';
 import type { PngText } from '../../src/images/png-text.ts';
 import { createImage, encodePng, Generator } from '../../src/index.ts';
-import { openModel } from '../../src/pipelines/node/open-model.ts';
 import { formatLora } from '../../src/weights/lora-file.ts';
 import { convertDiffusersDirectory } from '../../src/weights/node/convert-diffusers.ts';
 import { openModelFolder } from '../../src/weights/node/model-folder.ts';

@@ -1,5 +1,6 @@
 /** Noise schedules, scalings, embeddings and sampler chains against diffusers' schedulers. */
 import { describe, expect, it } from 'vitest';
+import { createSampler, type SchedulerName, schedulerNames } from '../../src/components/scheduler.ts';
 import { boundaryScalings } from '../../src/diffusion/consistency.ts';
 import { guidanceScaleEmbedding } from '../../src/diffusion/guidance-embedding.ts';
 import { addNoise, noiseSchedule, velocity } from '../../src/diffusion/noise-schedule.ts';
@@ -16,7 +17,6 @@ import {
 import { lcmDefaults } from '../../src/diffusion/samplers/lcm.ts';
 import { UsageError } from '../../src/errors.ts';
 import type { HostTensor } from '../../src/graph/host-tensor.ts';
-import { createSampler, type SchedulerName, schedulerNames } from '../../src/pipelines/scheduler.ts';
 import { describeGolden, expectClose, floats, readJson, readTensors } from './golden.ts';
 
 /** The stand-in for a network that the chains were made with. */

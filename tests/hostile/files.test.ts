@@ -14,9 +14,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { loadComponents } from '../../src/components/components.ts';
+import { openModel } from '../../src/components/node/open-model.ts';
 import { InputError } from '../../src/errors.ts';
-import { loadComponents } from '../../src/pipelines/components.ts';
-import { openModel } from '../../src/pipelines/node/open-model.ts';
 import { consistencyTraining } from '../../src/training/runs/distill.ts';
 import { plan } from '../../src/training/runs/recipe.ts';
 

@@ -16,13 +16,13 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { pullCommand } from '../../src/cli/commands/pull.ts';
+import { loadComponents } from '../../src/components/components.ts';
+import { diffusersFiles } from '../../src/components/node/diffusers-files.ts';
 import { InputError, UsageError } from '../../src/errors.ts';
 import { cachedModel, findCachedModel } from '../../src/hub/node/cache.ts';
 import { type PullOptions, type PullProgress, pullModel } from '../../src/hub/node/pull.ts';
 import type { HubWait } from '../../src/hub/node/requests.ts';
 import type { HubSettings, HubToken } from '../../src/hub/node/settings.ts';
-import { loadComponents } from '../../src/pipelines/components.ts';
-import { diffusersFiles } from '../../src/pipelines/node/diffusers-files.ts';
 import { COMMIT, gitHash, type HubServer, sha256, startHub } from './hub-server.ts';
 
 const ID = 'someone/tiny-lcm';

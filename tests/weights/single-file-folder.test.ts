@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { loadComponents } from '../../src/components/components.ts';
+import type { ModelFiles } from '../../src/components/model-files.ts';
+import { singleFile } from '../../src/components/node/single-file.ts';
 import { type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
-import { loadComponents } from '../../src/pipelines/components.ts';
-import type { ModelFiles } from '../../src/pipelines/model-files.ts';
-import { singleFile } from '../../src/pipelines/node/single-file.ts';
 import { loadTensors, openSafetensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
 import { originalClip, originalOpenClip, originalUNet, type Shapes } from './original-layout.ts';
 

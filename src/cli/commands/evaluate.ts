@@ -2,6 +2,8 @@
 import { availableParallelism } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { Command } from 'commander';
+import { loadComponents } from '../../components/components.ts';
+import { openModel } from '../../components/node/open-model.ts';
 import { createContext } from '../../datasets/node/canvas.ts';
 import { createNodeEngine } from '../../engines/onnxruntime-node/engine.ts';
 import { UsageError } from '../../errors.ts';
@@ -12,9 +14,7 @@ import { PROTOCOL_COUNT } from '../../evaluation/protocol.ts';
 import { markdownReport, summaryLine } from '../../evaluation/report.ts';
 import type { Image } from '../../images/image.ts';
 import { encodePng } from '../../images/png.ts';
-import { loadComponents } from '../../pipelines/components.ts';
 import { loadPipeline, startPipeline } from '../../pipelines/node/load.ts';
-import { openModel } from '../../pipelines/node/open-model.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
 import { EMBEDDED_JUDGE, EMBEDDED_MODEL } from '../embedded-models.ts';

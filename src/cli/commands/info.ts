@@ -2,13 +2,13 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { openModel } from '../../components/node/open-model.ts';
 import { InputError } from '../../errors.ts';
 import { namesIn, withRegularFile } from '../../files/node/regular-file.ts';
 import { cachedModel } from '../../hub/node/cache.ts';
 import { isModelId } from '../../hub/node/settings.ts';
 import { readPicture } from '../../images/node/open-image.ts';
 import { readPngText } from '../../images/png-text.ts';
-import { openModel } from '../../pipelines/node/open-model.ts';
 import { PARAMETERS_KEYWORD, readPictureSettings } from '../../pipelines/picture-text.ts';
 import { LORA_FILE_NAME } from '../../weights/node/lora.ts';
 import { openModelFolder } from '../../weights/node/model-folder.ts';

@@ -1,9 +1,10 @@
 /** The embedded model drawing, and what the machine's speed means for a large one. */
+
+import { denoiser } from '../../components/denoiser.ts';
 import { abortable } from '../../engines/abortable.ts';
 import { createNodeEngine } from '../../engines/onnxruntime-node/engine.ts';
 import { InputError } from '../../errors.ts';
 import { stableDiffusion15 } from '../../models/presets.ts';
-import { denoiser } from '../../pipelines/denoiser.ts';
 import { loadPipeline } from '../../pipelines/node/load.ts';
 import type { Pipeline } from '../../pipelines/pipeline.ts';
 import { denoiserFlops } from '../../speed/flops.ts';

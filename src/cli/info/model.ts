@@ -1,8 +1,8 @@
 /** `lcm info` of a whole model: its family, its networks, how it draws. Reads configurations and headers of weights. */
 
+import { loadComponents, pictureSize } from '../../components/components.ts';
+import type { ModelFiles } from '../../components/model-files.ts';
 import { InputError } from '../../errors.ts';
-import { loadComponents, pictureSize } from '../../pipelines/components.ts';
-import type { ModelFiles } from '../../pipelines/model-files.ts';
 import { filesOf } from '../../weights/node/file-hash.ts';
 import { type Family, familyOfWidth } from '../../weights/single-file/published.ts';
 import type { Reporter } from '../progress.ts';

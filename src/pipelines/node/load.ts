@@ -1,10 +1,11 @@
 /** Pipelines in Node: from a folder, a file or a downloaded model, on ONNX Runtime. */
+
+import type { Components } from '../../components/components.ts';
+import type { ModelFiles } from '../../components/model-files.ts';
+import { type OpenModelOptions, openAutoencoder, openModel } from '../../components/node/open-model.ts';
 import { createNodeEngine, type NodeEngineOptions } from '../../engines/onnxruntime-node/engine.ts';
-import type { Components } from '../components.ts';
-import type { ModelFiles } from '../model-files.ts';
 import { adaptedComponents, type Pipeline, type PipelineOptions, pipelineOf } from '../pipeline.ts';
 import { machineMemory } from './machine-memory.ts';
-import { type OpenModelOptions, openAutoencoder, openModel } from './open-model.ts';
 
 export interface LoadOptions
   extends NodeEngineOptions,

@@ -4,6 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { scheduler } from '../../components/scheduler.ts';
 import { ddim, lcmBoundary } from '../../diffusion/affine.ts';
 import { ddpmSchedule, noiseSchedule } from '../../diffusion/noise-schedule.ts';
 import { readConfig } from '../../diffusion/samplers/config.ts';
@@ -15,7 +16,6 @@ import { elementCount } from '../../graph/shape.ts';
 import { normalInitializer } from '../../layers/initializers.ts';
 import { clipText, clipTextConfig } from '../../models/clip-text.ts';
 import { type UNet2DConditionConfig, unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
-import { scheduler } from '../../pipelines/scheduler.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { tokenizerFromFiles } from '../../text/train-bpe.ts';
 import { formatLora } from '../../weights/lora-file.ts';

@@ -1,6 +1,7 @@
 /** Latents and captions for training in latent space: a trained autoencoder and a tokenizer over a picture source. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { autoencoder } from '../../components/autoencoder.ts';
 import type { Engine } from '../../engines/engine.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { program } from '../../graph/program.ts';
@@ -10,7 +11,6 @@ import {
   autoencoderKLConfig,
   downsamplingFactor,
 } from '../../models/autoencoder-kl.ts';
-import { autoencoder } from '../../pipelines/autoencoder.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { convertTensor } from '../../weights/convert.ts';
 import type { ModelFolder } from '../../weights/node/model-folder.ts';

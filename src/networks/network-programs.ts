@@ -1,4 +1,7 @@
 /** The networks of a model, each as the program that it is for given shapes. */
+
+import type { Autoencoder } from '../components/autoencoder.ts';
+import type { Component, Components } from '../components/components.ts';
 import type { Program } from '../graph/program.ts';
 import { program } from '../graph/program.ts';
 import type { Shape } from '../graph/shape.ts';
@@ -10,8 +13,6 @@ import { type AppliedLora, withLoras } from '../weights/lora.ts';
 import type { LoraComponent } from '../weights/lora-file.ts';
 import { paramsFromWeights } from '../weights/source.ts';
 import type { Weights } from '../weights/weights.ts';
-import type { Autoencoder } from './autoencoder.ts';
-import type { Component, Components } from './components.ts';
 
 /** A network that is to be compiled. */
 export interface Network {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { autoencoder } from '../components/autoencoder.ts';
 import { ExecutableCache } from '../engines/executable-cache.ts';
 import { createNodeEngine } from '../engines/onnxruntime-node/engine.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
@@ -8,7 +9,6 @@ import type { Shape } from '../graph/shape.ts';
 import { Generator } from '../random/generator.ts';
 import { openSafetensors } from '../weights/node/safetensors-file.ts';
 import type { Weights } from '../weights/weights.ts';
-import { autoencoder } from './autoencoder.ts';
 import {
   decoderNetwork,
   decoderStatisticsNetwork,

@@ -1,11 +1,11 @@
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { type Components, loadComponents } from '../components/components.ts';
+import { diffusersFiles } from '../components/node/diffusers-files.ts';
 import type { Engine } from '../engines/engine.ts';
 import { UsageError } from '../errors.ts';
-import { type Components, loadComponents } from './components.ts';
 import { type MemoryPlan, planMemory } from './memory-plan.ts';
 import { Networks } from './networks.ts';
-import { diffusersFiles } from './node/diffusers-files.ts';
 
 const folder = fileURLToPath(new URL('../../tests/fixtures/golden/pipelines/lcm/model', import.meta.url));
 let model: Components;

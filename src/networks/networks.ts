@@ -1,11 +1,12 @@
 /** The networks of a model as functions from values to values; each is compiled once for every shape it meets. */
+
+import type { Autoencoder } from '../components/autoencoder.ts';
+import type { Component, Components } from '../components/components.ts';
 import { abortable } from '../engines/abortable.ts';
 import type { Engine, RunOptions } from '../engines/engine.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Program } from '../graph/program.ts';
 import type { Shape } from '../graph/shape.ts';
-import type { Autoencoder } from './autoencoder.ts';
-import type { Component, Components } from './components.ts';
 import {
   type AddedShapes,
   decoderNetwork,
