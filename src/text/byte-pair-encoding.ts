@@ -1,5 +1,6 @@
 /** Byte pair encoding (Sennrich et al. 2016): joins the neighbours whose merge was learnt first, as long as it can. */
 import { InputError } from '../errors.ts';
+import { MinHeap } from './min-heap.ts';
 import { symbolsOf } from './pre-tokenizer.ts';
 
 export interface BytePairVocabulary {
@@ -9,8 +10,12 @@ export interface BytePairVocabulary {
   readonly merges: readonly (readonly [string, string])[];
 }
 
-/** Remembered words; cleared when full, so that a server's memory stays bounded. */
+/** Remembered words, and their length at most; cleared when full, so that a server's memory stays bounded. */
 const CACHE_SIZE = 20_000;
+const LONGEST_REMEMBERED = 64;
+
+/** In place of the id of a symbol that was joined with the one before it. */
+const GONE = -2;
 
 export class BytePairEncoding {
   readonly #vocabulary: ReadonlyMap<string, number>;
@@ -37,33 +42,45 @@ export class BytePairEncoding {
     if (known) return known;
     const ids = this.#merge(symbolsOf(word).map((symbol) => this.#vocabulary.get(symbol) ?? -1));
     const result = ids.map((id) => (id === -1 ? this.#unknown : id));
-    if (this.#cache.size >= CACHE_SIZE) this.#cache.clear();
-    this.#cache.set(word, result);
+    if (word.length <= LONGEST_REMEMBERED) {
+      if (this.#cache.size >= CACHE_SIZE) this.#cache.clear();
+      this.#cache.set(word, result);
+    }
     return result;
   }
 
+  /**
+   * Always joins the pair of the lowest rank, of several the first: n symbols in n·log n steps. ids: those of the
+   * symbols, −1 for one that the vocabulary lacks; what is joined keeps the place of its left part.
+   */
   #merge(ids: number[]): number[] {
+    const count = ids.length;
+    // The symbols as a list that is linked both ways, from 0 to `count`.
+    const next = Int32Array.from(ids, (_, i) => i + 1);
+    const previous = Int32Array.from(ids, (_, i) => i - 1);
     const mergeAt = (i: number) => {
-      const [left, right] = [ids[i]!, ids[i + 1] ?? -1];
+      const [left, right] = [ids[i]!, next[i]! < count ? ids[next[i]!]! : -1];
       return left < 0 || right < 0 ? undefined : this.#merges.get(left * this.#base + right);
     };
-    const rankAt = (i: number) => mergeAt(i)?.rank ?? Number.POSITIVE_INFINITY;
-    const ranks = ids.map((_, i) => rankAt(i));
-    while (true) {
-      let best = -1;
-      let lowest = Number.POSITIVE_INFINITY;
-      for (let i = 0; i < ranks.length; i++) {
-        if (ranks[i]! < lowest) {
-          lowest = ranks[i]!;
-          best = i;
-        }
-      }
-      if (best === -1) return ids;
-      ids.splice(best, 2, mergeAt(best)!.joined);
-      ranks.splice(best, 1);
-      ranks[best] = rankAt(best);
-      if (best > 0) ranks[best - 1] = rankAt(best - 1);
+    const waiting = new MinHeap();
+    const wait = (i: number) => {
+      const merge = mergeAt(i);
+      if (merge) waiting.push(merge.rank * count + i);
+    };
+    for (let i = 0; i < count; i++) wait(i);
+    for (let key = waiting.pop(); key !== undefined; key = waiting.pop()) {
+      const i = key % count;
+      const merge = mergeAt(i);
+      // What waited may be gone: joined with its other neighbour, or with the one before it.
+      if (merge?.rank !== (key - i) / count) continue;
+      ids[i] = merge.joined;
+      ids[next[i]!] = GONE;
+      next[i] = next[next[i]!]!;
+      if (next[i]! < count) previous[next[i]!] = i;
+      wait(i);
+      if (previous[i]! >= 0) wait(previous[i]!);
     }
+    return ids.filter((id) => id !== GONE);
   }
 
   #idOf(token: string): number {

@@ -70,7 +70,10 @@ export class ClipTokenizer {
 
   /** All ids of a text: bos, the text however long it is, eos. */
   encode(text: string): number[] {
-    return [this.bos, ...this.#place(this.#segments(text)).map(({ id }) => id), this.eos];
+    const ids = [this.bos];
+    for (const { id } of this.#place(this.#segments(text))) ids.push(id);
+    ids.push(this.eos);
+    return ids;
   }
 
   /** Exactly `length` ids: cut at the end of the text when it is too long, padded when it is too short. */
@@ -79,10 +82,16 @@ export class ClipTokenizer {
       throw new RangeError(`a text has at least two tokens, bos and eos: a length of ${length} is too small`);
     }
     const segments = this.#segments(text);
-    const tokens = this.#place(segments);
-    const kept = tokens.slice(0, length - 2).map(({ id }) => id);
+    const kept: number[] = [];
+    let left: PlacedToken | undefined;
+    for (const token of this.#place(segments)) {
+      if (kept.length === length - 2) {
+        left = token;
+        break;
+      }
+      kept.push(token.id);
+    }
     const padding = new Array<number>(length - 2 - kept.length).fill(this.pad);
-    const left = tokens[kept.length];
     const truncated =
       left &&
       [
@@ -105,13 +114,17 @@ export class ClipTokenizer {
     );
   }
 
-  #place(segments: readonly Segment[]): PlacedToken[] {
-    return segments.flatMap(({ text, special }, segment): PlacedToken[] => {
-      if (special !== undefined) return [{ id: special, segment, start: 0 }];
-      return splitWords(text).flatMap((word) =>
-        this.#encoding.encode(word.text).map((id) => ({ id, segment, start: word.start })),
-      );
-    });
+  /** Word by word, as they are asked for: of a long text mostly the beginning is. */
+  *#place(segments: readonly Segment[]): Generator<PlacedToken> {
+    for (const [segment, { text, special }] of segments.entries()) {
+      if (special !== undefined) {
+        yield { id: special, segment, start: 0 };
+        continue;
+      }
+      for (const word of splitWords(text)) {
+        for (const id of this.#encoding.encode(word.text)) yield { id, segment, start: word.start };
+      }
+    }
   }
 }
 

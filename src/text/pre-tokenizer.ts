@@ -32,15 +32,13 @@ export interface Word {
   readonly start: number;
 }
 
-/** Splits normalised text into words: letters, single digits, contractions, runs of everything else. */
-export function splitWords(text: string): Word[] {
-  const words: Word[] = [];
+/** Splits normalised text into words, as they are asked for: letters, single digits, contractions, runs of everything else. */
+export function* splitWords(text: string): Generator<Word> {
   for (const outer of text.matchAll(CLIP_WORDS)) {
     for (const inner of outer[0].matchAll(GPT2_WORDS)) {
-      words.push({ text: inner[0], start: outer.index + inner.index });
+      yield { text: inner[0], start: outer.index + inner.index };
     }
   }
-  return words;
 }
 
 /**
