@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { UsageError } from '../errors.ts';
 import { commands } from './commands/index.ts';
 import { interruption } from './interruption.ts';
+import { shownLine, shownText } from './terminal-text.ts';
 import { version } from './version.ts';
 
 /** Exit codes: 0 done, 1 something the request needs is not right, 2 the request is not right, 130 cancelled. */
@@ -49,12 +50,13 @@ function report(error: unknown, argv: readonly string[]): number {
     if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode === 0 ? 0 : 2;
     const [message, suggestion] = error.message.replace(/^error: /, '').split('\n');
     const help = `run "lcm ${commandPath(argv)}--help" for what it takes`;
-    console.error(`lcm: ${message}${suggestion ? ` ${suggestion.replace(/[()]/g, '')}` : ''}; ${help}`);
+    const hint = suggestion ? ` ${suggestion.replace(/[()]/g, '')}` : '';
+    console.error(shownLine(`lcm: ${message}${hint}; ${help}`));
     return 2;
   }
   const message = error instanceof Error ? error.message : String(error);
-  console.error(`lcm: ${message}`);
-  if (argv.includes('--verbose') && error instanceof Error) console.error(error.stack);
+  console.error(shownLine(`lcm: ${message}`));
+  if (argv.includes('--verbose') && error instanceof Error) console.error(shownText(error.stack ?? ''));
   return error instanceof UsageError ? 2 : 1;
 }
 

@@ -79,6 +79,29 @@ it('writes nothing but JSON lines on stdout with json', () => {
   expect(said.stdout).toBe('{"type":"warning","message":"careful"}\n{"type":"done","images":1}\n');
 });
 
+it("lets no terminal obey other people's texts, whichever way they come", () => {
+  const text = '\x1b[2J\nnext';
+  for (const terminal of [true, false]) {
+    const { reporter, said, clock } = recorded({ terminal });
+    reporter.print(text);
+    reporter.printText(text);
+    reporter.note(text);
+    reporter.warn(text);
+    expect(said.stdout).toBe('\\x1b[2J\\nnext\n\\x1b[2J\nnext\n');
+    expect(said.stderr).toBe('\\x1b[2J\\nnext\nlcm: warning: \\x1b[2J\\nnext\n');
+    reporter.progress(state(0));
+    clock.milliseconds = 6000;
+    reporter.progress({ ...state(1), label: text, detail: text });
+    clock.milliseconds = 12000;
+    reporter.progress({ ...state(1), label: text, detail: text });
+    expect(said.stderr).toContain('\\x1b[2J\\nnext');
+    expect(said.stderr).not.toContain('\x1b[2J');
+  }
+  const { reporter, said } = recorded({ json: true });
+  reporter.event('picture', { text });
+  expect(said.stdout).toBe(`${JSON.stringify({ type: 'picture', text })}\n`);
+});
+
 it('writes times as people say them', () => {
   expect([0.004, 0.5, 9.99, 12.4, 61, 200, 7500].map(duration)).toEqual([
     '0.00 s',

@@ -3,6 +3,8 @@
  * (plain lines, now and then, where stderr is no terminal). With --json: one JSON object per line on stdout.
  */
 
+import { jsonLine, shownLine, shownText } from './terminal-text.ts';
+
 export interface ProgressState {
   /** What is being done: `denoising`. */
   readonly label: string;
@@ -23,6 +25,8 @@ export interface Reporter {
   event(type: string, fields?: Readonly<Record<string, unknown>>): void;
   /** A result for people, on stdout; nothing with --json. */
   print(line: string): void;
+  /** A result of several lines. */
+  printText(text: string): void;
   /** A remark for people, on stderr; nothing with --json. */
   note(line: string): void;
   warn(message: string): void;
@@ -72,15 +76,16 @@ export function createReporter(options: ReporterOptions = {}): Reporter {
     const seconds = (time - begun.at) / 1000;
     const rate = state.rate ?? (seconds > 0 ? (state.done - begun.done) / seconds : 0);
     const secondsLeft = state.secondsLeft ?? (rate > 0 ? (state.total - state.done) / rate : undefined);
-    const text = describe(state, rate, secondsLeft);
+    const label = shownLine(state.label);
+    const text = shownLine(describe(state, rate, secondsLeft));
     if (stderr.isTTY) {
       if (finished) return clearBar();
       if (time - shownAt < BAR_INTERVAL) return;
-      stderr.write(`\r\x1b[K${bar(state, text, stderr.columns ?? 80)}`);
+      stderr.write(`\r\x1b[K${bar({ ...state, label }, text, stderr.columns ?? 80)}`);
       barShown = true;
     } else {
       if (time - shownAt < LINE_INTERVAL) return;
-      stderr.write(`${state.label} ${text}\n`);
+      stderr.write(`${label} ${text}\n`);
     }
     shownAt = time;
   };
@@ -88,25 +93,30 @@ export function createReporter(options: ReporterOptions = {}): Reporter {
   return {
     json,
     event(type, fields = {}) {
-      if (json) stdout.write(`${JSON.stringify({ type, ...fields })}\n`);
+      if (json) stdout.write(`${jsonLine({ type, ...fields })}\n`);
     },
     print(line) {
       if (json) return;
       clearBar();
-      stdout.write(`${line}\n`);
+      stdout.write(`${shownLine(line)}\n`);
+    },
+    printText(text) {
+      if (json) return;
+      clearBar();
+      stdout.write(`${shownText(text)}\n`);
     },
     note(line) {
       if (json) return;
       clearBar();
-      stderr.write(`${line}\n`);
+      stderr.write(`${shownLine(line)}\n`);
     },
     warn(message) {
       if (json) {
-        stdout.write(`${JSON.stringify({ type: 'warning', message })}\n`);
+        stdout.write(`${jsonLine({ type: 'warning', message })}\n`);
         return;
       }
       clearBar();
-      stderr.write(`lcm: warning: ${message}\n`);
+      stderr.write(`lcm: warning: ${shownLine(message)}\n`);
     },
     progress(state) {
       if (!json) progress(state);

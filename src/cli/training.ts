@@ -147,7 +147,7 @@ function settingsOf({ steps, batch, learningRate, seed }: TrainingOptions): Json
 
 function describe(plan: RunPlan, reporter: Reporter): void {
   reporter.event('plan', { ...plan });
-  reporter.print(JSON.stringify(plan.config, null, 2));
+  reporter.printText(JSON.stringify(plan.config, null, 2));
   const sizes = Object.entries(plan.parameters).map(
     ([name, count]) => `${name} ${(count / 1e6).toFixed(2)} M`,
   );

@@ -142,6 +142,22 @@ it('a picture, made here or by Automatic1111', async () => {
   expect(await facts('ours.png')).toMatchObject({ type: 'picture', settings });
 });
 
+it("shows what a terminal would obey in other people's texts", async () => {
+  const parameters = '\x1b]0;owned\x07a fox \u202etxt\nSteps: 20\x9b2J';
+  const picture = at('obeyed\x1b[2J.png');
+  writeFileSync(picture, await encodePng(createImage(8, 8, 3), { parameters }));
+  const lora = new Map([['lora_unet_\x1b[31m.hada_w1_a', hostTensor(Float32Array.of(1), [1, 1])]]);
+  await writeSafetensors(at('painted.safetensors'), lora, { ss_tag: '\x1b]0;owned\x07' });
+  const { stdout } = await info(picture);
+  expect(stdout).toBe('\\x1b]0;owned\\x07a fox \\u202etxt\nSteps: 20\\x9b2J\n');
+  const json = (await info(picture, '--json')).stdout;
+  expect(JSON.parse(json)).toEqual({ type: 'picture', path: picture, parameters });
+  const said = [json, (await info('painted.safetensors')).stdout, (await info('\x1b[31m\nx.png')).stderr];
+  expect(said[1]).toMatch(/metadata {6}ss_tag: \\x1b\]0;owned\\x07\n/);
+  expect(said[2]).toMatch(/^lcm: \\x1b\[31m\\nx\.png: there is no such file/);
+  for (const text of said) expect(text).toMatch(/^[^\p{Cc}]*(\n[^\p{Cc}]*)*$/u);
+});
+
 it('says what it expected in place of anything else', async () => {
   writeFileSync(at('plain.png'), await encodePng(createImage(8, 8, 3)));
   writeFileSync(at('notes.txt'), 'words');

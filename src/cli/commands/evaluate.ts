@@ -120,8 +120,8 @@ async function present(
     await writeText(join(out, 'evaluation.md'), report);
   }
   reporter.event('evaluation', record);
-  reporter.print(report.trimEnd());
-  if (out !== undefined) reporter.print(`\n${out}: evaluation.json, evaluation.md and contact sheets`);
+  reporter.printText(report.trimEnd());
+  if (out !== undefined) reporter.printText(`\n${out}: evaluation.json, evaluation.md and contact sheets`);
 }
 
 /** `real.png`, `teacher-ddim-50.png`, `lcm-4.png`. */

@@ -118,6 +118,6 @@ async function describePicture(path: string, file: string, reporter: Reporter): 
     throw new InputError(`${path} carries no settings; only pictures saved with them do`);
   }
   reporter.event('picture', { path, settings, parameters });
-  if (parameters !== undefined) reporter.print(parameters);
-  if (settings !== undefined) reporter.print(JSON.stringify(settings, null, 2));
+  if (parameters !== undefined) reporter.printText(parameters);
+  if (settings !== undefined) reporter.printText(JSON.stringify(settings, null, 2));
 }
