@@ -7,8 +7,7 @@
  * be used again: the GNU C library otherwise returns every large piece to the system and asks for it anew, and most of
  * the time of loading went into that. Other C libraries do not know the variables.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -19,7 +18,11 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const main = join(root, 'dist/cli/main.js');
 const sources = join(root, 'src');
 
-if (existsSync(sources) && newest(sources) > builtAt()) build();
+if (existsSync(sources) && newest(sources) > builtAt()) {
+  console.error('lcm: building dist/ from the sources, once …');
+  const { build } = await import('../scripts/build.js');
+  build();
+}
 const { run } = await import('../dist/cli/main.js');
 await run(process.argv.slice(2));
 
@@ -39,27 +42,4 @@ function newest(folder) {
     }
   }
   return time;
-}
-
-/** Builds beside dist/ and renames, so that a command that is running never meets half a build. */
-function build() {
-  const compiler = join(root, 'node_modules/typescript/bin/tsc');
-  if (!existsSync(compiler)) {
-    console.error(`lcm: the TypeScript compiler is not installed; run "npm ci" in ${root} first`);
-    process.exit(1);
-  }
-  console.error('lcm: building dist/ from the sources, once …');
-  const [built, old] = [join(root, `.dist-${process.pid}`), join(root, `.dist-${process.pid}-old`)];
-  const options = ['-p', join(root, 'tsconfig.build.json'), '--noEmitOnError', '--outDir', built];
-  const result = spawnSync(process.execPath, [compiler, ...options], { encoding: 'utf8' });
-  if (result.status === 0) {
-    const dist = join(root, 'dist');
-    if (existsSync(dist)) renameSync(dist, old);
-    renameSync(built, dist);
-  }
-  for (const folder of [built, old]) rmSync(folder, { recursive: true, force: true });
-  if (result.status !== 0) {
-    console.error(`${result.stdout}${result.stderr}lcm: the build failed`);
-    process.exit(1);
-  }
 }

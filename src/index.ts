@@ -2,7 +2,7 @@
  * The library in Node.
  *
  * ```ts
- * const pipeline = await loadPipeline('models/postcards');
+ * const pipeline = await loadPipeline(); // or a path
  * for await (const step of pipeline.generate({ prompt: 'a lighthouse by the sea at sunset', seed: 7 })) {
  *   show(await step.preview());
  * }

@@ -1,11 +1,11 @@
 /** The options of every command that draws: the model, what it is asked for, and the engine. */
 import { type Command, Option } from 'commander';
+import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from '../components/node/embedded-models.ts';
 import { type SchedulerName, schedulerNames } from '../components/scheduler.ts';
 import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts';
 import type { Image } from '../images/image.ts';
 import { openImage } from '../images/node/open-image.ts';
 import type { GenerationRequest } from '../pipelines/settings.ts';
-import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from './embedded-models.ts';
 import { type EngineOptions, withEngineOptions } from './engine-options.ts';
 import { type LoraOption, loraOption } from './lora-option.ts';
 import { integer, number, oneOf } from './option-values.ts';

@@ -1,5 +1,6 @@
 /** `--from PICTURE`: the settings that a picture carries as the options of `lcm generate`. */
 import { stat } from 'node:fs/promises';
+import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from '../components/node/embedded-models.ts';
 import { InputError } from '../errors.ts';
 import { localPath } from '../hub/node/cache.ts';
 import { readPicture } from '../images/node/open-image.ts';
@@ -7,7 +8,6 @@ import { readPngText } from '../images/png-text.ts';
 import { type PictureSettings, pictureRequest, readPictureSettings } from '../pipelines/picture-text.ts';
 import type { GenerationRequest } from '../pipelines/settings.ts';
 import type { DrawnWith } from './drawn-with.ts';
-import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from './embedded-models.ts';
 import { type EngineName, engineNames } from './engine-options.ts';
 
 export interface RestoredOptions {

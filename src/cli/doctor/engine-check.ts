@@ -86,10 +86,6 @@ const advice: readonly (readonly [sign: RegExp, reason: string])[] = [
     /Failed to get a WebGPU adapter/,
     'no GPU with a driver for WebGPU was found; on Linux that is libvulkan1 and the Vulkan driver of the GPU',
   ],
-  [
-    /_Cuda: Failed to load shared library/,
-    "onnxruntime-node was installed without CUDA's libraries; it downloads them unless .npmrc says onnxruntime-node-install=skip",
-  ],
 ];
 
 /** The cause in one line, without places in the source of ONNX Runtime. */

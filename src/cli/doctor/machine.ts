@@ -1,8 +1,8 @@
 /** What the machine and the installation are, as far as they decide what runs and how fast. */
 import { lstat, readdir, readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { onnxRuntimeInstallation } from '../../engines/onnxruntime-node/installation.ts';
 import { hubSettings } from '../../hub/node/settings.ts';
 import { requiredNode, version } from '../version.ts';
 
@@ -18,14 +18,13 @@ export interface Versions {
 }
 
 export async function versions(): Promise<Versions> {
-  const manifest = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
   const [node, required] = [process.versions.node, await requiredNode()];
   return {
     version: await version(),
     node,
     requiredNode: required,
     nodeSuffices: isAtLeast(node, required),
-    onnxruntime: manifest.version,
+    onnxruntime: onnxRuntimeInstallation().version,
     platform: `${process.platform} ${process.arch}`,
   };
 }

@@ -1,6 +1,7 @@
 /** The embedded model drawing, and what the machine's speed means for a large one. */
 
 import { denoiser } from '../../components/denoiser.ts';
+import { EMBEDDED_MODEL } from '../../components/node/embedded-models.ts';
 import { abortable } from '../../engines/abortable.ts';
 import { createNodeEngine } from '../../engines/onnxruntime-node/engine.ts';
 import { InputError } from '../../errors.ts';
@@ -11,7 +12,6 @@ import { denoiserFlops } from '../../speed/flops.ts';
 import { gemmPeak } from '../../speed/gemm-peak.ts';
 import { measure } from '../../speed/timing.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
-import { EMBEDDED_MODEL } from '../embedded-models.ts';
 import type { EngineName } from '../engine-options.ts';
 
 /** The embedded model, after it has drawn a picture. Throws InputError when it cannot. */

@@ -1,15 +1,19 @@
 /** The thread in which ONNX Runtime lives: its `run` blocks the thread that calls it, so it gets one of its own. */
 import { open } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
-import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor } from 'onnxruntime-common';
 import type { DType, TypedArray } from '../../graph/dtype.ts';
 import { type Gate, throughGate } from './exit-gate.ts';
+import { missingForCuda, onnxRuntimeInstallation } from './installation.ts';
 import type { ExternalValue, ReplyMessage, Request, RequestMessage, Result, WireTensor } from './messages.ts';
 
 const port = parentPort;
 if (!port)
   throw new Error('this module is the worker thread of the onnxruntime-node engine; use createNodeEngine');
 
+const installation = onnxRuntimeInstallation();
+const onnxRuntime = createRequire(import.meta.url)(installation.folder) as typeof import('onnxruntime-node');
 const gate = workerData as Gate;
 const sessions = new Map<number, InferenceSession>();
 
@@ -67,7 +71,7 @@ async function createSession({
       data: 'bytes' in value ? value.bytes : await readRange(value),
     })),
   );
-  return InferenceSession.create(model, {
+  return onnxRuntime.InferenceSession.create(model, {
     executionProviders: settings.executionProviders,
     // The binding takes a key that is undefined for a wrong value.
     ...(settings.threads === undefined ? {} : { intraOpNumThreads: settings.threads }),
@@ -88,13 +92,19 @@ async function createSession({
   });
 }
 
-/** Throws for a device that this build does not know: the binding would take the CPU in its place. */
+/**
+ * Throws for a device that this build does not know, where the binding would take the CPU in its place; and for CUDA
+ * without its libraries, before ONNX Runtime tells of that in its own words.
+ */
 function requireProvider(name: string): void {
-  const known = listSupportedBackends().map((backend) => backend.name);
-  if (known.includes(name)) return;
-  throw new Error(
-    `ONNX Runtime for ${process.platform} on ${process.arch} has no ${name}; it has ${known.join(', ')}`,
-  );
+  const known = onnxRuntime.listSupportedBackends().map((backend) => backend.name);
+  if (!known.includes(name)) {
+    throw new Error(
+      `ONNX Runtime for ${process.platform} on ${process.arch} has no ${name}; it has ${known.join(', ')}`,
+    );
+  }
+  const missing = name === 'cuda' ? missingForCuda(installation) : undefined;
+  if (missing !== undefined) throw new Error(missing);
 }
 
 async function readRange({
@@ -133,7 +143,7 @@ async function release(session: InferenceSession): Promise<void> {
 function toOrt(dtype: DType, shape: readonly number[], data: TypedArray): Tensor {
   if (dtype === 'bfloat16')
     throw new Error('onnxruntime-node passes no bfloat16 tensors; cast to float32 or float16');
-  return new Tensor(dtype, data as Exclude<TypedArray, Int8Array>, shape);
+  return new onnxRuntime.Tensor(dtype, data as Exclude<TypedArray, Int8Array>, shape);
 }
 
 function fromOrt(name: string, { type, dims, data }: Tensor): WireTensor {

@@ -2,6 +2,7 @@
 
 import type { Components } from '../../components/components.ts';
 import type { ModelFiles } from '../../components/model-files.ts';
+import { EMBEDDED_MODEL } from '../../components/node/embedded-models.ts';
 import { type OpenModelOptions, openAutoencoder, openModel } from '../../components/node/open-model.ts';
 import { createNodeEngine, type NodeEngineOptions } from '../../engines/onnxruntime-node/engine.ts';
 import { adaptedComponents, type Pipeline, type PipelineOptions, pipelineOf } from '../pipeline.ts';
@@ -21,12 +22,16 @@ export interface LoadOptions
 }
 
 /**
- * Loads a diffusers directory, a single-file checkpoint, or a model of the hub that was downloaded before.
+ * Loads a diffusers directory, a single-file checkpoint, or a model of the hub that was downloaded before; without a
+ * path the model of little landscapes that comes with the package.
  * Configurations are read and checked, and the headers of the weights; the weights themselves when they are first
  * needed. On the processor the memory is limited to that of the machine, unless `memoryLimit` says otherwise. Throws
  * InputError for what is missing or damaged.
  */
-export async function loadPipeline(path: string, options: LoadOptions = {}): Promise<Pipeline> {
+export async function loadPipeline(
+  path: string = EMBEDDED_MODEL,
+  options: LoadOptions = {},
+): Promise<Pipeline> {
   const files = await openModel(path, options);
   const components = await adaptedComponents(files, options.loras ?? []);
   return startPipeline({ files, components }, options);

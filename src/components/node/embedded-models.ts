@@ -1,7 +1,7 @@
 /** What comes with the package, beside its code. */
 import { fileURLToPath } from 'node:url';
 
-const path = (name: string) => fileURLToPath(new URL(`../../models/${name}`, import.meta.url));
+const path = (name: string) => fileURLToPath(new URL(`../../../models/${name}`, import.meta.url));
 
 /** A latent consistency model of little landscapes. */
 export const EMBEDDED_MODEL_NAME = 'postcards';
