@@ -36,7 +36,7 @@ export interface Autoencoder {
 export function autoencoder(className: string, json: unknown): Autoencoder {
   switch (className) {
     case 'AutoencoderKL': {
-      const config = kl.autoencoderKLConfig(json);
+      const config = requireColours(kl.autoencoderKLConfig(json));
       return {
         className,
         latentChannels: config.latent_channels,
@@ -53,7 +53,7 @@ export function autoencoder(className: string, json: unknown): Autoencoder {
       };
     }
     case 'AutoencoderTiny': {
-      const config = tiny.autoencoderTinyConfig(json);
+      const config = requireColours(tiny.autoencoderTinyConfig(json));
       return {
         className,
         latentChannels: config.latent_channels,
@@ -68,6 +68,17 @@ export function autoencoder(className: string, json: unknown): Autoencoder {
     default:
       throw new InputError(`the VAE is a ${className}; supported are AutoencoderKL and AutoencoderTiny`);
   }
+}
+
+/** Pictures have three channels. */
+function requireColours<Config extends { readonly in_channels: number; readonly out_channels: number }>(
+  config: Config,
+): Config {
+  const { in_channels: read, out_channels: written } = config;
+  if (read === 3 && written === 3) return config;
+  throw new InputError(
+    `the VAE reads pictures of ${read} channels (in_channels) and writes ${written} (out_channels); expected 3 and 3`,
+  );
 }
 
 interface Scaling {

@@ -209,8 +209,8 @@ async function generationDefaults(files: ModelFiles): Promise<GenerationDefaults
   const name = 'generation_defaults.json';
   const json = await readJson(files, name, {});
   const fields = configFields(`${files.location}/${name}`, json);
-  const steps = fields.optionalInteger('steps');
-  const guidanceScale = fields.optionalNumber('guidance_scale');
+  const steps = fields.optionalInteger('steps', { least: 1, most: 10_000 });
+  const guidanceScale = fields.optionalNumber('guidance_scale', { least: 0, most: 1000 });
   fields.finish();
   return { ...(steps !== null && { steps }), ...(guidanceScale !== null && { guidanceScale }) };
 }

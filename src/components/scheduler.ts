@@ -9,6 +9,8 @@ import {
   samplerKind,
 } from '../diffusion/samplers/index.ts';
 import { InputError, UsageError } from '../errors.ts';
+import { isJsonObject } from '../files/json.ts';
+import { shown } from '../messages.ts';
 
 /** A kind of sampler, and fields of its configuration that are given with the name. */
 interface NamedSampler {
@@ -70,14 +72,14 @@ export interface SamplerRequest {
  * the network predicts.
  */
 export function scheduler(className: string, json: unknown): Scheduler {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw new InputError(`scheduler config: expected a JSON object, found ${JSON.stringify(json)}`);
+  if (!isJsonObject(json)) {
+    throw new InputError(`scheduler config: expected a JSON object, found ${shown(json)}`);
   }
-  const config = json as SchedulerConfig;
+  const config: SchedulerConfig = json;
   const predictionType = predictionTypes.find((type) => type === (config.prediction_type ?? 'epsilon'));
   if (predictionType === undefined) {
     throw new InputError(
-      `scheduler config: prediction_type ${JSON.stringify(config.prediction_type)} is not supported; ` +
+      `scheduler config: prediction_type ${shown(config.prediction_type)} is not supported; ` +
         `supported: ${predictionTypes.join(', ')}`,
     );
   }

@@ -10,6 +10,7 @@ import { conv2d, linear } from '../layers/linear.ts';
 import { groupNorm } from '../layers/normalization.ts';
 import type { Params } from '../layers/params.ts';
 import { configFields } from '../models/config.ts';
+import { SIDES, WIDTHS } from '../models/limits.ts';
 
 export interface JudgeConfig {
   /** Pictures are [B, 3, sample_size, sample_size]. */
@@ -33,10 +34,10 @@ export const JUDGE_CONFIG: JudgeConfig = {
 export function judgeConfig(json: unknown): JudgeConfig {
   const fields = configFields('PostcardJudge', json);
   const config: JudgeConfig = {
-    sample_size: fields.integer('sample_size', JUDGE_CONFIG.sample_size),
-    block_out_channels: fields.integers('block_out_channels', JUDGE_CONFIG.block_out_channels),
-    norm_num_groups: fields.integer('norm_num_groups', JUDGE_CONFIG.norm_num_groups),
-    feature_dim: fields.integer('feature_dim', JUDGE_CONFIG.feature_dim),
+    sample_size: fields.integer('sample_size', JUDGE_CONFIG.sample_size, SIDES),
+    block_out_channels: fields.integers('block_out_channels', JUDGE_CONFIG.block_out_channels, WIDTHS),
+    norm_num_groups: fields.integer('norm_num_groups', JUDGE_CONFIG.norm_num_groups, WIDTHS),
+    feature_dim: fields.integer('feature_dim', JUDGE_CONFIG.feature_dim, WIDTHS),
   };
   fields.finish();
   const { block_out_channels: channels, norm_num_groups: groups } = config;

@@ -4,6 +4,7 @@
  * every system to which the result may be copied.
  */
 import { InputError } from '../errors.ts';
+import { shown } from '../messages.ts';
 
 /** Longest name of a file that common file systems take, in bytes of UTF-8. */
 const LONGEST = 255;
@@ -29,9 +30,8 @@ export function isPathPart(name: unknown): name is string {
 /** Returns `name`. Throws InputError when it is no plain part of a path; `where` says who gave the name. */
 export function requirePathPart(name: unknown, where: string): string {
   if (isPathPart(name)) return name;
-  const found = typeof name === 'string' ? JSON.stringify(name.slice(0, 80)) : typeof name;
   throw new InputError(
-    `${where} is called ${found}; expected a plain name of a file or folder: no "/", "\\" or ":", not "..", ` +
+    `${where} is called ${shown(name)}; expected a plain name of a file or folder: no "/", "\\" or ":", not "..", ` +
       `no control characters, none of Windows' device names, at most ${LONGEST} bytes`,
   );
 }

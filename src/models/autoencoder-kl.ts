@@ -10,7 +10,9 @@ import { conv2d } from '../layers/linear.ts';
 import { groupNorm } from '../layers/normalization.ts';
 import type { Params } from '../layers/params.ts';
 import { downsample, resnetBlock, upsample } from '../layers/resnet-block.ts';
+import { shown } from '../messages.ts';
 import { configFields } from './config.ts';
+import { LAYERS, SCALES, SHIFTS, SIDES, WIDTHS } from './limits.ts';
 
 /** diffusers' field names; written back as JSON it is again a config that diffusers reads. */
 export interface AutoencoderKLConfig {
@@ -38,20 +40,20 @@ const EPSILON = 1e-6;
 /** Checks a config.json. Throws InputError naming the field that is wrong or not supported. */
 export function autoencoderKLConfig(json: unknown): AutoencoderKLConfig {
   const fields = configFields('AutoencoderKL', json);
-  const channels = fields.integers('block_out_channels', [64]);
+  const channels = fields.integers('block_out_channels', [64], WIDTHS);
   const config: AutoencoderKLConfig = {
-    in_channels: fields.integer('in_channels', 3),
-    out_channels: fields.integer('out_channels', 3),
+    in_channels: fields.integer('in_channels', 3, WIDTHS),
+    out_channels: fields.integer('out_channels', 3, WIDTHS),
     down_block_types: fields.choices('down_block_types', ['DownEncoderBlock2D'], ['DownEncoderBlock2D']),
     up_block_types: fields.choices('up_block_types', ['UpDecoderBlock2D'], ['UpDecoderBlock2D']),
     block_out_channels: channels,
-    layers_per_block: fields.integer('layers_per_block', 1),
+    layers_per_block: fields.integer('layers_per_block', 1, LAYERS),
     act_fn: fields.choice('act_fn', activationNames, 'silu'),
-    latent_channels: fields.integer('latent_channels', 4),
-    norm_num_groups: fields.integer('norm_num_groups', 32),
-    sample_size: fields.integer('sample_size', 32),
-    scaling_factor: fields.number('scaling_factor', 0.18215),
-    shift_factor: fields.optionalNumber('shift_factor'),
+    latent_channels: fields.integer('latent_channels', 4, WIDTHS),
+    norm_num_groups: fields.integer('norm_num_groups', 32, WIDTHS),
+    sample_size: fields.integer('sample_size', 32, SIDES),
+    scaling_factor: fields.number('scaling_factor', 0.18215, SCALES),
+    shift_factor: fields.optionalNumber('shift_factor', SHIFTS),
     use_quant_conv: fields.boolean('use_quant_conv', true),
     use_post_quant_conv: fields.boolean('use_post_quant_conv', true),
     mid_block_add_attention: fields.boolean('mid_block_add_attention', true),
@@ -62,11 +64,13 @@ export function autoencoderKLConfig(json: unknown): AutoencoderKLConfig {
   fields.ignore('force_upcast');
   fields.finish();
 
+  fields.blocks('layers_per_block', channels.length * (2 * config.layers_per_block + 1));
+
   const perLevel = `${channels.length} entries, one for each of block_out_channels`;
   if (config.down_block_types.length !== channels.length) fields.fail('down_block_types', perLevel);
   if (config.up_block_types.length !== channels.length) fields.fail('up_block_types', perLevel);
   if (channels.some((count) => count % config.norm_num_groups !== 0)) {
-    fields.fail('norm_num_groups', `a divisor of each of block_out_channels ${JSON.stringify(channels)}`);
+    fields.fail('norm_num_groups', `a divisor of each of block_out_channels ${shown(channels)}`);
   }
   return config;
 }

@@ -8,6 +8,7 @@ import { type ActivationName, activation, activationNames } from '../layers/acti
 import { conv2d } from '../layers/linear.ts';
 import type { Params } from '../layers/params.ts';
 import { configFields } from './config.ts';
+import { LAYERS, LEVELS, SCALES, SHIFTS, WIDTHS } from './limits.ts';
 
 /** diffusers' field names; written back as JSON it is again a config that diffusers reads. */
 export interface AutoencoderTinyConfig {
@@ -30,29 +31,39 @@ export interface AutoencoderTinyConfig {
 export function autoencoderTinyConfig(json: unknown): AutoencoderTinyConfig {
   const fields = configFields('AutoencoderTiny', json);
   const config: AutoencoderTinyConfig = {
-    in_channels: fields.integer('in_channels', 3),
-    out_channels: fields.integer('out_channels', 3),
-    encoder_block_out_channels: fields.integers('encoder_block_out_channels', [64, 64, 64, 64]),
-    decoder_block_out_channels: fields.integers('decoder_block_out_channels', [64, 64, 64, 64]),
+    in_channels: fields.integer('in_channels', 3, WIDTHS),
+    out_channels: fields.integer('out_channels', 3, WIDTHS),
+    encoder_block_out_channels: fields.integers('encoder_block_out_channels', [64, 64, 64, 64], WIDTHS),
+    decoder_block_out_channels: fields.integers('decoder_block_out_channels', [64, 64, 64, 64], WIDTHS),
     act_fn: fields.choice('act_fn', activationNames, 'relu'),
-    latent_channels: fields.integer('latent_channels', 4),
-    upsampling_scaling_factor: fields.integer('upsampling_scaling_factor', 2),
-    num_encoder_blocks: fields.integers('num_encoder_blocks', [1, 3, 3, 3]),
-    num_decoder_blocks: fields.integers('num_decoder_blocks', [3, 3, 3, 1]),
-    latent_magnitude: fields.number('latent_magnitude', 3),
-    latent_shift: fields.number('latent_shift', 0.5),
-    scaling_factor: fields.number('scaling_factor', 1),
-    shift_factor: fields.optionalNumber('shift_factor'),
+    latent_channels: fields.integer('latent_channels', 4, WIDTHS),
+    upsampling_scaling_factor: fields.integer('upsampling_scaling_factor', 2, LEVELS),
+    num_encoder_blocks: fields.integers('num_encoder_blocks', [1, 3, 3, 3], LAYERS),
+    num_decoder_blocks: fields.integers('num_decoder_blocks', [3, 3, 3, 1], LAYERS),
+    latent_magnitude: fields.number('latent_magnitude', 3, SCALES),
+    latent_shift: fields.number('latent_shift', 0.5, SHIFTS),
+    scaling_factor: fields.number('scaling_factor', 1, SCALES),
+    shift_factor: fields.optionalNumber('shift_factor', SHIFTS),
   };
   fields.only('upsample_fn', 'nearest');
   // diffusers repeats the decoder's widths under this name, for code that asks how far it downsamples.
   fields.ignore('block_out_channels', 'force_upcast');
   fields.finish();
+  const levels = config.decoder_block_out_channels.length;
+  if (config.encoder_block_out_channels.length !== levels) {
+    fields.fail('encoder_block_out_channels', `${levels} entries, as many as decoder_block_out_channels has`);
+  }
+  if (config.upsampling_scaling_factor !== 2) {
+    fields.fail('upsampling_scaling_factor', '2: the encoder halves the size at each level');
+  }
   for (const side of ['encoder', 'decoder'] as const) {
-    const levels = config[`${side}_block_out_channels`].length;
     if (config[`num_${side}_blocks`].length !== levels) {
       fields.fail(`num_${side}_blocks`, `${levels} entries, one for each of ${side}_block_out_channels`);
     }
+    fields.blocks(
+      `num_${side}_blocks`,
+      config[`num_${side}_blocks`].reduce((sum, count) => sum + count, 0),
+    );
   }
   return config;
 }

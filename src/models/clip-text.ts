@@ -13,6 +13,7 @@ import { linear } from '../layers/linear.ts';
 import { layerNorm } from '../layers/normalization.ts';
 import type { Params } from '../layers/params.ts';
 import { configFields } from './config.ts';
+import { EPSILONS, LAYERS, POSITIONS, TOKEN_IDS, VOCABULARY, WIDTHS } from './limits.ts';
 
 /** transformers' field names, without those that matter only to its own machinery. */
 export interface CLIPTextConfig {
@@ -35,18 +36,18 @@ export interface CLIPTextConfig {
 export function clipTextConfig(json: unknown): CLIPTextConfig {
   const fields = configFields('CLIPTextModel', json);
   const config: CLIPTextConfig = {
-    vocab_size: fields.integer('vocab_size', 49408),
-    hidden_size: fields.integer('hidden_size', 512),
-    intermediate_size: fields.integer('intermediate_size', 2048),
-    projection_dim: fields.integer('projection_dim', 512),
-    num_hidden_layers: fields.integer('num_hidden_layers', 12),
-    num_attention_heads: fields.integer('num_attention_heads', 8),
-    max_position_embeddings: fields.integer('max_position_embeddings', 77),
+    vocab_size: fields.integer('vocab_size', 49408, VOCABULARY),
+    hidden_size: fields.integer('hidden_size', 512, WIDTHS),
+    intermediate_size: fields.integer('intermediate_size', 2048, WIDTHS),
+    projection_dim: fields.integer('projection_dim', 512, WIDTHS),
+    num_hidden_layers: fields.integer('num_hidden_layers', 12, LAYERS),
+    num_attention_heads: fields.integer('num_attention_heads', 8, WIDTHS),
+    max_position_embeddings: fields.integer('max_position_embeddings', 77, POSITIONS),
     hidden_act: fields.choice('hidden_act', activationNames, 'quick_gelu'),
-    layer_norm_eps: fields.number('layer_norm_eps', 1e-5),
-    bos_token_id: fields.number('bos_token_id', 49406),
-    eos_token_id: fields.number('eos_token_id', 49407),
-    pad_token_id: fields.number('pad_token_id', 1),
+    layer_norm_eps: fields.number('layer_norm_eps', 1e-5, EPSILONS),
+    bos_token_id: fields.integer('bos_token_id', 49406, TOKEN_IDS),
+    eos_token_id: fields.integer('eos_token_id', 49407, TOKEN_IDS),
+    pad_token_id: fields.integer('pad_token_id', 1, TOKEN_IDS),
   };
   fields.only('model_type', 'clip_text_model');
   fields.only('attention_dropout', 0);

@@ -32,7 +32,7 @@ describe('model configs', () => {
     [{ down_block_types: ['AttnDownBlock2D'] }, 'CrossAttnDownBlock2D'],
     [
       { attention_head_dim: [8, 8] },
-      'attention_head_dim is [8,8]; expected a positive integer, or a list of 4',
+      'attention_head_dim is [8,8]; expected a positive integer up to 32768, or a list of 4',
     ],
     [{ attention_head_dim: 7 }, 'attention_head_dim is 7; expected numbers of heads that divide'],
     [{ norm_num_groups: 48 }, 'norm_num_groups is 48; expected a divisor'],

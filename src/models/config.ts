@@ -1,24 +1,31 @@
-/** Reading a model's config.json: every field is checked, none is passed over in silence. */
+/** Reading a model's config.json: every field is checked, none is passed over in silence, no number is without bounds. */
 import { InputError } from '../errors.ts';
+import { isJsonObject } from '../files/json.ts';
+import { brief, shown } from '../messages.ts';
+import { integerWithin, isIntegerWithin, isWithin, numberWithin, type Range } from '../range.ts';
+import { LEVELS, MOST_BLOCKS } from './limits.ts';
 
 /** Reads the fields of one config file by type. Each reader takes the name, and the value where it is absent. */
 export interface ConfigFields {
-  integer(name: string, fallback: number): number;
-  number(name: string, fallback: number): number;
+  integer(name: string, fallback: number, range: Range): number;
+  number(name: string, fallback: number, range: Range): number;
   boolean(name: string, fallback: boolean): boolean;
-  optionalInteger(name: string): number | null;
-  optionalNumber(name: string): number | null;
+  optionalInteger(name: string, range: Range): number | null;
+  optionalNumber(name: string, range: Range): number | null;
   choice<T extends string>(name: string, supported: readonly T[], fallback: T): T;
   /** As `choice`, for fields where null is a value of its own (and not the same as absent). */
   choiceOrNull<T extends string>(name: string, supported: readonly T[], fallback: T | null): T | null;
-  integers(name: string, fallback: readonly number[]): readonly number[];
+  /** One integer for each level of a network. */
+  integers(name: string, fallback: readonly number[], range: Range): readonly number[];
   choices<T extends string>(name: string, supported: readonly T[], fallback: readonly T[]): readonly T[];
   /** A list with one integer per level, or one integer for all of them. */
-  integerPerLevel(name: string, levels: number, fallback: number): readonly number[];
+  integerPerLevel(name: string, levels: number, fallback: number, range: Range): readonly number[];
   /** The model is built for these values only, and for the field being absent; null is as good as false. */
   only(name: string, ...supported: readonly (string | number | boolean | null)[]): void;
   /** The field changes nothing that is computed here. */
   ignore(...names: readonly string[]): void;
+  /** Refuses a network of more blocks than anybody has; `name` is the field that asks for them. */
+  blocks(name: string, count: number): void;
   /** An error that names the field, for rules that join several fields. */
   fail(name: string, expected: string): never;
   /** To be called last: an unknown field that is switched on is an error. */
@@ -27,8 +34,8 @@ export interface ConfigFields {
 
 /** Throws InputError, naming `model`, when `json` is not an object. */
 export function configFields(model: string, json: unknown): ConfigFields {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw new InputError(`the ${model} config must be a JSON object, got ${show(json)}`);
+  if (!isJsonObject(json)) {
+    throw new InputError(`the ${model} config must be a JSON object, got ${shown(json)}`);
   }
   const fields = new Map<string, unknown>(Object.entries(json));
   const known = new Set<string>();
@@ -37,32 +44,35 @@ export function configFields(model: string, json: unknown): ConfigFields {
     return fields.get(name);
   };
   const fail = (name: string, expected: string): never => {
-    throw new InputError(`${model} config: ${name} is ${show(fields.get(name))}; expected ${expected}`);
+    throw new InputError(
+      `${model} config: ${brief(name)} is ${shown(fields.get(name))}; expected ${expected}`,
+    );
   };
   const oneOf = (values: readonly unknown[]) =>
-    `${values.length > 1 ? 'one of ' : ''}${values.map(show).join(', ')}`;
-  const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0;
+    `${values.length > 1 ? 'one of ' : ''}${values.map(shown).join(', ')}`;
 
   return {
-    integer(name, fallback) {
+    integer(name, fallback, range) {
       const value = get(name) ?? fallback;
-      return isCount(value) ? value : fail(name, 'a positive integer');
+      return isIntegerWithin(value, range) ? value : fail(name, integerWithin(range));
     },
-    number(name, fallback) {
+    number(name, fallback, range) {
       const value = get(name) ?? fallback;
-      return typeof value === 'number' ? value : fail(name, 'a number');
+      return isWithin(value, range) ? value : fail(name, numberWithin(range));
     },
     boolean(name, fallback) {
       const value = get(name) ?? fallback;
       return typeof value === 'boolean' ? value : fail(name, 'true or false');
     },
-    optionalInteger(name) {
+    optionalInteger(name, range) {
       const value = get(name) ?? null;
-      return value === null || isCount(value) ? value : fail(name, 'a positive integer or null');
+      return value === null || isIntegerWithin(value, range)
+        ? value
+        : fail(name, `${integerWithin(range)}, or null`);
     },
-    optionalNumber(name) {
+    optionalNumber(name, range) {
       const value = get(name) ?? null;
-      return value === null || typeof value === 'number' ? value : fail(name, 'a number or null');
+      return value === null || isWithin(value, range) ? value : fail(name, `${numberWithin(range)}, or null`);
     },
     choice(name, supported, fallback) {
       const value = get(name) ?? fallback;
@@ -74,23 +84,31 @@ export function configFields(model: string, json: unknown): ConfigFields {
       if (value === null) return null;
       return supported.find((candidate) => candidate === value) ?? fail(name, oneOf([...supported, null]));
     },
-    integers(name, fallback) {
+    integers(name, fallback, range) {
       const value = get(name) ?? fallback;
-      const valid = Array.isArray(value) && value.length > 0 && value.every(isCount);
-      return valid ? (value as number[]) : fail(name, 'a list of positive integers');
+      const valid =
+        Array.isArray(value) &&
+        isWithin(value.length, LEVELS) &&
+        value.every((entry): entry is number => isIntegerWithin(entry, range));
+      return valid ? value : fail(name, `a list of 1 to ${LEVELS.most}, each ${integerWithin(range)}`);
     },
     choices(name, supported, fallback) {
       const value = get(name) ?? fallback;
-      if (!Array.isArray(value) || !value.every((entry) => supported.includes(entry))) {
-        fail(name, `a list with entries from ${supported.map(show).join(', ')}`);
+      const known = Array.isArray(value) && value.length <= LEVELS.most;
+      if (!known || !value.every((entry) => supported.includes(entry))) {
+        fail(name, `a list of 1 to ${LEVELS.most} entries from ${supported.map(shown).join(', ')}`);
       }
       return value as typeof fallback;
     },
-    integerPerLevel(name, levels, fallback) {
+    integerPerLevel(name, levels, fallback, range) {
       const value = get(name) ?? fallback;
       const list: unknown[] = Array.isArray(value) ? value : new Array(levels).fill(value);
-      if (list.length === levels && list.every(isCount)) return list;
-      return fail(name, `a positive integer, or a list of ${levels}, one for each of block_out_channels`);
+      if (list.length === levels && list.every((entry): entry is number => isIntegerWithin(entry, range)))
+        return list;
+      return fail(
+        name,
+        `${integerWithin(range)}, or a list of ${levels}, one for each of block_out_channels`,
+      );
     },
     only(name, ...supported) {
       const value = get(name);
@@ -102,6 +120,10 @@ export function configFields(model: string, json: unknown): ConfigFields {
     ignore(...names) {
       for (const name of names) known.add(name);
     },
+    blocks(name, count) {
+      if (count <= MOST_BLOCKS) return;
+      fail(name, `fewer: the network would have ${count} blocks, and at most ${MOST_BLOCKS} are supported`);
+    },
     fail,
     finish() {
       for (const [name, value] of fields) {
@@ -110,8 +132,4 @@ export function configFields(model: string, json: unknown): ConfigFields {
       }
     },
   };
-}
-
-function show(value: unknown): string {
-  return value === undefined ? 'absent' : JSON.stringify(value);
 }

@@ -1,6 +1,8 @@
 /** The UNet's config: diffusers' field names and defaults, checked. */
 import { type ActivationName, activationNames } from '../layers/activations.ts';
+import { shown } from '../messages.ts';
 import { configFields } from './config.ts';
+import { EPSILONS, KERNELS, LAYERS, SIDES, WIDTHS } from './limits.ts';
 
 const downBlockTypes = ['CrossAttnDownBlock2D', 'DownBlock2D'] as const;
 const upBlockTypes = ['CrossAttnUpBlock2D', 'UpBlock2D'] as const;
@@ -44,16 +46,16 @@ export interface UNet2DConditionConfig {
 /** Checks a config.json. Throws InputError naming the field that is wrong or not supported. */
 export function unet2DConditionConfig(json: unknown): UNet2DConditionConfig {
   const fields = configFields('UNet2DConditionModel', json);
-  const channels = fields.integers('block_out_channels', [320, 640, 1280, 1280]);
+  const channels = fields.integers('block_out_channels', [320, 640, 1280, 1280], WIDTHS);
   const levels = channels.length;
 
   const config: UNet2DConditionConfig = {
-    sample_size: fields.optionalInteger('sample_size'),
-    in_channels: fields.integer('in_channels', 4),
-    out_channels: fields.integer('out_channels', 4),
+    sample_size: fields.optionalInteger('sample_size', SIDES),
+    in_channels: fields.integer('in_channels', 4, WIDTHS),
+    out_channels: fields.integer('out_channels', 4, WIDTHS),
     center_input_sample: fields.boolean('center_input_sample', false),
     flip_sin_to_cos: fields.boolean('flip_sin_to_cos', true),
-    freq_shift: fields.number('freq_shift', 0),
+    freq_shift: fields.number('freq_shift', 0, { least: 0, most: 1 }),
     down_block_types: fields.choices('down_block_types', downBlockTypes, [
       'CrossAttnDownBlock2D',
       'CrossAttnDownBlock2D',
@@ -68,22 +70,25 @@ export function unet2DConditionConfig(json: unknown): UNet2DConditionConfig {
       'CrossAttnUpBlock2D',
     ]),
     block_out_channels: channels,
-    layers_per_block: fields.integer('layers_per_block', 2),
-    downsample_padding: fields.number('downsample_padding', 1),
+    layers_per_block: fields.integer('layers_per_block', 2, LAYERS),
+    downsample_padding: fields.integer('downsample_padding', 1, { least: 0, most: 1 }),
     act_fn: fields.choice('act_fn', activationNames, 'silu'),
-    norm_num_groups: fields.integer('norm_num_groups', 32),
-    norm_eps: fields.number('norm_eps', 1e-5),
-    cross_attention_dim: fields.integer('cross_attention_dim', 1280),
-    transformer_layers_per_block: fields.integerPerLevel('transformer_layers_per_block', levels, 1),
-    attention_head_dim: fields.integerPerLevel('attention_head_dim', levels, 8),
+    norm_num_groups: fields.integer('norm_num_groups', 32, WIDTHS),
+    norm_eps: fields.number('norm_eps', 1e-5, EPSILONS),
+    cross_attention_dim: fields.integer('cross_attention_dim', 1280, WIDTHS),
+    transformer_layers_per_block: fields.integerPerLevel('transformer_layers_per_block', levels, 1, LAYERS),
+    attention_head_dim: fields.integerPerLevel('attention_head_dim', levels, 8, WIDTHS),
     use_linear_projection: fields.boolean('use_linear_projection', false),
     addition_embed_type: fields.choiceOrNull('addition_embed_type', ['text_time'], null),
-    addition_time_embed_dim: fields.optionalInteger('addition_time_embed_dim'),
-    projection_class_embeddings_input_dim: fields.optionalInteger('projection_class_embeddings_input_dim'),
-    time_embedding_dim: fields.optionalInteger('time_embedding_dim'),
-    time_cond_proj_dim: fields.optionalInteger('time_cond_proj_dim'),
-    conv_in_kernel: fields.integer('conv_in_kernel', 3),
-    conv_out_kernel: fields.integer('conv_out_kernel', 3),
+    addition_time_embed_dim: fields.optionalInteger('addition_time_embed_dim', WIDTHS),
+    projection_class_embeddings_input_dim: fields.optionalInteger(
+      'projection_class_embeddings_input_dim',
+      WIDTHS,
+    ),
+    time_embedding_dim: fields.optionalInteger('time_embedding_dim', WIDTHS),
+    time_cond_proj_dim: fields.optionalInteger('time_cond_proj_dim', WIDTHS),
+    conv_in_kernel: fields.integer('conv_in_kernel', 3, KERNELS),
+    conv_out_kernel: fields.integer('conv_out_kernel', 3, KERNELS),
   };
 
   fields.only('num_attention_heads', null);
@@ -116,15 +121,28 @@ export function unet2DConditionConfig(json: unknown): UNet2DConditionConfig {
   if (config.up_block_types.length !== levels) fields.fail('up_block_types', perLevel);
   channels.forEach((count, level) => {
     if (count % config.norm_num_groups !== 0) {
-      fields.fail('norm_num_groups', `a divisor of each of block_out_channels ${JSON.stringify(channels)}`);
+      fields.fail('norm_num_groups', `a divisor of each of block_out_channels ${shown(channels)}`);
     }
     if (count % config.attention_head_dim[level]! !== 0 && attendsAt(config, level)) {
-      fields.fail(
-        'attention_head_dim',
-        `numbers of heads that divide block_out_channels ${JSON.stringify(channels)}`,
-      );
+      fields.fail('attention_head_dim', `numbers of heads that divide block_out_channels ${shown(channels)}`);
     }
   });
+  for (const name of ['conv_in_kernel', 'conv_out_kernel'] as const) {
+    if (config[name] % 2 === 0) fields.fail(name, 'an odd number: only those keep the size');
+  }
+  const mostLayers = Math.max(...config.transformer_layers_per_block);
+  fields.blocks(
+    mostLayers > config.layers_per_block ? 'transformer_layers_per_block' : 'layers_per_block',
+    blocksOf(config),
+  );
+  // Of the sinusoids' frequencies, of which there are half as many as numbers, the last is divided by this.
+  const frequencies = Math.min(channels[0]!, config.addition_time_embed_dim ?? channels[0]!) >> 1;
+  if (frequencies <= config.freq_shift) {
+    fields.fail(
+      'freq_shift',
+      'less than half of the first of block_out_channels and of addition_time_embed_dim',
+    );
+  }
   if (config.addition_embed_type !== null) {
     for (const name of ['addition_time_embed_dim', 'projection_class_embeddings_input_dim'] as const) {
       if (config[name] === null)
@@ -132,6 +150,15 @@ export function unet2DConditionConfig(json: unknown): UNet2DConditionConfig {
     }
   }
   return config;
+}
+
+/** Residual blocks and transformer layers, about. */
+function blocksOf(config: UNet2DConditionConfig): number {
+  const { layers_per_block: blocks, transformer_layers_per_block: layers } = config;
+  return layers.reduce(
+    (sum, count, level) => sum + (2 * blocks + 1) * (1 + (attendsAt(config, level) ? count : 0)),
+    0,
+  );
 }
 
 /** Whether the blocks of this level (0: the highest resolution) have transformers. */

@@ -8,6 +8,7 @@ import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts
 import { InputError } from '../errors.ts';
 import { parseJsonObject } from '../files/json.ts';
 import type { PngText } from '../images/png-text.ts';
+import { shown } from '../messages.ts';
 import { loraTitle } from '../weights/lora-title.ts';
 import type { Settings, TextToImageRequest } from './settings.ts';
 
@@ -148,7 +149,7 @@ export function readPictureSettings(text: PngText): PictureSettings | undefined 
     const field: unknown = settings[name as keyof PictureSettings];
     if (field === undefined || isValid(field)) continue;
     throw new InputError(
-      `the picture's "${SETTINGS_KEYWORD}" text says ${name} ${JSON.stringify(field)}, which is no such value`,
+      `the picture's "${SETTINGS_KEYWORD}" text says ${name} ${shown(field)}, which is no such value`,
     );
   }
   return settings as PictureSettings;

@@ -4,6 +4,7 @@ import { type Components, pictureSize } from '../components/components.ts';
 import { type SchedulerName, schedulerNames } from '../components/scheduler.ts';
 import { UsageError } from '../errors.ts';
 import type { Image } from '../images/image.ts';
+import { brief } from '../messages.ts';
 import { Generator } from '../random/generator.ts';
 
 /** Only the prompt is required; the rest defaults to what the model was made for. */
@@ -204,7 +205,7 @@ function schedulerOf(model: Components, wanted: SchedulerName | undefined): Sche
   const name = wanted ?? model.defaults.scheduler ?? model.scheduler.name;
   if (name !== undefined) return name;
   throw new UsageError(
-    `the model's scheduler, ${model.scheduler.className}, cannot be used: ${model.scheduler.obstacle}; ` +
+    `the model's scheduler, ${brief(model.scheduler.className)}, cannot be used: ${model.scheduler.obstacle}; ` +
       `choose another one, of ${schedulerNames.join(', ')}`,
   );
 }

@@ -1,6 +1,7 @@
 /** A CLIP tokenizer from its files: vocab.json with merges.txt, or tokenizer.json; its settings beside them. */
 import { InputError } from '../errors.ts';
 import { isJsonObject, type JsonObject, parseJsonObject } from '../files/json.ts';
+import { brief, shown } from '../messages.ts';
 import type { BytePairVocabulary } from './byte-pair-encoding.ts';
 import { ClipTokenizer, type SpecialToken } from './clip-tokenizer.ts';
 import { END_OF_WORD } from './pre-tokenizer.ts';
@@ -76,11 +77,11 @@ function readVocabulary(json: JsonObject, file: string): Map<string, number> {
   const tokens = new Map<number, string>();
   for (const [token, id] of Object.entries(json)) {
     if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > 2 ** 24) {
-      throw new InputError(`${file}: the token "${token}" has the id ${JSON.stringify(id)}`);
+      throw new InputError(`${file}: the token "${brief(token)}" has the id ${shown(id)}`);
     }
     const other = tokens.get(id as number);
     if (other !== undefined)
-      throw new InputError(`${file}: "${other}" and "${token}" both have the id ${id}`);
+      throw new InputError(`${file}: "${brief(other)}" and "${brief(token)}" both have the id ${id}`);
     tokens.set(id as number, token);
     vocabulary.set(token, id as number);
   }
@@ -97,7 +98,7 @@ function readMerges(lines: readonly unknown[], file: string): [string, string][]
       pair.length !== 2 ||
       !pair.every((part) => typeof part === 'string' && part !== '')
     ) {
-      throw new InputError(`${file}: merge ${i + 1} is not a pair of tokens: ${JSON.stringify(line)}`);
+      throw new InputError(`${file}: merge ${i + 1} is not a pair of tokens: ${shown(line)}`);
     }
     return [pair as [string, string]];
   });
@@ -128,7 +129,8 @@ function readAddedTokens(
   return new Map(
     entries.map(({ id, ...token }) => {
       const content = contentOf(token, location);
-      if (!Number.isInteger(id)) throw new InputError(`${location}: the added token "${content}" has no id`);
+      if (!Number.isInteger(id))
+        throw new InputError(`${location}: the added token "${brief(content)}" has no id`);
       return [content, { id: id as number, normalized: token.normalized === true }];
     }),
   );
@@ -152,7 +154,7 @@ function readSpecialTokens(
     );
     const id = vocabulary.get(content) ?? listed?.id;
     if (id === undefined)
-      throw new InputError(`${location}: the ${role}_token "${content}" is not in the vocabulary`);
+      throw new InputError(`${location}: the ${role}_token "${brief(content)}" is not in the vocabulary`);
     return id;
   };
   const [bos, eos, unknown, pad] = ROLES.map(idOf) as [number, number, number, number];
@@ -173,7 +175,7 @@ function contentOf(token: unknown, location: string): string {
   for (const option of ['lstrip', 'rstrip', 'single_word']) {
     if (isJsonObject(token) && token[option] === true) {
       throw new InputError(
-        `${location}: the special token "${content}" has ${option}, which is not supported`,
+        `${location}: the special token "${brief(content)}" has ${option}, which is not supported`,
       );
     }
   }

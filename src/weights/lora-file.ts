@@ -6,6 +6,7 @@
 import { InputError } from '../errors.ts';
 import { isJsonObject, parseJson } from '../files/json.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
+import { brief } from '../messages.ts';
 import { type LoraComponent, type LoraPart, layerKey, parseLoraName } from './lora-names.ts';
 import { isConsistencyLora } from './lora-title.ts';
 import type { Weights } from './weights.ts';
@@ -52,7 +53,7 @@ export function readLora(
     const parsed = parseLoraName(name);
     if (!parsed) {
       throw new InputError(
-        `${from}: "${name}" is not LoRA as diffusers (unet.….lora_A.weight) or kohya (lora_unet_….lora_down.weight) write it; other kinds of adapters are not supported`,
+        `${from}: "${brief(name)}" is not LoRA as diffusers (unet.….lora_A.weight) or kohya (lora_unet_….lora_down.weight) write it; other kinds of adapters are not supported`,
       );
     }
     const { component, layer, part } = parsed;
@@ -64,7 +65,7 @@ export function readLora(
       [...found[component]].map(([key, { layer, down, up, alpha: stored }]): [string, LoraLayer] => {
         if (down === undefined || up === undefined) {
           throw new InputError(
-            `${from}: the layer ${layer} has only one of its two factors; the file is damaged`,
+            `${from}: the layer ${brief(layer!)} has only one of its two factors; the file is damaged`,
           );
         }
         const stated = stored ?? settings.alphaOf(component, layer!);

@@ -8,6 +8,7 @@ import { elementCount, formatShape, type Shape } from '../graph/shape.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { zerosInitializer } from '../layers/initializers.ts';
 import { Params } from '../layers/params.ts';
+import { listed } from '../messages.ts';
 import type { Lora, LoraLayer } from './lora-file.ts';
 import { type LoraComponent, layerKey } from './lora-names.ts';
 import { paramsFromWeights, withPrefix } from './source.ts';
@@ -70,7 +71,7 @@ export function withLoras(
         const unused = [...layers.keys()].filter((key) => !used.has(key));
         if (unused.length === 0) continue;
         throw new InputError(
-          `${lora.from} does not fit this model: ${unused.length} of its ${layers.size} layers for the ${component} are not there, such as ${unused.slice(0, LISTED).join(', ')}. Was it made for another kind of model?`,
+          `${lora.from} does not fit this model: ${unused.length} of its ${layers.size} layers for the ${component} are not there, such as ${listed(unused, LISTED)}. Was it made for another kind of model?`,
         );
       }
     },
@@ -121,7 +122,7 @@ export function requireComponents(loras: readonly AppliedLora[], components: rea
     if (!surplus) continue;
     const [component, layers] = surplus;
     throw new InputError(
-      `${lora.from} adapts the ${component}, which this model does not have (${[...layers.keys()].slice(0, LISTED).join(', ')}). Was it made for Stable Diffusion XL?`,
+      `${lora.from} adapts the ${component}, which this model does not have (${listed([...layers.keys()], LISTED)}). Was it made for Stable Diffusion XL?`,
     );
   }
 }

@@ -10,6 +10,7 @@ import { InputError } from '../errors.ts';
 import { bytesPerElement, type DType, viewAs } from '../graph/dtype.ts';
 import type { HostTensor } from '../graph/host-tensor.ts';
 import { formatShape, type Shape } from '../graph/shape.ts';
+import { brief, shown } from '../messages.ts';
 import { findJsonFault } from './strict-json.ts';
 
 /** Largest header that the reference implementation reads, in bytes. */
@@ -97,7 +98,7 @@ export function parseHeader(header: Uint8Array, fileSize: number, file: string):
     if (begin !== expected) {
       throw invalid(
         file,
-        `tensor "${name}" begins at byte ${begin} of the data, expected ${expected}: tensors may neither overlap nor leave gaps`,
+        `tensor "${brief(name)}" begins at byte ${begin} of the data, expected ${expected}: tensors may neither overlap nor leave gaps`,
       );
     }
     expected = end;
@@ -218,29 +219,29 @@ function readMetadata(value: unknown, file: string): Record<string, string> {
 }
 
 function readEntry(name: string, value: unknown, dataStart: number, dataSize: number, file: string) {
-  if (!isObject(value)) throw invalid(file, `tensor "${name}" is not described by an object`);
+  if (!isObject(value)) throw invalid(file, `tensor "${brief(name)}" is not described by an object`);
   const dtype = typeof value.dtype === 'string' && Object.hasOwn(DTYPES, value.dtype) && DTYPES[value.dtype];
   if (!dtype) {
     throw invalid(
       file,
-      `tensor "${name}" has the element type ${JSON.stringify(value.dtype)}, supported are ${Object.keys(DTYPES).join(', ')}; convert it to one of these`,
+      `tensor "${brief(name)}" has the element type ${shown(value.dtype)}, supported are ${Object.keys(DTYPES).join(', ')}; convert it to one of these`,
     );
   }
   const { shape, data_offsets: offsets } = value;
   if (!isSizes(shape)) {
-    throw invalid(file, `tensor "${name}" has a shape that is not a list of sizes: ${JSON.stringify(shape)}`);
+    throw invalid(file, `tensor "${brief(name)}" has a shape that is not a list of sizes: ${shown(shape)}`);
   }
   if (!isSizes(offsets) || offsets.length !== 2) {
     throw invalid(
       file,
-      `tensor "${name}" has data_offsets that are not [begin, end]: ${JSON.stringify(offsets)}`,
+      `tensor "${brief(name)}" has data_offsets that are not [begin, end]: ${shown(offsets)}`,
     );
   }
   const [begin, end] = offsets as [number, number];
   if (begin > end || end > dataSize) {
     throw invalid(
       file,
-      `tensor "${name}" claims the bytes ${begin} to ${end} of ${dataSize}; the file is cut off or damaged`,
+      `tensor "${brief(name)}" claims the bytes ${begin} to ${end} of ${dataSize}; the file is cut off or damaged`,
     );
   }
   const size = byteSize(dtype, shape);
@@ -248,7 +249,7 @@ function readEntry(name: string, value: unknown, dataStart: number, dataSize: nu
     const needs = size === undefined ? 'more than can be addressed' : `${size} bytes`;
     throw invalid(
       file,
-      `tensor "${name}" has ${end - begin} bytes, but ${dtype} ${formatShape(shape)} needs ${needs}`,
+      `tensor "${brief(name)}" has ${end - begin} bytes, but ${dtype} ${formatShape(shape)} needs ${needs}`,
     );
   }
   return { entry: { dtype, shape, offset: dataStart + begin, length: end - begin }, begin, end };

@@ -7,11 +7,9 @@ import { cast, transpose } from '../graph/operators/index.ts';
 import { formatShape, type Shape, sameShape } from '../graph/shape.ts';
 import { parameter, type Tensor } from '../graph/tensor.ts';
 import { Params } from '../layers/params.ts';
+import { brief, listed } from '../messages.ts';
 import { isFloat } from './convert.ts';
 import type { Weights } from './weights.ts';
-
-/** How many names an error lists before it only counts. */
-const LISTED = 5;
 
 /** What a model asked for, against what is stored. */
 export class StoredParams {
@@ -69,12 +67,12 @@ export class StoredParams {
     const stored = transposed ? shape.toReversed() : shape;
     if (!sameShape(weight.shape, stored)) {
       throw new InputError(
-        `the weight ${name} is stored with the shape ${formatShape(weight.shape)}, the model's config asks for ${formatShape(stored)}; weights and config do not belong together`,
+        `the weight ${brief(name)} is stored with the shape ${formatShape(weight.shape)}, the model's config asks for ${formatShape(stored)}; weights and config do not belong together`,
       );
     }
     if (!isFloat(weight.dtype)) {
       throw new InputError(
-        `the weight ${name} is stored as ${weight.dtype}; quantised weights are not supported, use float32, float16 or bfloat16`,
+        `the weight ${brief(name)} is stored as ${weight.dtype}; quantised weights are not supported, use float32, float16 or bfloat16`,
       );
     }
     const values = cast(parameter(name, stored, weight.dtype), 'float32');
@@ -95,9 +93,4 @@ export function paramsFromWeights(weights: Weights, prefix = ''): StoredParams {
 /** The same weights with `prefix` before every name, to keep several networks apart in one program. */
 export function withPrefix(weights: Weights, prefix: string): Weights {
   return new Map([...weights].map(([name, weight]) => [prefix + name, weight]));
-}
-
-function listed(names: readonly string[]): string {
-  const rest = names.length - LISTED;
-  return names.slice(0, LISTED).join(', ') + (rest > 0 ? ` and ${rest} more` : '');
 }

@@ -9,6 +9,7 @@ import { type JsonObject, parseJsonObject } from '../../files/json.ts';
 import { isFile } from '../../files/node/path-kind.ts';
 import { readJsonObject, readTextIfThere } from '../../files/node/text-file.ts';
 import { findCachedModel } from '../../hub/node/cache.ts';
+import { listed } from '../../messages.ts';
 import { loadTensors, openSafetensors } from '../../weights/node/safetensors-file.ts';
 import { type Checkpoint, readCheckpoint } from '../../weights/single-file/checkpoint.ts';
 import { type Family, familyOfWidth } from '../../weights/single-file/published.ts';
@@ -73,7 +74,7 @@ export async function singleFile(path: string, options: SingleFileOptions = {}):
       if (!network && config?.classes.has(component)) return config.network(component);
       if (!network) {
         throw new InputError(
-          `${path} has no ${component}; it holds ${[...checkpoint.networks.keys()].join(', ')}${component === 'vae' ? '. Pass one with --vae' : ''}`,
+          `${path} has no ${component}; it holds ${listed([...checkpoint.networks.keys()])}${component === 'vae' ? '. Pass one with --vae' : ''}`,
         );
       }
       const stored =

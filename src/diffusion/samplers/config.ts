@@ -1,5 +1,7 @@
 /** Reading a diffusers scheduler_config.json: what a sampler needs, checked; what it cannot honour, refused. */
 import { InputError } from '../../errors.ts';
+import { shown } from '../../messages.ts';
+import { integerWithin, isIntegerWithin, isWithin, numberWithin, type Range } from '../../range.ts';
 import { betaSchedules } from '../noise-schedule.ts';
 import { predictionTypes } from '../prediction.ts';
 import { finalSigmaTypes } from './sigmas.ts';
@@ -28,6 +30,31 @@ const choices: SupportedValues = {
   final_sigmas_type: finalSigmaTypes,
 };
 
+/** Training timesteps: 1000 nearly everywhere. Tables have an entry for each. */
+const LONGEST = 100_000;
+const integers: Readonly<Record<string, Range>> = {
+  num_train_timesteps: { least: 2, most: LONGEST },
+  original_inference_steps: { least: 1, most: LONGEST },
+  steps_offset: { least: 0, most: LONGEST },
+};
+
+const FINITE: Range = { least: -Number.MAX_VALUE, most: Number.MAX_VALUE };
+/** Of every step the variance of the noise: with 0 or less there is none to take away, with more than 1 no picture. */
+const BETAS: Range = { least: 1e-9, most: 1 };
+/** Noise levels, in units of the data, and what latents are clamped to: 0.002 to 700. */
+const LEVELS: Range = { least: 1e-9, most: 1e6 };
+const numbers: Readonly<Record<string, Range>> = {
+  beta_start: BETAS,
+  beta_end: BETAS,
+  sigma_min: LEVELS,
+  sigma_max: LEVELS,
+  sigma_data: LEVELS,
+  timestep_scaling: LEVELS,
+  clip_sample_range: LEVELS,
+  sample_max_value: LEVELS,
+  dynamic_thresholding_ratio: { least: 0, most: 1 },
+};
+
 /**
  * The fields that a sampler has from `config`, missing ones and nulls replaced by their defaults. Fields of other classes
  * are not looked at, as in diffusers' `from_config`.
@@ -40,7 +67,8 @@ export function readConfig<C extends object>(
 ): C {
   const fieldOf = (field: string) => {
     const value = config[field];
-    return typeof value === 'string' ? (foreign[field]?.[value] ?? value) : value;
+    const meanings = foreign[field];
+    return typeof value === 'string' && meanings && Object.hasOwn(meanings, value) ? meanings[value] : value;
   };
   const result: Record<string, unknown> = {};
   for (const [field, fallback] of Object.entries(defaults)) {
@@ -51,7 +79,7 @@ export function readConfig<C extends object>(
   }
   for (const [field, values] of Object.entries(supported)) {
     const value = fieldOf(field);
-    if (!(field in defaults) && value !== undefined && value !== null && !values.includes(value)) {
+    if (!Object.hasOwn(defaults, field) && value !== undefined && value !== null && !values.includes(value)) {
       throw unsupported(name, field, value, listed(values));
     }
   }
@@ -66,16 +94,24 @@ function expectation(
   allowed: readonly unknown[] | undefined,
 ): string | undefined {
   if (allowed !== undefined) return allowed.includes(value) ? undefined : listed(allowed);
+  if (value === fallback) return undefined;
   if (field === 'trained_betas') {
-    return value === null || areNumbers(value) ? undefined : 'a list of numbers, or null';
+    return areNumbers(value, BETAS)
+      ? undefined
+      : `a list of numbers, each from ${BETAS.least} to ${BETAS.most}, or null`;
   }
-  if (Array.isArray(fallback)) return areNumbers(value) ? undefined : 'a list of numbers';
+  if (Array.isArray(fallback)) return areNumbers(value, FINITE) ? undefined : 'a list of numbers';
+  if (Object.hasOwn(integers, field)) {
+    return isIntegerWithin(value, integers[field]!) ? undefined : integerWithin(integers[field]!);
+  }
   const type = fallback === null ? 'number' : typeof fallback;
-  return value === fallback || (typeof value === type && !Number.isNaN(value)) ? undefined : `a ${type}`;
+  if (type !== 'number') return typeof value === type ? undefined : `a ${type}`;
+  const range = Object.hasOwn(numbers, field) ? numbers[field]! : FINITE;
+  return isWithin(value, range) ? undefined : range === FINITE ? 'a number' : numberWithin(range);
 }
 
-function areNumbers(value: unknown): boolean {
-  return Array.isArray(value) && value.every((item) => typeof item === 'number');
+function areNumbers(value: unknown, range: Range): boolean {
+  return Array.isArray(value) && value.length <= LONGEST && value.every((item) => isWithin(item, range));
 }
 
 function listed(values: readonly unknown[]): string {
@@ -84,8 +120,7 @@ function listed(values: readonly unknown[]): string {
 
 /** For a value that the sampler called `name` cannot honour. */
 export function unsupported(name: string, field: string, value: unknown, supported: string): InputError {
-  const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
   return new InputError(
-    `scheduler config: ${field} ${text} is not supported by the ${name} sampler; supported: ${supported}`,
+    `scheduler config: ${field} ${shown(value)} is not supported by the ${name} sampler; supported: ${supported}`,
   );
 }

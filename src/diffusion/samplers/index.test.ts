@@ -24,7 +24,12 @@ describe('samplerFromConfig', () => {
   it.each([
     ['lcm', 'prediction_type', 'flow', /prediction_type "flow" .* lcm .*epsilon, v_prediction, sample/],
     ['lcm', 'beta_schedule', 'sigmoid', /beta_schedule "sigmoid" .*linear, scaled_linear, squaredcos_cap_v2/],
-    ['lcm', 'original_inference_steps', '50', /original_inference_steps "50" .*a number/],
+    [
+      'lcm',
+      'original_inference_steps',
+      '50',
+      /original_inference_steps "50" .*a positive integer up to 100000/,
+    ],
     ['lcm', 'beta_start', Number.NaN, /beta_start NaN .*a number/],
     ['ddim', 'clip_sample', 'yes', /clip_sample "yes" .*a boolean/],
     ['ddim', 'trained_betas', ['0.1'], /trained_betas .*a list of numbers/],

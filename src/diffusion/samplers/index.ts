@@ -124,20 +124,20 @@ export function samplerFromConfig(
   return dpmSolverSampler(readSamplerConfig(kind, config), { ...options, steps });
 }
 
-const classes: Readonly<Record<string, SamplerKind>> = {
-  LCMScheduler: 'lcm',
-  TCDScheduler: 'tcd',
-  DDIMScheduler: 'ddim',
-  PNDMScheduler: 'pndm',
-  EulerDiscreteScheduler: 'euler',
-  EulerAncestralDiscreteScheduler: 'euler-ancestral',
-  HeunDiscreteScheduler: 'heun',
-  DPMSolverMultistepScheduler: 'dpm-solver',
-  UniPCMultistepScheduler: 'unipc',
-  DEISMultistepScheduler: 'deis',
-};
+const classes: ReadonlyMap<string, SamplerKind> = new Map([
+  ['LCMScheduler', 'lcm'],
+  ['TCDScheduler', 'tcd'],
+  ['DDIMScheduler', 'ddim'],
+  ['PNDMScheduler', 'pndm'],
+  ['EulerDiscreteScheduler', 'euler'],
+  ['EulerAncestralDiscreteScheduler', 'euler-ancestral'],
+  ['HeunDiscreteScheduler', 'heun'],
+  ['DPMSolverMultistepScheduler', 'dpm-solver'],
+  ['UniPCMultistepScheduler', 'unipc'],
+  ['DEISMultistepScheduler', 'deis'],
+]);
 
 /** The kind of sampler that a scheduler_config.json's `_class_name` stands for; undefined when there is none here. */
 export function samplerKind(className: string): SamplerKind | undefined {
-  return classes[className];
+  return classes.get(className);
 }

@@ -2,6 +2,7 @@
 import { InputError } from '../../errors.ts';
 import { isJsonObject, type JsonObject } from '../../files/json.ts';
 import { formatBytes } from '../../format-bytes.ts';
+import { shown } from '../../messages.ts';
 import { type HubRequests, request, retrying } from './requests.ts';
 
 export interface Repository {
@@ -112,8 +113,4 @@ function unexpected({ id, settings }: HubRequests, what: string, cause?: unknown
 
 function objectOf(value: unknown): JsonObject {
   return isJsonObject(value) ? value : {};
-}
-
-function shown(path: string): string {
-  return JSON.stringify(path.slice(0, 100));
 }

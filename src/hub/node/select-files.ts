@@ -2,6 +2,7 @@
 import { basename } from 'node:path';
 import { InputError } from '../../errors.ts';
 import { isJsonObject, parseJsonObject } from '../../files/json.ts';
+import { listed, shown } from '../../messages.ts';
 import { chooseWeightsFile } from '../../weights/node/model-folder.ts';
 
 export interface SelectionOptions {
@@ -14,6 +15,8 @@ export interface SelectionOptions {
 /** The parts of a pipeline that are used here; others, such as the safety checker, are left out. */
 const NETWORKS = ['unet', 'vae', 'text_encoder', 'text_encoder_2'];
 const TOKENIZERS = ['tokenizer', 'tokenizer_2'];
+/** How many names of files an error shows. */
+const LISTED = 12;
 const LORA = 'pytorch_lora_weights.safetensors';
 
 /**
@@ -31,7 +34,7 @@ export async function selectFiles(
   if (files !== undefined && files.length > 0) {
     const missing = files.find((file) => !present.has(file));
     if (missing === undefined) return [...files];
-    throw new InputError(`${id} has no file ${missing}; it has ${listed(paths)}`);
+    throw new InputError(`${id} has no file ${missing}; it has ${listed(paths, LISTED)}`);
   }
   const inFolder = (folder: string) =>
     paths.flatMap((path) => (folderOf(path) === folder ? [basename(path)] : []));
@@ -73,12 +76,14 @@ async function selectLone(
   if (safetensors.includes(LORA)) return [LORA];
   if (safetensors.length === 1) return safetensors;
   if (safetensors.length > 1) {
-    throw new InputError(`${id} holds several models; choose with --file one of ${listed(safetensors)}`);
+    throw new InputError(
+      `${id} holds several models; choose with --file one of ${listed(safetensors, LISTED)}`,
+    );
   }
   const pickle = names.find((name) => /\.(bin|ckpt|pt|pth)$/.test(name));
   throw new InputError(
     pickle === undefined
-      ? `${id} holds no model that can be used here: expected model_index.json, or safetensors; it has ${listed(names)}`
+      ? `${id} holds no model that can be used here: expected model_index.json, or safetensors; it has ${listed(names, LISTED)}`
       : `${id} offers its weights only as ${pickle}, a Python pickle, which can run any code when it is opened; only safetensors are read`,
   );
 }
@@ -98,9 +103,7 @@ async function weightFiles(
   const shards = [...new Set<unknown>(Object.values(map))].map((shard) => {
     if (typeof shard === 'string' && names.includes(shard) && shard.endsWith('.safetensors'))
       return at(shard);
-    throw new InputError(
-      `${id}/${at(file)} names ${JSON.stringify(shard)?.slice(0, 100)}, which is not there`,
-    );
+    throw new InputError(`${id}/${at(file)} names ${shown(shard)}, which is not there`);
   });
   return [...shards, at(file)];
 }
@@ -119,15 +122,3 @@ function folderOf(path: string): string {
 }
 
 /** Some of the names, however many and long they are. */
-function listed(names: readonly string[]): string {
-  if (names.length === 0) return 'no files';
-  let count = 0;
-  let text = '';
-  for (const name of names) {
-    if (count === 12 || text.length + name.length > 300) break;
-    text += `${count++ > 0 ? ', ' : ''}${name}`;
-  }
-  const rest = names.length - count;
-  if (count === 0) return `${rest} ${rest === 1 ? 'file' : 'files'} with long names`;
-  return rest > 0 ? `${text} and ${rest} more` : text;
-}

@@ -9,6 +9,7 @@ import { acquireLock } from '../../files/node/lock.ts';
 import { readTextIfThere } from '../../files/node/text-file.ts';
 import { unwritable } from '../../files/node/unwritable.ts';
 import type { Program } from '../../graph/program.ts';
+import { shown } from '../../messages.ts';
 import { removeLeftovers, writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import type { Weights } from '../../weights/weights.ts';
 import { compileShares } from '../data-parallel.ts';
@@ -102,7 +103,7 @@ async function openRunDirectory(directory: string, config: RunConfig): Promise<v
     for (const name of Object.keys(stored)) {
       if (CHANGEABLE.has(name) || isDeepStrictEqual(stored[name], wanted[name])) continue;
       throw new UsageError(
-        `${directory} holds a training with ${name} ${JSON.stringify(stored[name])}, asked for is ${JSON.stringify(wanted[name])}; use the same settings to go on with it, or another folder`,
+        `${directory} holds a training with ${name} ${shown(stored[name])}, asked for is ${shown(wanted[name])}; use the same settings to go on with it, or another folder`,
       );
     }
   }

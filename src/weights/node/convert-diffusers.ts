@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../../errors.ts';
+import { listed } from '../../messages.ts';
 import type { StorageDType } from '../convert.ts';
 import { writeFileAtomically } from './atomic-write.ts';
 import { modelFiles, partFiles } from './copied-files.ts';
@@ -32,7 +33,7 @@ export async function convertDiffusersDirectory(
   for (const part of Object.keys(replacements)) {
     if (!directory.components.has(part)) {
       throw new InputError(
-        `${source} has no ${part} to replace; it has ${[...directory.components.keys()].join(', ')}`,
+        `${source} has no ${part} to replace; it has ${listed([...directory.components.keys()], 12)}`,
       );
     }
   }

@@ -5,6 +5,7 @@ import type { JsonObject } from '../../files/json.ts';
 import { readJsonObject } from '../../files/node/text-file.ts';
 import { spelledLike } from '../../files/number-spelling.ts';
 import { requirePathPart } from '../../files/path-part.ts';
+import { listed } from '../../messages.ts';
 import { type ModelFolder, type ModelFolderOptions, openModelFolder } from './model-folder.ts';
 
 export interface DiffusersComponent {
@@ -63,6 +64,6 @@ function componentOf(directory: DiffusersDirectory, name: string): DiffusersComp
   const component = directory.components.get(name);
   if (component) return component;
   throw new InputError(
-    `${join(directory.path, 'model_index.json')} names no ${name}; it has ${[...directory.components.keys()].join(', ')}`,
+    `${join(directory.path, 'model_index.json')} names no ${name}; it has ${listed([...directory.components.keys()], 12)}`,
   );
 }

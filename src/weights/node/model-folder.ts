@@ -5,6 +5,7 @@ import { isJsonObject, type JsonObject } from '../../files/json.ts';
 import { namesIn } from '../../files/node/regular-file.ts';
 import { readJsonObject } from '../../files/node/text-file.ts';
 import { isPathPart } from '../../files/path-part.ts';
+import { brief, listed, shown } from '../../messages.ts';
 import { withCurrentNames } from '../key-layouts.ts';
 import type { Weight, Weights } from '../weights.ts';
 import { openSafetensors } from './safetensors-file.ts';
@@ -75,7 +76,7 @@ export function chooseWeightsFile(
   if (variant === undefined && variants.length === 1) return candidates[0]!.name;
   if (candidates.length > 0) {
     throw new InputError(
-      `${path} has no weights ${variant === undefined ? 'without a variant' : `of variant "${variant}"`}; it has ${candidates.map(({ name }) => name).join(', ')}. Name one of these variants`,
+      `${path} has no weights ${variant === undefined ? 'without a variant' : `of variant "${variant}"`}; it has ${listed(candidates.map(({ name }) => name))}. Name one of these variants`,
     );
   }
   const pickle = names.find((name) => PICKLE.test(name));
@@ -98,14 +99,14 @@ async function openShards(index: string): Promise<Weights> {
   for (const [name, shard] of Object.entries(map)) {
     if (!isPathPart(shard) || !shard.endsWith('.safetensors')) {
       throw new InputError(
-        `${index}: the shard of ${name} must be a safetensors file beside it, got ${JSON.stringify(shard)}`,
+        `${index}: the shard of ${brief(name)} must be a safetensors file beside it, got ${shown(shard)}`,
       );
     }
     const path = join(index, '..', shard);
     const inShard = opened.get(shard) ?? (await openSafetensors(path)).weights;
     opened.set(shard, inShard);
     const weight = inShard.get(name);
-    if (!weight) throw new InputError(`${path} lacks ${name}, which ${basename(index)} says it holds`);
+    if (!weight) throw new InputError(`${path} lacks ${brief(name)}, which ${basename(index)} says it holds`);
     weights.set(name, weight);
   }
   return weights;
