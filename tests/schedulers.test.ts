@@ -13,7 +13,7 @@ import { withScheduler } from './with-scheduler.ts';
 const model = fileURLToPath(new URL('./fixtures/golden/pipelines/sd/model', import.meta.url));
 
 async function modelWith(className: string, fields?: SchedulerConfig): Promise<Components> {
-  return loadComponents(withScheduler(await diffusersFiles(model), className, fields));
+  return loadComponents(withScheduler(await diffusersFiles(model), className, { fields }));
 }
 
 const plan = (components: Components, request: Omit<TextToImageRequest, 'prompt'> = {}) =>

@@ -103,6 +103,22 @@ function ownName(className: string, config: SchedulerConfig): Pick<Scheduler, 'n
   }
 }
 
+/**
+ * The configuration that a sampler reads: the model's, but for what diffusers' pipelines of Stable Diffusion 1 and 2 mend
+ * in those of old files when they are made. It is mended whether the file says it or not for the model's own scheduler;
+ * another is made by from_config, which takes over what the file says and leaves the rest at its own defaults.
+ */
+export function samplerConfig(
+  own: Scheduler,
+  name: SchedulerName,
+  { pipelineClass, inpaints }: { readonly pipelineClass: string; readonly inpaints: boolean },
+): SchedulerConfig {
+  if (!/^StableDiffusion(Img2Img|Inpaint)?Pipeline$/.test(pipelineClass)) return own.config;
+  const mended = { steps_offset: 1, ...(inpaints ? { skip_prk_steps: true } : { clip_sample: false }) };
+  const fields = Object.entries(mended).filter(([field]) => name === own.name || field in own.config);
+  return { ...own.config, ...Object.fromEntries(fields) };
+}
+
 /** The sampler of one run. Throws UsageError for steps that it cannot take. */
 export function createSampler(
   name: SchedulerName,

@@ -235,8 +235,8 @@ async function* probabilityFlow(
 }
 
 function samplerOf({ model }: Conditioned, name: 'lcm' | 'ddim', options: Omit<SamplerRequest, 'batchSize'>) {
-  // From the last timestep on, whatever grid the model's own scheduler is set to.
-  const config = { ...model.scheduler.config, timestep_spacing: 'trailing' as const };
+  // From the last timestep on and over unbounded latents, whatever the model's own scheduler is set to.
+  const config = { ...model.scheduler.config, timestep_spacing: 'trailing', clip_sample: false };
   return createSampler(name, config, { ...options, batchSize: 1 });
 }
 

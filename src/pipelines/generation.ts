@@ -4,7 +4,7 @@
  */
 
 import { type Components, located } from '../components/components.ts';
-import { createSampler } from '../components/scheduler.ts';
+import { createSampler, samplerConfig } from '../components/scheduler.ts';
 import { type Sampler, startStep } from '../diffusion/samplers/sampler.ts';
 import { UsageError } from '../errors.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
@@ -78,8 +78,12 @@ export function planGeneration(model: Components, request: GenerationRequest): P
   // Latent consistency pipelines spread their steps over the strength's share of the grid; the others make the
   // whole schedule and leave out its head.
   const compresses = isLatentConsistency(model) && (scheduler === 'lcm' || scheduler === 'tcd');
+  const config = samplerConfig(model.scheduler, scheduler, {
+    pipelineClass: model.pipelineClass,
+    inpaints: request.mask !== undefined,
+  });
   const sampler = located(`${model.location}/scheduler`, () =>
-    createSampler(scheduler, model.scheduler.config, {
+    createSampler(scheduler, config, {
       ...settings,
       strength: compresses ? strength : undefined,
       batchSize: batch,

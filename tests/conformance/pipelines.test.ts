@@ -6,6 +6,7 @@ import { afterAll, expect, it } from 'vitest';
 import type { ModelFiles } from '../../src/components/model-files.ts';
 import { diffusersFiles } from '../../src/components/node/diffusers-files.ts';
 import { openModel } from '../../src/components/node/open-model.ts';
+import type { SchedulerName } from '../../src/components/scheduler.ts';
 import type { SchedulerConfig } from '../../src/diffusion/samplers/index.ts';
 import { createNodeEngine } from '../../src/engines/onnxruntime-node/engine.ts';
 import { float32Data } from '../../src/graph/host-tensor.ts';
@@ -47,6 +48,10 @@ interface Run {
   readonly scheduler: string;
   /** What `from_config` was given besides the configuration of the model's own scheduler. */
   readonly scheduler_config?: SchedulerConfig;
+  /** The model's own scheduler, with all that its file says, where that is not the class above and the model's file. */
+  readonly own?: { readonly class: string; readonly config: SchedulerConfig };
+  /** What was asked for in place of it. */
+  readonly asked?: SchedulerName;
   readonly class: string;
   /** Files beside runs.json. */
   readonly image?: string;
@@ -90,6 +95,7 @@ const suites: Suite[] = [
   { name: 'pipelines/sd/solvers', model: sd },
   { name: 'pipelines/sd/solvers_img2img', model: sd },
   { name: 'pipelines/sd/solvers_inpaint', model: sd },
+  { name: 'pipelines/sd/old_configs', model: sd },
   { name: 'pipelines/sd/tcd_lora', model: sd, lora },
   {
     name: 'pipelines/sd/inpaint9',
@@ -100,6 +106,7 @@ const suites: Suite[] = [
   { name: 'pipelines/sdxl/runs', model: sdxl, replaced: lcmUnet },
   { name: 'pipelines/sdxl/samplers', model: sdxl, replaced: lcmUnet },
   { name: 'pipelines/sdxl/solvers', model: sdxl },
+  { name: 'pipelines/sdxl/old_configs', model: sdxl },
   { name: 'pipelines/sdxl/img2img', model: sdxl, replaced: lcmUnet },
   { name: 'pipelines/sdxl/inpaint', model: sdxl, replaced: lcmUnet },
   {
@@ -121,18 +128,21 @@ for (const suite of suites) {
     /** Runs with the same networks and scheduler share a pipeline. */
     function pipelineOf(name: string, run: Run): Promise<Pipeline> {
       const replaced = suite.replaced && name.startsWith(suite.replaced.runs) ? suite.replaced : undefined;
-      const { adapter_weight, scheduler, scheduler_config } = run;
-      const key = JSON.stringify([replaced?.folder, adapter_weight, scheduler, scheduler_config]);
+      const { adapter_weight, scheduler, scheduler_config, own } = run;
+      const key = JSON.stringify([replaced?.folder, adapter_weight, scheduler, scheduler_config, own]);
       if (!pipelines.has(key)) pipelines.set(key, makePipeline(run, replaced));
       return pipelines.get(key)!;
     }
 
     async function makePipeline(run: Run, replaced: Suite['replaced']): Promise<Pipeline> {
-      const { adapter_weight: strength = 1, scheduler, scheduler_config } = run;
+      const { adapter_weight: strength = 1, scheduler, scheduler_config: fields, own } = run;
       const { model, unet } = suite;
       const files =
         unet === undefined
-          ? withScheduler(await diffusersFiles(join(root, model)), scheduler, scheduler_config)
+          ? withScheduler(await diffusersFiles(join(root, model)), own?.class ?? scheduler, {
+              fields,
+              config: own?.config,
+            })
           : await openModel(join(root, model), { unet: join(root, unet) });
       const loras = suite.lora === undefined ? [] : [await appliedLora(join(root, suite.lora), strength)];
       return createPipeline(
@@ -147,7 +157,7 @@ for (const suite of suites) {
       const visited: number[] = [];
       const asked = {
         ...request(run.seeds, run.call),
-        scheduler: pipeline.model.scheduler.name, // An LCM-LoRA would have it LCM.
+        scheduler: run.asked ?? pipeline.model.scheduler.name, // An LCM-LoRA would have it LCM.
         image: await pictureOf(folder, run.image),
         mask: await pictureOf(folder, run.mask_image),
       };
@@ -194,7 +204,7 @@ function request(seeds: Run['seeds'], call: Run['call']): GenerationRequest {
 /** The fixture lists the whole schedule, of which Stable Diffusion pipelines leave out the head. */
 function visitedTimesteps({ class: pipelineClass, scheduler, call, timesteps }: Run): readonly number[] {
   if (call.strength === undefined || pipelineClass.startsWith('LatentConsistency')) return timesteps;
-  const steps = call.num_inference_steps ?? timesteps.length; // PNDM's schedule is longer.
+  const steps = call.num_inference_steps ?? timesteps.length; // Those of PNDM and Heun are longer.
   const leftOut = steps - Math.trunc(steps * call.strength);
   return timesteps.slice(scheduler === 'HeunDiscreteScheduler' ? 2 * leftOut : leftOut);
 }
