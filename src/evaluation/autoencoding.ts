@@ -1,67 +1,43 @@
 /** A model's autoencoder over real pictures: to the latents that the UNet sees, and back. */
-
-import { type Autoencoder, autoencoder } from '../components/autoencoder.ts';
-import type { ModelFiles, StoredNetwork } from '../components/model-files.ts';
-import { abortable } from '../engines/abortable.ts';
+import { autoencoder } from '../components/autoencoder.ts';
+import type { ModelFiles } from '../components/model-files.ts';
 import type { Engine, RunOptions } from '../engines/engine.ts';
-import { ExecutableCache } from '../engines/executable-cache.ts';
 import type { HostTensor } from '../graph/host-tensor.ts';
-import { program } from '../graph/program.ts';
-import { input, type Tensor } from '../graph/tensor.ts';
-import type { Params } from '../layers/params.ts';
-import { paramsFromWeights } from '../weights/source.ts';
+import { autoencoderNetwork, encoderNetwork } from '../networks/model-networks.ts';
+import type { Network } from '../networks/network.ts';
+import { NetworkRunner } from '../networks/runner.ts';
 
 export class Autoencoding {
-  readonly #engine: Engine;
-  readonly #stored: StoredNetwork;
-  readonly #autoencoder: Autoencoder;
-  readonly #cache = new ExecutableCache();
+  readonly #runner: NetworkRunner;
+  readonly #encoder: Network;
+  readonly #whole: Network;
 
-  private constructor(engine: Engine, stored: StoredNetwork, model: Autoencoder) {
-    this.#engine = engine;
-    this.#stored = stored;
-    this.#autoencoder = model;
+  private constructor(runner: NetworkRunner, encoder: Network, whole: Network) {
+    this.#runner = runner;
+    this.#encoder = encoder;
+    this.#whole = whole;
   }
 
   /** Throws InputError when the model's autoencoder is of no known class, or its configuration not supported. */
   static async open(engine: Engine, files: ModelFiles): Promise<Autoencoding> {
     const stored = await files.network('vae');
-    return new Autoencoding(engine, stored, autoencoder(files.classes.get('vae') ?? '', stored.config));
+    const vae = { ...stored, config: autoencoder(files.classes.get('vae') ?? '', stored.config) };
+    return new Autoencoding(new NetworkRunner(engine), encoderNetwork(vae), autoencoderNetwork(vae));
   }
 
   /** pixels: [B, 3, H, W] in [−1, 1] → posterior means as the UNet sees them, [B, C, h, w]. */
   async encode(pixels: HostTensor, options?: RunOptions): Promise<HostTensor> {
-    const { encode } = this.#autoencoder;
-    return this.#run('encoder', pixels, options, (p, x) => encode(p, x).mean);
+    const { mean } = await this.#runner.call(this.#encoder, { pixels }, options);
+    return mean!;
   }
 
   /** pixels: [B, 3, H, W] in [−1, 1] → what is left of them after the latents, the same shape, not clamped. */
   async reconstruct(pixels: HostTensor, options?: RunOptions): Promise<HostTensor> {
-    const { encode, decode } = this.#autoencoder;
-    return this.#run('autoencoder', pixels, options, (p, x) => decode(p, encode(p, x).mean));
+    const result = await this.#runner.call(this.#whole, { pixels }, options);
+    return result.pixels!;
   }
 
   async dispose(): Promise<void> {
-    await this.#cache.dispose();
-  }
-
-  async #run(
-    name: string,
-    pixels: HostTensor,
-    options: RunOptions | undefined,
-    write: (params: Params, pixels: Tensor) => Tensor,
-  ): Promise<HostTensor> {
-    const compile = () => {
-      const { weights, location } = this.#stored;
-      const source = paramsFromWeights(weights);
-      const result = write(source.params, input('pixels', pixels.shape));
-      source.requireAll(location);
-      return this.#engine.compile(program({ result }), { weights, name });
-    };
-    const run = this.#cache.use(`${name} ${pixels.shape.join('×')}`, compile, (executable) =>
-      executable.run({ pixels }, options),
-    );
-    const { result } = await abortable(run, options?.signal);
-    return result!;
+    await this.#runner.dispose(new Error('the autoencoder was disposed of'));
   }
 }

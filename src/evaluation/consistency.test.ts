@@ -6,8 +6,8 @@ import { diffusersFiles } from '../components/node/diffusers-files.ts';
 import { noiseSchedule } from '../diffusion/noise-schedule.ts';
 import type { Engine } from '../engines/engine.ts';
 import { float32Data, type HostTensor, hostTensor, zeros } from '../graph/host-tensor.ts';
-import type { UNetInputs } from '../networks/network-values.ts';
 import { Networks } from '../networks/networks.ts';
+import type { UNetInputs } from '../networks/values.ts';
 import { consistencyErrors, describeErrors, explainConsistency, type LoadedModel } from './consistency.ts';
 import { consistencyFigure } from './node/consistency-figure.ts';
 

@@ -1,9 +1,8 @@
 /** Applying the judge to many pictures. */
-import type { Engine, Executable, RunOptions } from '../engines/engine.ts';
+import type { Engine, RunOptions } from '../engines/engine.ts';
 import { float32Data, hostTensor } from '../graph/host-tensor.ts';
-import { program } from '../graph/program.ts';
-import { input } from '../graph/tensor.ts';
-import { paramsFromWeights } from '../weights/source.ts';
+import { float32, type Network } from '../networks/network.ts';
+import { NetworkRunner } from '../networks/runner.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { Answers } from './fidelity.ts';
 import { answers, JUDGE_CLASSES, type JudgeConfig, judge } from './judge.ts';
@@ -19,20 +18,26 @@ const BATCH = 64;
 
 export class Judging {
   readonly config: JudgeConfig;
-  readonly #executable: Executable;
+  readonly #runner: NetworkRunner;
+  readonly #network: Network;
 
-  private constructor(config: JudgeConfig, executable: Executable) {
+  private constructor(config: JudgeConfig, runner: NetworkRunner, network: Network) {
     this.config = config;
-    this.#executable = executable;
+    this.#runner = runner;
+    this.#network = network;
   }
 
   static async open(engine: Engine, config: JudgeConfig, weights: Weights, from: string): Promise<Judging> {
-    const source = paramsFromWeights(weights);
-    const pictures = input('pictures', [BATCH, 3, config.sample_size, config.sample_size]);
-    const { features, logits } = judge(config, source.params, pictures);
-    source.requireAll(from);
-    const executable = await engine.compile(program({ features, logits }), { weights, name: 'judge' });
-    return new Judging(config, executable);
+    const network: Network = {
+      role: 'judge',
+      name: 'judge',
+      component: { location: from, weights },
+      write: (params, { pictures }) => ({ ...judge(config, params, pictures!) }),
+    };
+    const runner = new NetworkRunner(engine);
+    const pictures = float32([BATCH, 3, config.sample_size, config.sample_size]);
+    await runner.compileEach(network, { pictures }, 1);
+    return new Judging(config, runner, network);
   }
 
   /** pictures: [N, 3, H, W] in [−1, 1], any N. */
@@ -48,7 +53,7 @@ export class Judging {
       const batch = new Float32Array(BATCH * pixels);
       batch.set(pictures.subarray(start * pixels, (start + present) * pixels));
       const inputs = { pictures: hostTensor(batch, [BATCH, 3, size, size]) };
-      const output = await this.#executable.run(inputs, options);
+      const output = await this.#runner.call(this.#network, inputs, options);
       features.set(float32Data(output.features!).subarray(0, present * width), start * width);
       const logits = float32Data(output.logits!);
       for (let i = 0; i < present; i++) {
@@ -59,6 +64,6 @@ export class Judging {
   }
 
   async dispose(): Promise<void> {
-    await this.#executable.dispose();
+    await this.#runner.dispose(new Error('the judge was disposed of'));
   }
 }

@@ -7,7 +7,7 @@ import { program } from '../graph/program.ts';
 import { elementCount } from '../graph/shape.ts';
 import { parameter, type Tensor } from '../graph/tensor.ts';
 import type { AppliedLora } from '../weights/lora.ts';
-import { type Network, programOf } from './network-programs.ts';
+import { type Network, type NetworkRole, programOf, specsOf } from './network.ts';
 
 /** Whether no element is NaN or infinite. A million of them take about a millisecond. */
 export function allFinite(values: HostTensor['data']): boolean {
@@ -25,14 +25,14 @@ export async function notFinite(
   loras: readonly AppliedLora[],
   inputs: Readonly<Record<string, HostTensor>>,
 ): Promise<InputError> {
-  const { name, component } = network;
+  const { name, role, component } = network;
   const given = Object.keys(inputs).find((input) => !allFinite(inputs[input]!.data));
   if (given !== undefined) {
     return new InputError(
       `the ${name} was given ${given} that hold NaN or infinity; check the betas in the model's scheduler_config.json`,
     );
   }
-  const weight = await weightNotFinite(engine, network, loras);
+  const weight = await weightNotFinite(engine, network, inputs, loras);
   if (weight !== undefined) {
     const from = loras[Number(/^lora\.(\d+)\./.exec(weight)?.[1])]?.lora.from ?? component.location;
     return new InputError(
@@ -42,7 +42,7 @@ export async function notFinite(
   }
   return new InputError(
     `${component.location}: what the ${name} computes on ${engine.name}${sizeOf(inputs)} grows to NaN or infinity, ` +
-      `though its weights are finite; ${usualCause(name)}`,
+      `though its weights are finite; ${usualCause(role)}`,
   );
 }
 
@@ -54,15 +54,23 @@ function sizeOf({ latents, sample }: Readonly<Record<string, HostTensor>>): stri
   return `, of latents up to ${Number(largest.toPrecision(3))},`;
 }
 
-function usualCause(network: string): string {
-  if (network.startsWith('VAE') || network.startsWith('preview')) {
+function usualCause(role: NetworkRole): string {
+  if (AUTOENCODING.has(role)) {
     return 'check scaling_factor in its config.json, or use another VAE';
   }
   const lora = 'usual causes are a LoRA of too high a strength';
-  return network === 'UNet'
+  return role === 'denoiser'
     ? `${lora}, and a prediction type or a scheduler_config.json that is not the model's`
     : `${lora}, and a config.json that is not the model's`;
 }
+
+const AUTOENCODING: ReadonlySet<NetworkRole> = new Set([
+  'encoder',
+  'decoder',
+  'decoder-statistics',
+  'preview-decoder',
+  'autoencoder',
+]);
 
 /** Elements of weights that are looked at together: about as many as an engine prepares at a time. */
 const ELEMENTS_AT_ONCE = 2 ** 25;
@@ -71,9 +79,10 @@ const ELEMENTS_AT_ONCE = 2 ** 25;
 async function weightNotFinite(
   engine: Engine,
   network: Network,
+  inputs: Readonly<Record<string, HostTensor>>,
   loras: readonly AppliedLora[],
 ): Promise<string | undefined> {
-  const { program: whole, weights } = programOf(network, loras);
+  const { program: whole, weights } = programOf(network, specsOf(inputs), loras);
   const waiting = [...whole.parameters];
   while (waiting.length > 0) {
     const differences: Record<string, Tensor> = {};

@@ -5,9 +5,10 @@
 import { UsageError } from '../errors.ts';
 import { formatBytes } from '../format-bytes.ts';
 import { type MemoryUse, memoryUse } from '../graph/memory.ts';
-import type { GenerationShapes } from './network-values.ts';
+import type { NetworkRole } from './network.ts';
 import type { Networks } from './networks.ts';
 import { isTiled, tileShape, USUAL_TILE } from './tiling.ts';
+import type { GenerationShapes } from './values.ts';
 
 /**
  * What ONNX Runtime takes on the CPU, in units of the activations that are counted: 2.3 to 4.2 times as much was
@@ -64,9 +65,9 @@ function withTiles({ shapes, factor }: MemoryRequest, tileSize: number | undefin
 }
 
 interface Needs {
-  /** The least at the worst moment, in bytes, with the name of the network that then runs. */
+  /** The least at the worst moment, in bytes, and the network that then runs. */
   readonly most: number;
-  readonly network: string;
+  readonly network: { readonly role: NetworkRole; readonly name: string };
   /** What decoding will about take. */
   readonly decoding: number;
   /** What `most` would be with one network at a time. */
@@ -86,16 +87,20 @@ function needs(networks: Networks, shapes: GenerationShapes): Needs {
 }
 
 function count(networks: Networks, shapes: GenerationShapes): Needs {
-  const uses = [...networks.programs(shapes)].map(([name, program]) => ({ name, ...memoryUse(program) }));
+  const uses = [...networks.programs(shapes)].map(([role, { name, program }]) => ({
+    ...memoryUse(program),
+    role,
+    name,
+  }));
   const allWeights = uses.reduce((sum, { weights }) => sum + weights, 0);
   const alone = ({ weights, activations }: MemoryUse) => weights + activations;
   const held = (use: MemoryUse) => (networks.lowMemory ? use.weights : allWeights);
   const total = (use: MemoryUse) => held(use) + use.activations;
-  const decoder = uses.find(({ name }) => name === 'VAE decoder')!;
+  const decoder = uses.find(({ role }) => role === 'decoder')!;
   const worst = uses.reduce((a, b) => (total(b) > total(a) ? b : a));
   return {
     most: total(worst),
-    network: worst.name,
+    network: worst,
     decoding: held(decoder) + TAKEN * decoder.activations,
     oneAtATime: Math.max(...uses.map(alone)),
   };
@@ -111,13 +116,13 @@ function requireFit(
   const [batch, , height, width] = latents as [number, number, number, number];
   const remedies = [
     'a smaller width and height',
-    ...(batch > 1 && network === 'UNet' ? [`a smaller batch size (now ${batch})`] : []),
+    ...(batch > 1 && network.role === 'denoiser' ? [`a smaller batch size (now ${batch})`] : []),
     ...(!networks.lowMemory && oneAtATime <= limit ? ['low memory, which keeps one network at a time'] : []),
-    ...(network === 'VAE decoder' ? ['a smaller tile size'] : []),
+    ...(network.role === 'decoder' ? ['a smaller tile size'] : []),
   ];
   const images = unetBatch > batch ? `${batch} × 2 with guidance` : `${batch}`;
   throw new UsageError(
-    `${factor * width}×${factor * height} pixels, ${images} at a time: the ${network} needs at least ` +
+    `${factor * width}×${factor * height} pixels, ${images} at a time: the ${network.name} needs at least ` +
       `${formatBytes(most)} of memory, there are ${formatBytes(limit)}; use ${remedies.join(', or ')}`,
   );
 }

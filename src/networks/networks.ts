@@ -8,20 +8,26 @@ import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Program } from '../graph/program.ts';
 import type { Shape } from '../graph/shape.ts';
 import {
-  type AddedShapes,
   decoderNetwork,
   decoderStatisticsNetwork,
+  denoiserNetwork,
   encoderNetwork,
-  type Network,
-  programOf,
   textEncoderNetwork,
   tileDecoderNetwork,
-  unetNetwork,
   xlTextEncoderNetwork,
-} from './network-programs.ts';
-import { type Batched, NetworkRunner, type RunnerOptions } from './network-runner.ts';
-import type { EncodedPicture, GenerationShapes, UNetInputs } from './network-values.ts';
+} from './model-networks.ts';
+import {
+  float32,
+  type Network,
+  type NetworkRole,
+  programOf,
+  type Specs,
+  specsOf,
+  type Tensors,
+} from './network.ts';
+import { NetworkRunner, type RunnerOptions } from './runner.ts';
 import { isTiled } from './tiling.ts';
+import type { EncodedPicture, GenerationShapes, UNetInputs } from './values.ts';
 
 export interface NetworksOptions extends RunnerOptions {
   /** Bytes that there are. What needs more is refused, and large pictures are decoded in tiles; no limit by default. */
@@ -62,22 +68,22 @@ export class Networks {
     // Tiles are decoded by one engine, one after the other.
     const sharedPictures = isTiled(shapes.latents, shapes.decoded) ? 1 : pictures;
     const compiled = Promise.all([
-      ...this.#networksFor(shapes).map((network) => this.#runner.compileShared(network)),
-      ...this.#decodersFor(shapes, pictures).map((network) =>
-        this.#runner.compileEach(network, sharedPictures),
+      ...this.#callsFor(shapes).map(({ network, specs }) => this.#runner.compileShared(network, specs)),
+      ...this.#decodingFor(shapes, pictures).map(({ network, specs }) =>
+        this.#runner.compileEach(network, specs, sharedPictures),
       ),
     ]);
     await abortable(compiled, signal);
   }
 
-  /** The programs that a generation runs, by name. Throws InputError when weights are missing; reads none. */
-  programs(shapes: GenerationShapes): Map<string, Program> {
-    const networks = this.#networksFor(shapes).map(({ of, batch }) => of(batch));
+  /** The programs that a generation runs, by role. Throws InputError when weights are missing; reads none. */
+  programs(shapes: GenerationShapes): Map<NetworkRole, NamedProgram> {
+    const calls = [...this.#callsFor(shapes), ...this.#decodingFor(shapes, 1)];
     return new Map(
-      [...networks, ...this.#decodersFor(shapes, 1)].map((network) => [
-        network.name,
-        programOf(network, this.#runner.loras).program,
-      ]),
+      calls.map(({ network, specs }) => {
+        const { program } = programOf(network, specs, this.#runner.loras);
+        return [network.role, { name: network.name, program }];
+      }),
     );
   }
 
@@ -86,8 +92,8 @@ export class Networks {
    * clipSkip: how many of the last layers to leave out.
    */
   async encodeText(ids: HostTensor, clipSkip: number, options?: RunOptions): Promise<HostTensor> {
-    const network = this.#textEncoder(ids.shape, clipSkip);
-    const { states } = await this.#runner.runShared(network, { ids }, options);
+    const network = textEncoderNetwork(this.#components, clipSkip);
+    const { states } = await this.#runner.callShared(network, { ids }, options);
     return states!;
   }
 
@@ -101,8 +107,8 @@ export class Networks {
     clipSkip: number,
     options?: RunOptions,
   ): Promise<{ readonly states: HostTensor; readonly pooled: HostTensor | undefined }> {
-    const network = this.#xlTextEncoder(which, ids.shape, clipSkip);
-    const { states, pooled } = await this.#runner.runShared(network, { ids }, options);
+    const network = xlTextEncoderNetwork(this.#components, which, clipSkip);
+    const { states, pooled } = await this.#runner.callShared(network, { ids }, options);
     return { states: states!, pooled };
   }
 
@@ -111,19 +117,18 @@ export class Networks {
     { sample, timestep, states, guidance, added }: UNetInputs,
     options?: RunOptions,
   ): Promise<HostTensor> {
-    const addedShapes = added && { textEmbeds: added.textEmbeds.shape, timeIds: added.timeIds.shape };
-    const network = this.#unet(sample.shape, states.shape, guidance?.shape, addedShapes);
-    const { batch } = network;
+    const batch = sample.shape[0]!;
     const timesteps = hostTensor(new Float32Array(batch).fill(timestep), [batch]);
     const inputs = { sample, timesteps, states, ...(guidance && { guidance }), ...added };
-    const { prediction } = await this.#runner.runShared(network, inputs, options);
+    const network = denoiserNetwork(this.#components);
+    const { prediction } = await this.#runner.callShared(network, inputs, options);
     return prediction!;
   }
 
   /** pixels: [1, 3, H, W] in [−1, 1] → what the autoencoder's encoder says, [1, C, h, w]. */
   async encode(pixels: HostTensor, options?: RunOptions): Promise<EncodedPicture> {
-    const network = encoderNetwork(this.#components, pixels.shape);
-    const { mean, deviation } = await this.#runner.run(network, { pixels }, options);
+    const network = encoderNetwork(this.#components.vae);
+    const { mean, deviation } = await this.#runner.call(network, { pixels }, options);
     return { mean: mean!, deviation };
   }
 
@@ -132,32 +137,26 @@ export class Networks {
    * pictures one after the other: together they are not faster, but take as many times the memory.
    */
   decode(latents: HostTensor, options?: RunOptions): Promise<HostTensor> {
-    return this.#decodeEach('VAE decoder', this.#components.vae, latents, options);
+    return this.#decodeEach(decoderNetwork(this.#components.vae), this.#components.vae, latents, options);
   }
 
   /** What tiles are normalised by: the statistics of a whole picture, small enough to be decoded in one piece. */
-  async decoderStatistics(
-    latents: HostTensor,
-    options?: RunOptions,
-  ): Promise<Readonly<Record<string, HostTensor>>> {
-    const network = decoderStatisticsNetwork(this.#components.vae, latents.shape);
-    return network ? this.#runner.run(network, { latents }, options) : {};
+  async decoderStatistics(latents: HostTensor, options?: RunOptions): Promise<Tensors> {
+    const network = decoderStatisticsNetwork(this.#components.vae);
+    return network ? this.#runner.call(network, { latents }, options) : {};
   }
 
   /** latents of a tile, [1, C, h, w], and the statistics of its picture → pixels [1, 3, H, W]. */
-  async decodeTile(
-    latents: HostTensor,
-    statistics: Readonly<Record<string, HostTensor>>,
-    options?: RunOptions,
-  ): Promise<HostTensor> {
-    const network = tileDecoderNetwork(this.#components.vae, latents.shape);
-    const { pixels } = await this.#runner.run(network, { latents, ...statistics }, options);
+  async decodeTile(latents: HostTensor, statistics: Tensors, options?: RunOptions): Promise<HostTensor> {
+    const network = tileDecoderNetwork(this.#components.vae);
+    const { pixels } = await this.#runner.call(network, { latents, ...statistics }, options);
     return pixels!;
   }
 
   /** The same by the autoencoder for previews; undefined when there is none. */
   decodePreview(latents: HostTensor, options?: RunOptions): Promise<HostTensor> | undefined {
-    return this.#previewVae && this.#decodeEach('preview decoder', this.#previewVae, latents, options);
+    const vae = this.#previewVae;
+    return vae && this.#decodeEach(decoderNetwork(vae, 'preview-decoder'), vae, latents, options);
   }
 
   /** Rejects with `reason`, at once, whoever waits for a network or asks for one later; frees the networks. */
@@ -166,84 +165,93 @@ export class Networks {
   }
 
   async #decodeEach(
-    name: string,
+    network: Network,
     vae: Component<Autoencoder>,
     latents: HostTensor,
     options?: RunOptions,
   ): Promise<HostTensor> {
-    const [batch, ...rest] = latents.shape as [number, number, number, number];
-    const network = this.#decoder(name, vae, rest, batch);
-    const { pixels } = await this.#runner.runEach(network, batch, { latents }, options);
+    const atOnce = this.#decodedAtOnce(vae, latents.shape);
+    const { pixels } = await this.#runner.callEach(network, atOnce, { latents }, options);
     return pixels!;
   }
 
-  #networksFor({ ids, latents, pixels, unetBatch, clipSkip }: GenerationShapes): Batched[] {
-    const { unet, second } = this.#components;
-    const { guidanceWidth, latentChannels, furtherChannels, contextWidth } = unet.config;
+  /** The calls of a generation before its pictures are decoded. */
+  #callsFor({ ids, latents, pixels, unetBatch, clipSkip }: GenerationShapes): Call[] {
+    const model = this.#components;
+    const { guidanceWidth, latentChannels, furtherChannels, contextWidth } = model.unet.config;
+    const text = (network: Network, shape: Shape): Call => ({
+      network,
+      specs: { ids: { shape, dtype: 'int64' } },
+    });
+    const told = {
+      sample: [unetBatch, latentChannels + furtherChannels, ...latents.slice(2)],
+      timesteps: [unetBatch],
+      states: [unetBatch, ids[0]![1]!, contextWidth],
+      ...(guidanceWidth !== undefined && { guidance: [unetBatch, guidanceWidth] }),
+      ...(model.second && {
+        textEmbeds: [unetBatch, model.second.textEncoder.config.projection_dim],
+        timeIds: [unetBatch, 6],
+      }),
+    };
+    const specs = Object.fromEntries(Object.entries(told).map(([name, shape]) => [name, float32(shape)]));
     return [
-      ...(second
-        ? ids.map((shape, i) => this.#xlTextEncoder(i === 0 ? 'first' : 'second', shape, clipSkip))
-        : [this.#textEncoder(ids[0]!, clipSkip)]),
-      this.#unet(
-        [unetBatch, latentChannels + furtherChannels, ...latents.slice(2)],
-        [unetBatch, ids[0]![1]!, contextWidth],
-        guidanceWidth === undefined ? undefined : [unetBatch, guidanceWidth],
-        second && {
-          textEmbeds: [unetBatch, second.textEncoder.config.projection_dim],
-          timeIds: [unetBatch, 6],
-        },
-      ),
-      ...(pixels ? [{ of: () => encoderNetwork(this.#components, pixels), batch: 1 }] : []),
+      ...(model.second
+        ? ids.map((shape, i) =>
+            text(xlTextEncoderNetwork(model, i === 0 ? 'first' : 'second', clipSkip), shape),
+          )
+        : [text(textEncoderNetwork(model, clipSkip), ids[0]!)]),
+      { network: denoiserNetwork(model), specs },
+      ...(pixels ? [{ network: encoderNetwork(model.vae), specs: { pixels: float32(pixels) } }] : []),
     ];
   }
 
-  #decodersFor(shapes: GenerationShapes, pictures: number): Network[] {
-    const { latents, decoded } = shapes;
+  /** The calls that decode pictures, each for as many as are decoded at a time. */
+  #decodingFor({ latents, decoded }: GenerationShapes, pictures: number): Call[] {
     const { vae } = this.#components;
-    const whole = (name: string, from: Component<Autoencoder>) => {
-      const { of, batch } = this.#decoder(name, from, latents.slice(1), pictures);
-      return of(batch);
+    const all = [pictures, ...latents.slice(1)];
+    const whole = (network: Network, from: Component<Autoencoder>): Call => {
+      const atOnce = this.#decodedAtOnce(from, all);
+      return { network, specs: { latents: float32([atOnce, ...latents.slice(1)]) } };
     };
-    const tiled = isTiled(latents, decoded);
-    const statistics = tiled ? decoderStatisticsNetwork(vae, decoded) : undefined;
     return [
-      ...(statistics ? [statistics] : []),
-      tiled ? tileDecoderNetwork(vae, decoded) : whole('VAE decoder', vae),
-      ...(this.#previewVae ? [whole('preview decoder', this.#previewVae)] : []),
+      ...(isTiled(latents, decoded) ? this.#tilesFor(decoded) : [whole(decoderNetwork(vae), vae)]),
+      ...(this.#previewVae
+        ? [whole(decoderNetwork(this.#previewVae, 'preview-decoder'), this.#previewVae)]
+        : []),
     ];
   }
 
-  /** For as many of the pictures at a time as are best decoded together. latents: [C, h, w] */
-  #decoder(name: string, vae: Component<Autoencoder>, latents: Shape, pictures: number): Batched {
-    const pixels = latents[1]! * latents[2]! * vae.config.factor ** 2;
+  /** decoded: of a tile, [1, C, h, w]. */
+  #tilesFor(decoded: Shape): Call[] {
+    const { vae } = this.#components;
+    const specs = { latents: float32(decoded) };
+    const network = decoderStatisticsNetwork(vae);
+    const statistics = network && Object.fromEntries(programOf(network, specs).program.outputs);
+    return [
+      ...(network ? [{ network, specs }] : []),
+      { network: tileDecoderNetwork(vae), specs: { ...specs, ...specsOf(statistics ?? {}) } },
+    ];
+  }
+
+  /** As many pictures as are best decoded together. latents: of all of them, [B, C, h, w] */
+  #decodedAtOnce({ config }: Component<Autoencoder>, latents: Shape): number {
+    const [pictures, , height, width] = latents as [number, number, number, number];
     const workers = this.#runner.sharing(pictures);
-    const atMost = Math.max(1, Math.min(pictures, Math.floor(DECODED_PIXELS / pixels)));
-    let batch = atMost;
-    while (batch > 1 && pictures % (batch * workers) !== 0) batch--;
-    return { of: (share) => decoderNetwork(name, vae, [share, ...latents]), batch };
+    const pixels = height * width * config.factor ** 2;
+    let atOnce = Math.max(1, Math.min(pictures, Math.floor(DECODED_PIXELS / pixels)));
+    while (atOnce > 1 && pictures % (atOnce * workers) !== 0) atOnce--;
+    return atOnce;
   }
+}
 
-  #textEncoder([batch, ...rest]: Shape, clipSkip: number): Batched {
-    const of = (share: number) => textEncoderNetwork(this.#components, [share, ...rest], clipSkip);
-    return { of, batch: batch! };
-  }
+/** A call as far as its program depends on it. */
+interface Call {
+  readonly network: Network;
+  readonly specs: Specs;
+}
 
-  #xlTextEncoder(which: 'first' | 'second', [batch, ...rest]: Shape, clipSkip: number): Batched {
-    const of = (share: number) => xlTextEncoderNetwork(this.#components, which, [share, ...rest], clipSkip);
-    return { of, batch: batch! };
-  }
-
-  #unet(sample: Shape, states: Shape, guidance: Shape | undefined, added: AddedShapes | undefined): Batched {
-    const of = (share: number) => {
-      const sized = (shape: Shape): Shape => [share, ...shape.slice(1)];
-      return unetNetwork(
-        this.#components,
-        sized(sample),
-        sized(states),
-        guidance && sized(guidance),
-        added && { textEmbeds: sized(added.textEmbeds), timeIds: sized(added.timeIds) },
-      );
-    };
-    return { of, batch: sample[0]! };
-  }
+export interface NamedProgram {
+  /** For messages: `UNet`. */
+  readonly name: string;
+  readonly program: Program;
 }

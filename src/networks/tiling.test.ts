@@ -2,20 +2,15 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { autoencoder } from '../components/autoencoder.ts';
-import { ExecutableCache } from '../engines/executable-cache.ts';
 import { createNodeEngine } from '../engines/onnxruntime-node/engine.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Shape } from '../graph/shape.ts';
 import { Generator } from '../random/generator.ts';
 import { openSafetensors } from '../weights/node/safetensors-file.ts';
 import type { Weights } from '../weights/weights.ts';
-import {
-  decoderNetwork,
-  decoderStatisticsNetwork,
-  type Network,
-  programOf,
-  tileDecoderNetwork,
-} from './network-programs.ts';
+import { decoderNetwork, decoderStatisticsNetwork, tileDecoderNetwork } from './model-networks.ts';
+import type { Tensors } from './network.ts';
+import { NetworkRunner } from './runner.ts';
 import { decodeTiled, shrunk, tileShape } from './tiling.ts';
 
 const normals = (shape: Shape) => hostTensor(new Generator(1).normal(shape.reduce((a, b) => a * b)), shape);
@@ -90,26 +85,14 @@ describe('an AutoencoderKL in tiles', () => {
   });
   afterAll(() => engine.dispose());
 
-  const cache = new ExecutableCache();
-  const run = async (network: Network, inputs: Readonly<Record<string, HostTensor>>) => {
-    const key = `${network.name} ${JSON.stringify(network.variation)}`;
-    const compile = async () => {
-      const { program, weights } = programOf(network, []);
-      return engine.compile(program, { weights });
-    };
-    return cache.use(key, compile, (executable) => executable.run(inputs));
-  };
+  const runner = new NetworkRunner(engine);
   const component = () => ({ location: folder, config: vae, weights });
-  const decode = async (latents: HostTensor) => {
-    const { pixels } = await run(decoderNetwork('decoder', component(), latents.shape), { latents });
-    return pixels!;
-  };
+  const decode = async (latents: HostTensor) =>
+    (await runner.call(decoderNetwork(component()), { latents })).pixels!;
   const statisticsOf = (latents: HostTensor) =>
-    run(decoderStatisticsNetwork(component(), latents.shape)!, { latents });
-  const decodeTile = async (latents: HostTensor, statistics: Readonly<Record<string, HostTensor>>) => {
-    const { pixels } = await run(tileDecoderNetwork(component(), latents.shape), { latents, ...statistics });
-    return pixels!;
-  };
+    runner.call(decoderStatisticsNetwork(component())!, { latents });
+  const decodeTile = async (latents: HostTensor, statistics: Tensors) =>
+    (await runner.call(tileDecoderNetwork(component()), { latents, ...statistics })).pixels!;
   const psnr = (whole: HostTensor, tiled: HostTensor) => {
     const [expected, actual] = [float32Data(whole), float32Data(tiled)];
     const range = Math.max(...expected) - Math.min(...expected);

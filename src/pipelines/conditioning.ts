@@ -3,8 +3,8 @@
 import type { Components } from '../components/components.ts';
 import type { RunOptions } from '../engines/engine.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
-import type { AddedConditions } from '../networks/network-values.ts';
 import type { Networks } from '../networks/networks.ts';
+import type { AddedConditions } from '../networks/values.ts';
 import type { Settings } from './settings.ts';
 import { encodePrompts, type TokenizedPrompts, takeRows, tokenizePrompts } from './text-encoding.ts';
 

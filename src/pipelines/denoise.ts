@@ -5,8 +5,8 @@ import { InputError } from '../errors.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Shape } from '../graph/shape.ts';
 import { allFinite } from '../networks/finite.ts';
-import type { AddedConditions } from '../networks/network-values.ts';
 import type { Networks } from '../networks/networks.ts';
+import type { AddedConditions } from '../networks/values.ts';
 import { guide, rescaleGuided } from './guidance.ts';
 import type { Settings } from './settings.ts';
 

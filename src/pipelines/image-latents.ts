@@ -3,8 +3,8 @@ import type { RunOptions } from '../engines/engine.ts';
 import { float32Data, hostTensor } from '../graph/host-tensor.ts';
 import { flatten, type Image, imageToTensor } from '../images/image.ts';
 import { resize } from '../images/resize.ts';
-import type { EncodedPicture } from '../networks/network-values.ts';
 import type { Networks } from '../networks/networks.ts';
+import type { EncodedPicture } from '../networks/values.ts';
 import type { Generator } from '../random/generator.ts';
 import type { Settings } from './settings.ts';
 

@@ -5,8 +5,8 @@ import type { RunOptions } from '../engines/engine.ts';
 import { countFlops } from '../graph/flops.ts';
 import type { HostTensor } from '../graph/host-tensor.ts';
 import type { Image } from '../images/image.ts';
-import type { GenerationShapes } from '../networks/network-values.ts';
 import type { Networks } from '../networks/networks.ts';
+import type { GenerationShapes } from '../networks/values.ts';
 import { imagesOf } from './decoding.ts';
 import { fitLinearMap, type LinearMap, linearImages, publishedMap } from './linear-preview.ts';
 
@@ -44,6 +44,8 @@ export function createPreviewer(
 function isDecoderQuick(networks: Networks, shapes: GenerationShapes): boolean {
   const [batch, ...one] = shapes.latents;
   const programs = networks.programs({ ...shapes, decoded: [1, ...one] });
-  const [decoder, unet] = ['VAE decoder', 'UNet'].map((name) => countFlops(programs.get(name)!));
-  return batch! * decoder! <= unet!;
+  const [decoder, denoiser] = (['decoder', 'denoiser'] as const).map((role) =>
+    countFlops(programs.get(role)!.program),
+  );
+  return batch! * decoder! <= denoiser!;
 }

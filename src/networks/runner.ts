@@ -3,10 +3,17 @@ import { abortable } from '../engines/abortable.ts';
 import type { Engine, Executable, RunOptions } from '../engines/engine.ts';
 import { ExecutableCache } from '../engines/executable-cache.ts';
 import { joined, partOf } from '../graph/batch.ts';
-import type { HostTensor } from '../graph/host-tensor.ts';
 import type { AppliedLora } from '../weights/lora.ts';
 import { allFinite, notFinite } from './finite.ts';
-import { type Network, programOf } from './network-programs.ts';
+import {
+  keyOf,
+  type Network,
+  programOf,
+  type Specs,
+  specsOf,
+  type TensorSpec,
+  type Tensors,
+} from './network.ts';
 
 export interface RunnerOptions {
   /**
@@ -24,14 +31,6 @@ export interface RunnerOptions {
   readonly replicas?: readonly Engine[] | undefined;
 }
 
-/** A network for batches of any size, and the size that is wanted. */
-export interface Batched {
-  readonly of: (batch: number) => Network;
-  readonly batch: number;
-}
-
-type Tensors = Readonly<Record<string, HostTensor>>;
-
 /** An engine with what was compiled on it. */
 interface Worker {
   readonly engine: Engine;
@@ -48,7 +47,7 @@ export class NetworkRunner {
   #previous: Promise<unknown> = Promise.resolve();
   readonly #disposal = new AbortController();
 
-  constructor(engine: Engine, { loras = [], lowMemory = false, replicas = [] }: RunnerOptions) {
+  constructor(engine: Engine, { loras = [], lowMemory = false, replicas = [] }: RunnerOptions = {}) {
     const cache = () => (lowMemory ? new ExecutableCache(1) : new ExecutableCache());
     const worker = (engine: Engine): Worker => ({ engine, cache: cache() });
     this.lowMemory = lowMemory;
@@ -62,48 +61,38 @@ export class NetworkRunner {
     return this.#workersForEach(pictures).length;
   }
 
-  /** Compiles for `runShared`. */
-  async compileShared({ of, batch }: Batched): Promise<void> {
-    const workers = this.#workersFor(batch);
-    await Promise.all(workers.map((worker) => this.#compiled(worker, of(batch / workers.length))));
+  /** Compiles for a `callShared` with such inputs. */
+  async compileShared(network: Network, specs: Specs): Promise<void> {
+    const workers = this.#workersFor(batchOf(specs));
+    const share = shareOf(specs, workers.length);
+    await Promise.all(workers.map((worker) => this.#compiled(worker, network, share)));
   }
 
-  /** Compiles for `runEach` with as many pictures; for `run` with one. */
-  async compileEach(network: Network, pictures: number): Promise<void> {
-    await Promise.all(this.#workersForEach(pictures).map((worker) => this.#compiled(worker, network)));
+  /** Compiles for a `callEach` with as many pictures, of which each run takes such inputs; for `call` with one. */
+  async compileEach(network: Network, specs: Specs, pictures: number): Promise<void> {
+    await Promise.all(this.#workersForEach(pictures).map((worker) => this.#compiled(worker, network, specs)));
   }
 
   /** A network that is not shared. */
-  run(network: Network, inputs: Tensors, options?: RunOptions): Promise<Record<string, HostTensor>> {
+  call(network: Network, inputs: Tensors, options?: RunOptions): Promise<Tensors> {
     return this.#run(this.#alone, network, inputs, options);
   }
 
   /** A batch at once, by all if they can share it equally. inputs: each with the batch for its first axis. */
-  async runShared(
-    { of, batch }: Batched,
-    inputs: Tensors,
-    options?: RunOptions,
-  ): Promise<Record<string, HostTensor>> {
-    const workers = this.#workersFor(batch);
+  async callShared(network: Network, inputs: Tensors, options?: RunOptions): Promise<Tensors> {
+    const workers = this.#workersFor(batchOf(inputs));
     const results = await Promise.all(
-      workers.map((worker, i) =>
-        this.#run(worker, of(batch / workers.length), part(inputs, i, workers.length), options),
-      ),
+      workers.map((worker, i) => this.#run(worker, network, part(inputs, i, workers.length), options)),
     );
     return together(results);
   }
 
-  /** A batch of `pictures`, `batch` of them at a time, one after the other by each of those who share them. */
-  async runEach(
-    { of, batch }: Batched,
-    pictures: number,
-    inputs: Tensors,
-    options?: RunOptions,
-  ): Promise<Record<string, HostTensor>> {
+  /** A batch, `atOnce` pictures of it at a time, one after the other by each of those who share them. */
+  async callEach(network: Network, atOnce: number, inputs: Tensors, options?: RunOptions): Promise<Tensors> {
+    const pictures = batchOf(inputs);
     const workers = this.#workersForEach(pictures);
-    const network = of(batch);
-    const runs = pictures / batch;
-    const results = new Array<Record<string, HostTensor>>(runs);
+    const runs = pictures / atOnce;
+    const results = new Array<Tensors>(runs);
     const workThrough = async (worker: Worker, first: number) => {
       for (let i = first; i < runs; i += workers.length)
         results[i] = await this.#run(worker, network, part(inputs, i, runs), options);
@@ -129,16 +118,11 @@ export class NetworkRunner {
     return this.#replicas.length > 0 && pictures > 1 ? this.#replicas : [this.#alone];
   }
 
-  #run(
-    worker: Worker,
-    network: Network,
-    inputs: Tensors,
-    options: RunOptions = {},
-  ): Promise<Record<string, HostTensor>> {
+  #run(worker: Worker, network: Network, inputs: Tensors, options: RunOptions = {}): Promise<Tensors> {
     const { signal } = options;
     const run = async () => {
       signal?.throwIfAborted();
-      return this.#use(worker, network, async (executable) => {
+      return this.#use(worker, network, specsOf(inputs), async (executable) => {
         const outputs = await executable.run(inputs, options);
         if (Object.values(outputs).every(({ data }) => allFinite(data))) return outputs;
         throw await notFinite(worker.engine, network, this.loras, inputs);
@@ -148,24 +132,25 @@ export class NetworkRunner {
   }
 
   /** Compiles a network that is to be run soon. */
-  #compiled(worker: Worker, network: Network): Promise<void> {
+  #compiled(worker: Worker, network: Network, specs: Specs): Promise<void> {
     return this.#heeding(
       undefined,
-      this.#use(worker, network, async () => {}),
+      this.#use(worker, network, specs, async () => {}),
     );
   }
 
   async #use<T>(
     { engine, cache }: Worker,
     network: Network,
+    specs: Specs,
     work: (executable: Executable) => Promise<T>,
   ): Promise<T> {
     this.#disposal.signal.throwIfAborted();
     const compile = async () => {
-      const { program, weights } = programOf(network, this.loras);
+      const { program, weights } = programOf(network, specs, this.loras);
       return engine.compile(program, { weights, name: network.name });
     };
-    return cache.use(keyOf(network), compile, work);
+    return cache.use(keyOf(network, specs), compile, work);
   }
 
   /** After all that were asked for before. */
@@ -181,8 +166,18 @@ export class NetworkRunner {
   }
 }
 
-function keyOf({ name, variation }: Network): string {
-  return `${name} ${JSON.stringify(variation)}`;
+/** The first axis of all inputs. */
+function batchOf(inputs: Readonly<Record<string, TensorSpec>>): number {
+  return Object.values(inputs)[0]!.shape[0]!;
+}
+
+/** What each of `count` gets of the batch. */
+function shareOf(specs: Specs, count: number): Specs {
+  const share = ({ shape: [batch, ...rest], dtype }: TensorSpec) => ({
+    shape: [batch! / count, ...rest],
+    dtype,
+  });
+  return Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, share(spec)]));
 }
 
 /** Part `i` of `count` of every tensor, along the first axis. */
@@ -191,7 +186,7 @@ function part(inputs: Tensors, i: number, count: number): Tensors {
 }
 
 /** The outputs of all parts, one after the other along the first axis. */
-function together(results: readonly Tensors[]): Record<string, HostTensor> {
+function together(results: readonly Tensors[]): Tensors {
   const names = Object.keys(results[0]!);
   return Object.fromEntries(names.map((name) => [name, joined(results.map((result) => result[name]!))]));
 }
