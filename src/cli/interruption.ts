@@ -1,4 +1,7 @@
-/** Ctrl-C, a request to end, and a reader that went away: all end the work in hand through one AbortSignal. */
+/**
+ * Ctrl-C, a request to end, a reader that went away, and an output that cannot be written: all end the work in hand
+ * through one AbortSignal.
+ */
 import { constants } from 'node:os';
 
 export interface Interruption {
@@ -16,10 +19,10 @@ const GRACE = 500;
 export function interruption(): Interruption {
   const controller = new AbortController();
   let code: number | undefined;
-  const end = (exitCode: number, said: string | undefined) => {
+  const end = (exitCode: number, said: string | undefined, stream: NodeJS.WriteStream = process.stderr) => {
     if (code !== undefined) return;
     code = exitCode;
-    if (said) process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}lcm: ${said}\n`);
+    if (said) stream.write(`${stream.isTTY ? '\r\x1b[K' : ''}lcm: ${said}\n`);
     controller.abort();
   };
   process.on('SIGINT', () => {
@@ -27,13 +30,15 @@ export function interruption(): Interruption {
     else end(130, 'cancelled');
   });
   process.on('SIGTERM', () => end(143, 'ended by SIGTERM'));
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      // As `head` does it: who no longer reads, wants no more. 141 is 128 + SIGPIPE.
-      if (error.code === 'EPIPE') end(141, undefined);
-      else throw error;
-    });
-  }
+  const fail = (name: string, other: NodeJS.WriteStream) => (error: NodeJS.ErrnoException) => {
+    // As `head` does it: who no longer reads, wants no more. 141 is 128 + SIGPIPE.
+    if (error.code === 'EPIPE') end(141, undefined);
+    else end(1, `${name} cannot be written (${error.message})`, other);
+    // Also where it was the last that the command had to say.
+    process.exitCode = code;
+  };
+  process.stdout.on('error', fail('standard output', process.stderr));
+  process.stderr.on('error', fail('standard error', process.stdout));
   return {
     signal: controller.signal,
     exitCode: () => code,
