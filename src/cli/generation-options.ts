@@ -2,22 +2,23 @@
 import { type Command, Option } from 'commander';
 import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from '../components/node/embedded-models.ts';
 import { type SchedulerName, schedulerNames } from '../components/scheduler.ts';
-import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts';
 import type { Image } from '../images/image.ts';
 import { openImage } from '../images/node/open-image.ts';
 import type { GenerationRequest } from '../pipelines/settings.ts';
 import { type EngineOptions, withEngineOptions } from './engine-options.ts';
 import { type LoraOption, loraOption } from './lora-option.ts';
+import {
+  type CheckpointOptions,
+  type PartOptions,
+  withCheckpointOptions,
+  withPartOptions,
+} from './model-options.ts';
 import { integer, number, oneOf } from './option-values.ts';
-import { type PartOptions, withPartOptions } from './part-options.ts';
 
 /** The model with other parts and LoRAs. */
-export interface ModelOptions extends PartOptions {
+export interface ModelOptions extends PartOptions, CheckpointOptions {
   readonly model: string;
   readonly lora?: readonly LoraOption[];
-  readonly tokenizer?: string;
-  readonly config?: string;
-  readonly predictionType?: PredictionType;
 }
 
 export interface GenerationOptions extends ModelOptions, EngineOptions {
@@ -57,22 +58,12 @@ export function withGenerationOptions(command: Command): Command {
       'a diffusers directory, a .safetensors checkpoint, or a pulled owner/name',
     ).default(EMBEDDED_MODEL, 'the one that comes with the package, of little landscapes'),
   );
-  withPartOptions(command)
-    .option(
-      '--lora <path[:strength]>',
-      'a LoRA: a file, a folder or a pulled owner/name; may be given several times. An LCM-LoRA, one whose metadata or name say lcm, makes the scheduler lcm',
-      loraOption,
-    )
-    .option('--tokenizer <dir>', 'a CLIP tokenizer, for checkpoints that come without one')
-    .option(
-      '--config <path>',
-      "a diffusers directory of a checkpoint's kind, or a UNet's config.json, for what its weights do not tell",
-    )
-    .option(
-      '--prediction-type <type>',
-      `${predictionTypes.join(', ')}: what the UNet predicts, for models that do not say (default: v_prediction for a checkpoint of Stable Diffusion 2 that is neither for inpainting nor, by its global_step, the base model; else epsilon)`,
-      oneOf('--prediction-type', predictionTypes),
-    )
+  withPartOptions(command).option(
+    '--lora <path[:strength]>',
+    'a LoRA: a file, a folder or a pulled owner/name; may be given several times. An LCM-LoRA, one whose metadata or name say lcm, makes the scheduler lcm',
+    loraOption,
+  );
+  withCheckpointOptions(command)
     .option('--steps <n>', 'denoising steps', values.steps('--steps'))
     .option(
       '--guidance-scale <g>',

@@ -42,8 +42,8 @@ export function startPipelineOf(
 }
 
 /** What was guessed about the model, for a warning; undefined where nothing was. */
-export function guessAbout({ files }: ModelOfOptions): string | undefined {
-  const { location, family, prediction } = files.checkpoint ?? {};
+export function guessAbout({ checkpoint }: ModelFiles): string | undefined {
+  const { location, family, prediction } = checkpoint ?? {};
   if (family !== 'stable-diffusion-2' || prediction?.source !== 'family') return undefined;
   // No guess: the file's channels or its global_step tell the models of that family that predict noise.
   if (prediction.type === 'epsilon') return undefined;

@@ -5,13 +5,14 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { convertModel } from '../../src/components/node/convert-model.ts';
+import { diffusersFiles } from '../../src/components/node/diffusers-files.ts';
 import { openModel } from '../../src/components/node/open-model.ts';
 import { type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
 import { elementCount } from '../../src/graph/shape.ts';
 import type { PngText } from '../../src/images/png-text.ts';
 import { createImage, encodePng, Generator } from '../../src/index.ts';
 import { formatLora } from '../../src/weights/lora-file.ts';
-import { convertDiffusersDirectory } from '../../src/weights/node/convert-diffusers.ts';
 import { openModelFolder } from '../../src/weights/node/model-folder.ts';
 import { loadTensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
 import { widened } from '../inpainting-unet.ts';
@@ -59,7 +60,7 @@ const weightsFile = 'diffusion_pytorch_model.safetensors';
 /** A diffusers directory with the files of the variant fp16, and, as many on the hub, the plain ones beside them. */
 export function fp16Variant(source: string, { plain }: { plain: boolean }): StandIn {
   return async (path) => {
-    await convertDiffusersDirectory(source, path, { dtype: 'float16' });
+    await convertModel(await diffusersFiles(source), path, { dtype: 'float16' });
     for (const file of readdirSync(path, { recursive: true, encoding: 'utf8' })) {
       if (!file.endsWith('.safetensors')) continue;
       renameSync(join(path, file), join(path, file.replace(/safetensors$/, 'fp16.safetensors')));

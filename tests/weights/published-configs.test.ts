@@ -6,6 +6,8 @@ import { cpSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
+import { convertModel } from '../../src/components/node/convert-model.ts';
+import { diffusersFiles } from '../../src/components/node/diffusers-files.ts';
 import { stableDiffusionSchedule } from '../../src/diffusion/noise-schedule.ts';
 import { hostTensor } from '../../src/graph/host-tensor.ts';
 import { unet2DConditionConfig } from '../../src/models/unet-2d-condition-config.ts';
@@ -16,7 +18,6 @@ import {
   storedNetworkToWrite,
 } from '../../src/training/runs/model-files.ts';
 import { writePipeline } from '../../src/training/runs/pipeline-files.ts';
-import { convertDiffusersDirectory } from '../../src/weights/node/convert-diffusers.ts';
 import { writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
 import { temporaryFolder } from '../cli/lcm.ts';
 
@@ -54,7 +55,7 @@ async function standIn(name: string): Promise<string> {
 it.each(['sd15', 'sdxl'])('are copied byte for byte: %s', async (name) => {
   const model = await standIn(name);
   const out = join(folder.path, `${name}-half`);
-  await convertDiffusersDirectory(model, out, { dtype: 'float16' });
+  await convertModel(await diffusersFiles(model), out, { dtype: 'float16' });
   expect(texts(out)).toEqual(texts(model));
 });
 

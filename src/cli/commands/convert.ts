@@ -1,33 +1,55 @@
-/** `lcm convert`: a model with its weights in another type, or with another VAE. */
+/** `lcm convert`: a model as a diffusers directory, with its weights in another type, or with other parts. */
 import { Command } from 'commander';
+import { convertModel } from '../../components/node/convert-model.ts';
+import { openModel } from '../../components/node/open-model.ts';
 import { UsageError } from '../../errors.ts';
 import type { StorageDType } from '../../weights/convert.ts';
-import { convertDiffusersDirectory } from '../../weights/node/convert-diffusers.ts';
+import { withFlagNames } from '../flag-names.ts';
+import {
+  type CheckpointOptions,
+  type PartOptions,
+  withCheckpointOptions,
+  withPartOptions,
+} from '../model-options.ts';
+import { guessAbout } from '../opened-model.ts';
 import { oneOf } from '../option-values.ts';
 import { createReporter } from '../progress.ts';
 
 const dtypes: readonly StorageDType[] = ['float32', 'float16', 'bfloat16'];
 
-interface Options {
+interface Options extends PartOptions, CheckpointOptions {
   readonly dtype: StorageDType;
-  readonly vae?: string;
   readonly out?: string;
   readonly json?: boolean;
 }
 
 export function convertCommand(signal: AbortSignal): Command {
-  return new Command('convert')
-    .description('Writes a model with its weights in another type; float16 halves the files.')
-    .argument('<model>', 'a diffusers directory')
-    .option('--dtype <type>', dtypes.join(', '), oneOf('--dtype', dtypes), 'float16')
-    .option('--vae <dir>', 'the folder of an autoencoder to take in place of its own')
+  const command = new Command('convert')
+    .description(
+      'Writes a model as a diffusers directory, with its weights in another type; float16 halves the files.',
+    )
+    .argument('<model>', 'a diffusers directory, a .safetensors checkpoint, or a pulled owner/name')
+    .option('--dtype <type>', dtypes.join(', '), oneOf('--dtype', dtypes), 'float16');
+  return withCheckpointOptions(withPartOptions(command))
     .option('--out <dir>', 'the folder to write, which must not exist yet')
     .option('--json', 'report as one JSON line')
-    .action(async (model: string, { dtype, vae, out, json }: Options) => {
-      if (out === undefined) throw new UsageError('--out is missing: name the folder to write');
-      await convertDiffusersDirectory(model, out, { dtype, ...(vae && { replacements: { vae } }), signal });
-      const reporter = createReporter({ json });
-      reporter.event('converted', { model, out, dtype });
-      reporter.print(`${out}: ${model} in ${dtype}`);
-    });
+    .action((model: string, options: Options) => convert(model, options, signal));
+}
+
+async function convert(name: string, options: Options, signal: AbortSignal): Promise<void> {
+  const { dtype, unet, vae, out } = options;
+  if (out === undefined) throw new UsageError('--out is missing: name the folder to write');
+  const reporter = createReporter({ json: options.json });
+  try {
+    const model = await openModel(name, options);
+    const guess = guessAbout(model);
+    if (guess !== undefined) reporter.warn(guess);
+    const leftOut = await convertModel(model, out, { dtype, signal });
+    for (const { part, reason } of leftOut)
+      reporter.note(`without its ${part}, which drawing does not need: ${reason}`);
+    reporter.event('converted', { model: name, out, dtype, unet, vae, leftOut });
+    reporter.print(`${out}: ${name} in ${dtype}`);
+  } catch (error) {
+    throw withFlagNames(error);
+  }
 }

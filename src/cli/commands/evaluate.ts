@@ -20,9 +20,9 @@ import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
 import { type EngineOptions, engineOptions, withEngineOptions } from '../engine-options.ts';
 import { withFlagNames } from '../flag-names.ts';
+import { type PartOptions, withPartOptions } from '../model-options.ts';
 import { integer, number } from '../option-values.ts';
 import { requireWritable } from '../output-paths.ts';
-import { type PartOptions, withPartOptions } from '../part-options.ts';
 import { createReporter, type Reporter } from '../progress.ts';
 
 interface Options extends EngineOptions, PartOptions {

@@ -24,9 +24,9 @@ import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
 import { type EngineOptions, engineOptions, withEngineOptions } from '../engine-options.ts';
 import { withFlagNames } from '../flag-names.ts';
+import { type PartOptions, withPartOptions } from '../model-options.ts';
 import { integer, number, oneOf } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
-import { type PartOptions, withPartOptions } from '../part-options.ts';
 import { createReporter } from '../progress.ts';
 
 interface Options extends EngineOptions, PartOptions {

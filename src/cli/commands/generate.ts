@@ -86,7 +86,7 @@ async function generate(
   const opened = await openPictures(options);
   const stopwatch = new Stopwatch<Stage | 'save'>();
   const model = await stopwatch.time('load', () => openModelOf(options));
-  const guess = guessAbout(model);
+  const guess = guessAbout(model.files);
   if (guess !== undefined) reporter.warn(guess);
   const replicas = replicasFor(options, model.components);
   const { previewVae } = options;

@@ -19,7 +19,7 @@ import { isUNetAlone, unetAlone } from '../../weights/single-file/unet-alone.ts'
 import { describeLora, looksLikeLora } from '../info/lora.ts';
 import { describeModel } from '../info/model.ts';
 import { describeNetwork } from '../info/network.ts';
-import { type PartOptions, withPartOptions } from '../part-options.ts';
+import { type PartOptions, withPartOptions } from '../model-options.ts';
 import { createReporter, type Reporter } from '../progress.ts';
 
 /** Where a description goes, and what ends it. */

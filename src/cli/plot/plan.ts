@@ -32,7 +32,7 @@ export async function planCells(
   const planned: PlannedGroup[] = [];
   for (const cells of groups) {
     const model = await openModelOf(cells[0]!.recipe.options);
-    const guess = guessAbout(model);
+    const guess = guessAbout(model.files);
     if (guess !== undefined) onWarning(guess);
     const plan = (cell: Cell): PlannedCell => {
       const { prompt, options } = cell.recipe;

@@ -3,11 +3,13 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../../errors.ts';
 import { readTextIfThere } from '../../files/node/text-file.ts';
+import { modelFiles, partFiles } from '../../weights/node/copied-files.ts';
 import { openComponent, openDiffusersDirectory } from '../../weights/node/diffusers-directory.ts';
-import type { ModelFiles, StoredNetwork } from '../model-files.ts';
+import type { StoredNetwork } from '../model-files.ts';
+import type { StoredModel } from './stored-model.ts';
 
 /** Opens a diffusers directory, and each of its networks when it is first asked for. Throws InputError when there is none. */
-export async function diffusersFiles(path: string): Promise<ModelFiles> {
+export async function diffusersFiles(path: string): Promise<StoredModel> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => error);
   if (found instanceof Error || !found.isDirectory()) {
     const what = found instanceof Error ? 'there is no such folder' : 'it is a file';
@@ -26,6 +28,8 @@ export async function diffusersFiles(path: string): Promise<ModelFiles> {
     pipelineClass: directory.pipelineClass,
     classes: new Map([...directory.components].map(([name, { className }]) => [name, className])),
     options: directory.options,
+    isCombined: false,
+    libraries: new Map([...directory.components].map(([name, { library }]) => [name, library])),
     async network(component) {
       const opened = networks.get(component) ?? open(component);
       networks.set(component, opened);
@@ -34,5 +38,7 @@ export async function diffusersFiles(path: string): Promise<ModelFiles> {
     async text(name) {
       return readTextIfThere(join(path, name));
     },
+    copies: (part) => partFiles(path, join(path, part)),
+    about: () => modelFiles(path),
   };
 }

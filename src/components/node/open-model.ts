@@ -12,6 +12,7 @@ import type { ModelFiles, StoredAutoencoder } from '../model-files.ts';
 import { diffusersFiles } from './diffusers-files.ts';
 import { withUNet } from './other-unet.ts';
 import { type SingleFileOptions, singleFile } from './single-file.ts';
+import { libraryOf, type StoredModel } from './stored-model.ts';
 
 export interface OpenModelOptions extends SingleFileOptions, OtherParts {}
 
@@ -28,19 +29,19 @@ export interface OtherParts {
  * before; nothing is downloaded here. Throws InputError when there is no such model, UsageError for a configuration or
  * a tokenizer given to a diffusers directory, which has its own, and for a prediction type that a file contradicts.
  */
-export async function openModel(name: string, options: OpenModelOptions = {}): Promise<ModelFiles> {
+export async function openModel(name: string, options: OpenModelOptions = {}): Promise<StoredModel> {
   const opened = await openPath(await localPath(name), options);
   const { predictionType } = options;
   return withOtherParts(predictionType === undefined ? opened : { ...opened, predictionType }, options);
 }
 
 /** The model with other parts in place of its own. */
-export async function withOtherParts(files: ModelFiles, { unet, vae }: OtherParts): Promise<ModelFiles> {
+export async function withOtherParts(files: StoredModel, { unet, vae }: OtherParts): Promise<StoredModel> {
   const denoising = unet === undefined ? files : await withUNet(files, unet);
   return vae === undefined ? denoising : withAutoencoder(denoising, vae);
 }
 
-async function openPath(path: string, options: SingleFileOptions): Promise<ModelFiles> {
+async function openPath(path: string, options: SingleFileOptions): Promise<StoredModel> {
   const file = await checkpointFile(path);
   if (file !== undefined) return singleFile(file, options);
   const files = await diffusersFiles(path);
@@ -68,11 +69,13 @@ async function checkpointFile(path: string): Promise<string | undefined> {
  * name on the hub one that was downloaded before.
  * A file does not say how its latents are scaled; it is taken to be made for this model.
  */
-async function withAutoencoder(files: ModelFiles, name: string): Promise<ModelFiles> {
+async function withAutoencoder(files: StoredModel, name: string): Promise<StoredModel> {
   const { className, ...network } = await openAutoencoder(name, files);
   return {
     ...files,
+    isCombined: true,
     classes: new Map([...files.classes, ['vae', className]]),
+    libraries: new Map([...files.libraries, ['vae', libraryOf(className)]]),
     network: async (component) => (component === 'vae' ? network : files.network(component)),
   };
 }

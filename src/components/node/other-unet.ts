@@ -14,6 +14,7 @@ import { isUNetAlone, unetAlone, unetLike } from '../../weights/single-file/unet
 import type { ModelFiles, StoredNetwork } from '../model-files.ts';
 import { diffusersFiles } from './diffusers-files.ts';
 import { singleFile } from './single-file.ts';
+import { libraryOf, type StoredModel } from './stored-model.ts';
 
 const CLASS = 'UNet2DConditionModel';
 
@@ -32,7 +33,7 @@ interface OtherUNet {
  * guidance embedding makes the model a latent consistency model, drawn with LCM's sampler. Throws InputError when there
  * is no such UNet; whether it fits the model's other parts, `loadComponents` says.
  */
-export async function withUNet(files: ModelFiles, name: string): Promise<ModelFiles> {
+export async function withUNet(files: StoredModel, name: string): Promise<StoredModel> {
   const { network, from } = await openUNet(name, files);
   const source = from ?? files;
   const guided = takesGuidance(network);
@@ -43,6 +44,14 @@ export async function withUNet(files: ModelFiles, name: string): Promise<ModelFi
   const sameKind = from !== undefined || guided === takesGuidance(await files.network('unet'));
   return {
     ...files,
+    pipelineClass: pipelineClassFor(files.pipelineClass, network),
+    isCombined: true,
+    libraries: new Map([...files.libraries, ['unet', libraryOf(CLASS)], ['scheduler', libraryOf(scheduler)]]),
+    about: async () => {
+      // What was measured with the model's own UNet.
+      const { 'evaluation.md': _, ...texts } = await files.about();
+      return texts;
+    },
     checkpoint: from ? from.checkpoint : files.checkpoint,
     classes: new Map([...files.classes, ['unet', CLASS], ['scheduler', scheduler]]),
     network: async (component) => (component === 'unet' ? network : files.network(component)),
@@ -98,6 +107,16 @@ async function openFile(path: string, model: ModelFiles): Promise<OtherUNet> {
 
 async function ofModel(from: ModelFiles): Promise<OtherUNet> {
   return { network: await from.network('unet'), from };
+}
+
+/** diffusers' pipeline for such a UNet: its own for consistency models takes none without a guidance embedding. */
+function pipelineClassFor(own: string, network: StoredNetwork): string {
+  const family = own.startsWith('StableDiffusionXL') ? 'StableDiffusionXL' : 'StableDiffusion';
+  const { in_channels: inputs = 4, out_channels: outputs = 4 } = isJsonObject(network.config)
+    ? network.config
+    : {};
+  if (inputs !== outputs) return `${family}InpaintPipeline`;
+  return own.startsWith('LatentConsistencyModel') && !takesGuidance(network) ? `${family}Pipeline` : own;
 }
 
 function takesGuidance({ config }: StoredNetwork): boolean {

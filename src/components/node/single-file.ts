@@ -2,13 +2,12 @@
  * A single-file checkpoint as the files of a model. What such a file does not hold, the tokenizer and the
  * configurations, comes from a folder beside it where there is one; else configurations are told from the weights.
  */
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { PredictionType } from '../../diffusion/prediction.ts';
 import { InputError } from '../../errors.ts';
 import { type JsonObject, parseJsonObject } from '../../files/json.ts';
 import { isFile } from '../../files/node/path-kind.ts';
-import { readJsonObject, readTextIfThere } from '../../files/node/text-file.ts';
-import { findCachedModel } from '../../hub/node/cache.ts';
+import { readJsonObject } from '../../files/node/text-file.ts';
 import { listed } from '../../messages.ts';
 import { loadTensors, openSafetensors } from '../../weights/node/safetensors-file.ts';
 import { type Checkpoint, readCheckpoint } from '../../weights/single-file/checkpoint.ts';
@@ -16,6 +15,8 @@ import { type Family, familyOfWidth } from '../../weights/single-file/published.
 import type { Weights } from '../../weights/weights.ts';
 import type { ModelFiles } from '../model-files.ts';
 import { diffusersFiles } from './diffusers-files.ts';
+import { tokenizerSource } from './single-file-tokenizer.ts';
+import { libraryOf, type StoredModel } from './stored-model.ts';
 
 export interface SingleFileOptions {
   /** A folder with CLIP's vocab.json and merges.txt, or a diffusers directory that has one. */
@@ -29,15 +30,15 @@ export interface SingleFileOptions {
   readonly predictionType?: PredictionType | undefined;
 }
 
-/** CLIP's own tokenizer on the hub. */
-const CLIP = 'openai/clip-vit-large-patch14';
+/** Parts of a pipeline that a checkpoint has, or that its configurations and tokenizers are of. */
+const PARTS = /^(unet|vae|scheduler|(text_encoder|tokenizer)(_2)?)$/;
 
 /**
  * Opens the checkpoint `path`, of which only the header is read. Throws InputError when it is damaged, when it is no
  * checkpoint of Stable Diffusion, and, as soon as it is asked for, when there is no tokenizer to be found; UsageError
  * for a prediction type that it contradicts.
  */
-export async function singleFile(path: string, options: SingleFileOptions = {}): Promise<ModelFiles> {
+export async function singleFile(path: string, options: SingleFileOptions = {}): Promise<StoredModel> {
   const configFile =
     options.config !== undefined && (await isFile(options.config)) ? options.config : undefined;
   const unet = configFile === undefined ? undefined : await readUNetConfig(configFile);
@@ -56,13 +57,18 @@ export async function singleFile(path: string, options: SingleFileOptions = {}):
   checkpoint.textEncoders.forEach((_, i) => {
     classes.set(i === 0 ? 'tokenizer' : `tokenizer_${i + 1}`, 'CLIPTokenizer');
   });
-  for (const [name, className] of config?.classes ?? []) classes.set(name, className);
+  for (const [name, className] of config?.classes ?? []) if (PARTS.test(name)) classes.set(name, className);
+  const tokenizers = tokenizerSource({ path, named: options.tokenizer, config }, checkpoint);
 
   return {
     location: path,
     pipelineClass: config?.pipelineClass ?? checkpoint.pipelineClass,
     classes,
-    options: config?.options,
+    options: config?.options ?? optionsOf(checkpoint),
+    isCombined: true,
+    libraries: new Map([...classes].map(([name, className]) => [name, libraryOf(className)])),
+    copies: (part) => tokenizers.copies(part),
+    about: async () => ({}),
     checkpoint: {
       location: path,
       family: checkpoint.family,
@@ -88,15 +94,20 @@ export async function singleFile(path: string, options: SingleFileOptions = {}):
     async text(name) {
       const slash = name.indexOf('/');
       const [folder, file] = [name.slice(0, slash), name.slice(slash + 1)];
-      if (/^tokenizer(_\d+)?$/.test(folder)) {
-        return tokenizerText(path, checkpoint, config, options.tokenizer, folder, file);
-      }
+      if (/^tokenizer(_\d+)?$/.test(folder)) return tokenizers.text(folder, file);
       if (config !== undefined) return config.text(name);
       return name === 'scheduler/scheduler_config.json'
         ? JSON.stringify(checkpoint.scheduler.config)
         : undefined;
     },
   };
+}
+
+/** What diffusers writes into model_index.json for the families' published models. */
+function optionsOf({ family }: Checkpoint): JsonObject {
+  return family === 'stable-diffusion-xl'
+    ? { force_zeros_for_empty_prompt: true }
+    : { requires_safety_checker: false };
 }
 
 async function openCheckpoint(path: string) {
@@ -138,7 +149,7 @@ async function globalStepOf(weights: Weights): Promise<number | undefined> {
 }
 
 /** The folder that the file lies in, or `config` beside it, if it describes this model. */
-async function configBeside(path: string, checkpoint: Checkpoint): Promise<ModelFiles | undefined> {
+async function configBeside(path: string, checkpoint: Checkpoint): Promise<StoredModel | undefined> {
   for (const folder of [dirname(path), join(dirname(path), 'config')]) {
     if (!(await isFile(join(folder, 'model_index.json')))) continue;
     const files = await diffusersFiles(folder);
@@ -164,42 +175,4 @@ async function describes(files: ModelFiles, { networks }: Checkpoint): Promise<b
 async function readJson(files: ModelFiles, name: string): Promise<JsonObject | undefined> {
   const text = await files.text(name);
   return text === undefined ? undefined : parseJsonObject(text, `${files.location}/${name}`);
-}
-
-/** `file` of the tokenizer that the pipeline calls `name`. */
-async function tokenizerText(
-  path: string,
-  checkpoint: Checkpoint,
-  config: ModelFiles | undefined,
-  named: string | undefined,
-  name: string,
-  file: string,
-): Promise<string | undefined> {
-  if (named === undefined && config !== undefined) return config.text(`${name}/${file}`);
-  const folder = await tokenizerFolder(path, named, name);
-  const text = await readTextIfThere(join(folder, file));
-  if (file !== 'special_tokens_map.json' || basename(folder) === 'tokenizer_2') return text;
-  const encoder = name === 'tokenizer' ? 0 : Number(name.slice('tokenizer_'.length)) - 1;
-  if (checkpoint.textEncoders[encoder] !== 'open-clip') return text;
-  // The vocabulary is CLIP's own, but OpenCLIP was trained on prompts padded with id 0.
-  return JSON.stringify({ pad_token: '!' });
-}
-
-async function tokenizerFolder(path: string, named: string | undefined, name: string): Promise<string> {
-  const beside = named ?? dirname(path);
-  const cached = named === undefined ? await findCachedModel(CLIP) : undefined;
-  const candidates = [join(beside, name), join(beside, 'tokenizer'), beside, ...(cached ? [cached] : [])];
-  for (const folder of candidates) {
-    const pair = (await isFile(join(folder, 'vocab.json'))) && (await isFile(join(folder, 'merges.txt')));
-    if (pair || (await isFile(join(folder, 'tokenizer.json')))) return folder;
-  }
-  if (named !== undefined) {
-    throw new InputError(
-      `${named} holds no tokenizer: expected vocab.json and merges.txt, or tokenizer.json`,
-    );
-  }
-  throw new InputError(
-    `${path} carries no tokenizer, as single files do not. Pass the folder of one with --tokenizer: that of any Stable Diffusion model in the diffusers layout will do. Or download CLIP's, 1.5 MB, once: ` +
-      `lcm pull ${CLIP} --file vocab.json --file merges.txt`,
-  );
 }

@@ -65,7 +65,7 @@ export async function writePipeline(directory: string, pipeline: PipelineToWrite
 
 /** The tokenizer's files of a diffusers folder, by name. */
 export async function readTokenizerFiles(directory: string): Promise<TokenizerFiles> {
-  const files = await partFiles(directory, 'tokenizer');
+  const files = await partFiles(directory, join(directory, 'tokenizer'));
   return Object.fromEntries(
     Object.entries(files).map(([name, bytes]) => [
       name,

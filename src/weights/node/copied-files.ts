@@ -33,12 +33,12 @@ const MODEL_FILES = [
 /** Bytes that one of them may have: CLIP's tokenizer.json, the largest, has 2.2 MB. */
 const LARGEST = 2 ** 24;
 
-/** The files of the part `name` of the diffusers directory `model`, by name. Throws InputError when it has none. */
-export async function partFiles(model: string, name: string): Promise<Record<string, Uint8Array>> {
-  const files = await readOwn(model, join(model, name), PART_FILES);
+/** The files of a part, by name, that lies in `folder` of the model `model`. Throws InputError when it has none. */
+export async function partFiles(model: string, folder: string): Promise<Record<string, Uint8Array>> {
+  const files = await readOwn(model, folder, PART_FILES);
   if (Object.keys(files).length > 0) return files;
   throw new InputError(
-    `${join(model, name)} holds nothing that could be copied; expected one of ${PART_FILES.join(', ')}`,
+    `${folder} holds nothing that could be copied; expected one of ${PART_FILES.join(', ')}`,
   );
 }
 

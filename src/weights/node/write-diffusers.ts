@@ -24,10 +24,12 @@ const FLOATS: ReadonlySet<string> = new Set([
   ...['beta_start', 'beta_end', 'trained_betas', 'timestep_scaling'],
 ]);
 
+type Tensors = ReadonlyMap<string, HostTensor>;
+
 export interface ModelToWrite extends DiffusersComponent {
   readonly config: JsonObject;
-  /** By current parameter name. */
-  readonly tensors: ReadonlyMap<string, HostTensor>;
+  /** By current parameter name; or a function that reads them, called when they are to be written. */
+  readonly tensors: Tensors | (() => Promise<Tensors>);
 }
 
 export interface SchedulerToWrite extends DiffusersComponent {
@@ -119,7 +121,8 @@ async function writeModel(folder: string, model: ModelToWrite, dtype: StorageDTy
   const { library, className, config } = model;
   const fields = library === 'diffusers' ? diffusersFields(className) : { architectures: [className] };
   await writeJson(folder, 'config.json', spelledLike({ ...config, ...fields }, config));
-  const tensors = new Map([...model.tensors].map(([name, tensor]) => [name, convertTensor(tensor, dtype)]));
+  const stored = typeof model.tensors === 'function' ? await model.tensors() : model.tensors;
+  const tensors = new Map([...stored].map(([name, tensor]) => [name, convertTensor(tensor, dtype)]));
   const file = library === 'diffusers' ? 'diffusion_pytorch_model.safetensors' : 'model.safetensors';
   // transformers refuses files whose metadata do not name the framework.
   await writeSafetensors(join(folder, file), tensors, { format: 'pt' });
