@@ -8,7 +8,7 @@ import { InputError, UsageError } from '../errors.ts';
 import type { JsonObject } from '../files/json.ts';
 import { readJsonObject } from '../files/node/text-file.ts';
 import type { TrainingEvent } from '../training/events.ts';
-import { type DataConfig, type RunConfig, testPictures } from '../training/runs/config.ts';
+import type { RunConfig } from '../training/runs/config.ts';
 import { plan, type RecipeKind, train } from '../training/runs/recipe.ts';
 import type { RunPlan } from '../training/runs/run.ts';
 import { overlay } from '../training/settings.ts';
@@ -53,8 +53,6 @@ export interface TrainingRun<Config extends RunConfig> {
   readonly kind: RecipeKind<Config>;
   /** Throws UsageError for what must be named. */
   readonly check?: (given: JsonObject) => void;
-  /** What the model draws now and then while it is trained; nothing for parts that cannot draw. */
-  readonly samplePrompts?: (config: Config) => readonly string[];
 }
 
 /** Runs, or with --dry-run plans, a training. `extra` are settings from options of the command's own. */
@@ -69,7 +67,8 @@ export async function runTraining<Config extends RunConfig>(
   run.check?.(given);
   const config = run.kind.configure(given);
   if (options.dryRun) {
-    describe(await plan(run.kind, config), reporter);
+    const onProgress = (event: TrainingEvent) => show(event, reporter);
+    describe(await plan(run.kind, config, { signal, onProgress }), reporter);
     return;
   }
   const { out: directory } = options;
@@ -85,8 +84,7 @@ export async function runTraining<Config extends RunConfig>(
       directory,
       signal,
       onProgress: (event) => show(event, reporter),
-      onSample: async (step, model) => {
-        const prompts = run.samplePrompts?.(config) ?? [];
+      onSample: async ({ step, model, prompts }) => {
         if (prompts.length === 0 || signal.aborted) return;
         const folder = join(directory, 'samples');
         const sheet = { model, folder, prompts, step, engine: engineOptions(options), signal };
@@ -163,6 +161,10 @@ function describe(plan: RunPlan, reporter: Reporter): void {
 const clockwork = new Set(['images', 'images_per_second', 'seconds', 'seconds_left']);
 
 function show(event: TrainingEvent, reporter: Reporter): void {
+  if (event.type === 'warning') {
+    reporter.warn(event.message);
+    return;
+  }
   const { type, ...fields } = event;
   reporter.event(type, fields);
   switch (event.type) {
@@ -205,10 +207,4 @@ function show(event: TrainingEvent, reporter: Reporter): void {
     case 'end':
       break;
   }
-}
-
-/** Captions that the model has not seen, the same at every call. */
-export function testCaptions({ data }: { readonly data: DataConfig }): string[] {
-  const pictures = testPictures(data);
-  return Array.from({ length: 8 }, (_, index) => pictures.caption(index));
 }

@@ -3,6 +3,7 @@ import type { MetricsRecord } from './metrics.ts';
 
 export type TrainingEvent =
   | { readonly type: 'phase'; readonly message: string; readonly done?: number; readonly total?: number }
+  | { readonly type: 'warning'; readonly message: string }
   | { readonly type: 'start'; readonly step: number; readonly steps: number; readonly resumed: boolean }
   | {
       readonly type: 'step';

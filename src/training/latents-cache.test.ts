@@ -37,6 +37,7 @@ const options = (changes: Partial<LatentsCacheOptions> = {}): LatentsCacheOption
   count: 10,
   source: {
     identity: 'numbers',
+    captionIdentity: 'numbers',
     size: 10,
     shuffled: false,
     height: 2,

@@ -6,6 +6,8 @@ import { renderTensor } from '../datasets/postcards/render.ts';
 export interface PictureSource {
   /** What decides the pixels, so that whatever is computed from them can be kept. */
   readonly identity: string;
+  /** What decides the captions. */
+  readonly captionIdentity: string;
   /** Pictures there are; Infinity when any index can be drawn. */
   readonly size: number;
   /** Whether neighbours have nothing to do with each other, so that no shuffling is needed. */
@@ -20,10 +22,11 @@ export interface PictureSource {
 
 /** Drawn on demand; no two indices give the same picture. */
 export function postcardSource(options: PostcardOptions): PictureSource {
-  const { seed = 0, size = 64 } = options;
+  const { seed = 0, size = 64, positionProbability } = options;
   const context = createContext(size, size);
   return {
     identity: `postcards, ${options.split}, seed ${seed}${size === 64 ? '' : `, ${size}×${size}`}`,
+    captionIdentity: `positions named with probability ${positionProbability}`,
     size: Number.POSITIVE_INFINITY,
     shuffled: true,
     height: size,

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { InputError, UsageError } from '../errors.ts';
 import { isJsonObject, type JsonObject } from '../files/json.ts';
+import { brief, shown } from '../messages.ts';
 import { nearest } from '../nearest.ts';
 
 interface Limits {
@@ -126,17 +127,9 @@ function describeIssue(issue: z.core.$ZodIssue): string {
   const path = issue.path.join('.');
   if (issue.code === 'unrecognized_keys') {
     const name = [...issue.path, issue.keys[0]].join('.');
-    return `there is no training setting "${shortened(name)}"; ${issue.message}`;
+    return `there is no training setting "${brief(name)}"; ${issue.message}`;
   }
   if (issue.code === 'custom') return `the setting "${path}": ${issue.message}`;
   if (issue.input === undefined) return `the setting "${path}" is missing; expected ${issue.message}`;
-  return `the setting "${path}" is ${shortened(show(issue.input))}; expected ${issue.message}`;
-}
-
-function show(value: unknown): string {
-  return typeof value === 'number' ? String(value) : JSON.stringify(value);
-}
-
-function shortened(text: string): string {
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+  return `the setting "${path}" is ${shown(issue.input)}; expected ${issue.message}`;
 }

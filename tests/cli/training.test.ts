@@ -1,5 +1,5 @@
 /** The whole way on the command line, with tiny networks: pictures, autoencoder, diffusion, distillation, picture. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, expect, it } from 'vitest';
 import { decodePng } from '../../src/images/png.ts';
 import { workspace } from './lcm.ts';
@@ -149,6 +149,55 @@ it('says what is wrong with settings', async () => {
   }
   expect(existsSync(at('x'))).toBe(false);
 });
+
+it('trains on a small folder of pictures, and only on the same when it goes on', async () => {
+  const data = { path: 'pictures', resolution: 32 };
+  const sampled = { ...cadence, sampleEvery: 2 };
+  write('own-autoencoder.json', { ...settings('autoencoder.json'), data, cadence: sampled });
+  write('own-diffusion.json', { ...settings('diffusion.json'), data, cadence: sampled });
+  const two = ['--steps', '2', '--batch', '2', '--threads', '1'];
+  const autoencoder = ['train', 'autoencoder', '--config', 'own-autoencoder.json', ...two, '--out', 'own/ae'];
+  const trained = await done(...autoencoder);
+  expect(trained.stderr).toMatch(
+    /^pictures: 5 pictures, 5 of them with a caption; 5 to train on, 0 kept for tests$/m,
+  );
+  expect(trained.stderr).toMatch(/^reconstructions of 5 training pictures: PSNR/m);
+  const diffusion = ['train', 'diffusion', '--vae', 'own/ae/model', '--config', 'own-diffusion.json'];
+  await done(...diffusion, ...two, '--out', 'own/ldm');
+  const sheet = await decodePng(read('own/ldm/samples/step-00000002.png'));
+  expect([sheet.width, sheet.height]).toEqual([4 * (128 + 4) + 4, 2 * (128 + 4) + 4]);
+
+  // The captions are none of the autoencoder's business.
+  const metadata = readFileSync(at('pictures/metadata.jsonl'), 'utf8');
+  writeFileSync(at('pictures/metadata.jsonl'), metadata.replace('"text":"', '"text":"not '));
+  await done(...autoencoder);
+  const recaptioned = await run(...diffusion, ...two, '--out', 'own/ldm');
+  expect([recaptioned.code, recaptioned.stderr]).toEqual([
+    2,
+    expect.stringMatching(
+      /lcm: the captions that the run in own\/ldm is trained on have changed since it began/,
+    ),
+  ]);
+  writeFileSync(at('pictures/metadata.jsonl'), metadata);
+  copyFileSync(at('pictures/00000001.png'), at('pictures/00000000.png'));
+  const exchanged = await run(...autoencoder);
+  expect([exchanged.code, exchanged.stderr]).toEqual([
+    2,
+    expect.stringMatching(
+      /lcm: the pictures that the run in own\/ae is trained on have changed since it began/,
+    ),
+  ]);
+});
+
+it('refuses sizes that latents do not fit', async () => {
+  write('odd.json', { ...settings('autoencoder.json'), data: { path: 'pictures', resolution: 62 } });
+  const { code, stderr } = await run('train', 'autoencoder', '--config', 'odd.json', '--dry-run');
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/62×62 pixels; expected multiples of 4,/)]);
+});
+
+function settings(name: string): object {
+  return JSON.parse(readFileSync(at(name), 'utf8'));
+}
 
 function distillation(out: string): string[] {
   const settings = ['--config', 'distillation.json', '--steps', '4', '--batch', '4', '--threads', '1'];

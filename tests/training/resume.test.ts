@@ -66,7 +66,13 @@ async function run(directory: string, onEvent?: (event: Event, child: ChildProce
 
 async function outcome(directory: string) {
   const checkpoint = `checkpoint-${String(STEPS).padStart(8, '0')}`;
-  expect((await readdir(directory)).sort()).toEqual([checkpoint, 'config.json', 'metrics.jsonl', 'model']);
+  expect((await readdir(directory)).sort()).toEqual([
+    checkpoint,
+    'config.json',
+    'data.json',
+    'metrics.jsonl',
+    'model',
+  ]);
   const text = await readFile(join(directory, 'metrics.jsonl'), 'utf8');
   const metrics = text
     .trimEnd()

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { UsageError } from '../../errors.ts';
 import type { JsonObject } from '../../files/json.ts';
 import { consistencyTraining } from '../../training/runs/distill.ts';
-import { addTrainingOptions, runTraining, type TrainingOptions, testCaptions } from '../training.ts';
+import { addTrainingOptions, runTraining, type TrainingOptions } from '../training.ts';
 
 interface Options extends TrainingOptions {
   readonly teacher?: string;
@@ -18,12 +18,7 @@ export function distillCommand(signal: AbortSignal): Command {
       .option('--teacher <dir>', 'a diffusers directory'),
   ).action((options: Options) =>
     runTraining(
-      {
-        kind: consistencyTraining,
-        check: requireTeacher,
-        // A LoRA draws only together with its teacher.
-        samplePrompts: (config) => (config.lora ? [] : testCaptions(config)),
-      },
+      { kind: consistencyTraining, check: requireTeacher },
       options,
       { teacher: options.teacher },
       signal,

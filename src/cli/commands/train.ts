@@ -5,7 +5,7 @@ import type { JsonObject } from '../../files/json.ts';
 import { autoencoderTraining } from '../../training/runs/train-autoencoder.ts';
 import { diffusionTraining } from '../../training/runs/train-diffusion.ts';
 import { oneOf } from '../option-values.ts';
-import { addTrainingOptions, runTraining, type TrainingOptions, testCaptions } from '../training.ts';
+import { addTrainingOptions, runTraining, type TrainingOptions } from '../training.ts';
 import { judgeCommand } from './train-judge.ts';
 
 interface AutoencoderOptions extends TrainingOptions {
@@ -42,12 +42,7 @@ export function trainCommand(signal: AbortSignal): Command {
       .description('Trains a latent diffusion model: UNet and text encoder, on latents of an autoencoder.')
       .option('--vae <dir>', 'a diffusers directory whose vae makes the latents'),
   ).action((options: DiffusionOptions) =>
-    runTraining(
-      { kind: diffusionTraining, check: requireVae, samplePrompts: testCaptions },
-      options,
-      { vae: options.vae },
-      signal,
-    ),
+    runTraining({ kind: diffusionTraining, check: requireVae }, options, { vae: options.vae }, signal),
   );
   return new Command('train')
     .description('Trains the parts of a model, one after the other.')

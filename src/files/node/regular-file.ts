@@ -2,7 +2,7 @@
  * Opening other people's files: only regular ones, which end somewhere and never wait, and no more of them than what
  * is expected of them. Symbolic links are followed, because caches of downloads consist of them.
  */
-import { constants, readFileSync, type Stats, statSync } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import { InputError } from '../../errors.ts';
 
@@ -41,18 +41,6 @@ export async function readBytes(path: string, limit: number): Promise<Buffer> {
       if (length === bytes.length) bytes = Buffer.concat([bytes], Math.min(2 * length, limit) + 1);
     }
   });
-}
-
-/** As `readBytes`, for what has to be read at once. */
-export function readBytesSync(path: string, limit: number): Buffer {
-  try {
-    const stats = statSync(path);
-    requireRegular(stats, path);
-    if (stats.size > limit) throw tooLarge(path, limit);
-    return readFileSync(path);
-  } catch (error) {
-    throw unreadable(path, error);
-  }
 }
 
 function tooLarge(path: string, limit: number): InputError {

@@ -1,7 +1,7 @@
 /** Texts and JSON in files of this machine: regular files of a bounded size, in UTF-8. */
 import { InputError } from '../../errors.ts';
 import { type JsonObject, parseJsonObject } from '../json.ts';
-import { isMissing, readBytes, readBytesSync } from './regular-file.ts';
+import { isMissing, readBytes } from './regular-file.ts';
 
 /** Bytes that a text may have. The largest that models have, CLIP's tokenizer.json, has 2.2 million. */
 export const LARGEST_TEXT = 2 ** 24;
@@ -24,11 +24,6 @@ export async function readTextIfThere(path: string, limit = LARGEST_TEXT): Promi
 /** Throws InputError as `readText`, and when the file holds something other than a JSON object. */
 export async function readJsonObject(path: string, limit = LARGEST_TEXT): Promise<JsonObject> {
   return parseJsonObject(await readText(path, limit), path);
-}
-
-/** As `readText`, for what has to be read at once. */
-export function readTextSync(path: string, limit = LARGEST_TEXT): string {
-  return decodeText(readBytesSync(path, limit), path);
 }
 
 /** Bytes of the file `path` as text. Throws InputError when they are not UTF-8. */

@@ -61,7 +61,7 @@ describe('settings of runs', () => {
 
   it('know the kind of data by what is said of them', () => {
     expect(diffusion({}).data).toEqual({ kind: 'postcards', seed: 0, size: 64, positionProbability: 0.5 });
-    const folder = { kind: 'folder', path: 'pictures', resolution: 64 };
+    const folder = { kind: 'folder', path: 'pictures', resolution: 64, captionColumn: null };
     expect(diffusion({ data: { path: 'pictures' } }).data).toEqual(folder);
     expect(diffusion({ data: { kind: 'folder', path: 'pictures' } }).data).toEqual(folder);
   });
@@ -133,7 +133,7 @@ describe('settings of runs', () => {
       [{ distance: 5 }, '"distance" is 5; expected an object with kind, c'],
       [
         { teacher: ['x'.repeat(1000)] },
-        `"teacher" is ["${'x'.repeat(58)}…; expected a text: a diffusers folder`,
+        `"teacher" is ["${'x'.repeat(77)}…; expected a text: a diffusers folder`,
       ],
     ];
     for (const [given, message] of cases) expect(refusal(distillation, given)).toContain(message);

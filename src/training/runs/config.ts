@@ -1,8 +1,6 @@
 /** Settings that all training runs share. */
 import { z } from 'zod';
 import { isJsonObject } from '../../files/json.ts';
-import { imageFolderSource } from '../image-folder.ts';
-import { type PictureSource, postcardSource } from '../picture-source.ts';
 import { fraction, group, integer, number, oneOf, text } from '../settings.ts';
 
 /** Pictures that are drawn while they are needed. */
@@ -13,11 +11,14 @@ const postcardsSettings = group('Postcards, drawn as they are needed.', {
   positionProbability: fraction('how often a caption says left, middle or right').default(0.5),
 });
 
-/** The user's own pictures with captions; see `imageFolderSource`. */
+/** The user's own pictures with captions; see `openImageFolder`. */
 const folderSettings = group('Pictures of a folder with their captions.', {
   kind: z.literal('folder'),
   path: text('the folder'),
   resolution: integer('pixels along each side', { min: 8, max: 4096 }).default(64),
+  captionColumn: text('the column of metadata.jsonl or metadata.csv that holds captions; null finds it')
+    .nullable()
+    .default(null),
 });
 
 export type PostcardsConfig = z.output<typeof postcardsSettings>;
@@ -117,21 +118,3 @@ export function runSettings(defaults: RunDefaults) {
 }
 
 export type RunConfig = z.output<z.ZodObject<ReturnType<typeof runSettings>>>;
-
-/** The pictures that a run trains on. */
-export function trainingPictures(data: DataConfig): PictureSource {
-  return pictures(data, 'train');
-}
-
-/** Pictures of the same kind that no run trains on. */
-export function testPictures(data: DataConfig): PictureSource {
-  return pictures(data, 'test');
-}
-
-function pictures(data: DataConfig, split: 'train' | 'test'): PictureSource {
-  if (data.kind === 'postcards') {
-    const { seed, size, positionProbability } = data;
-    return postcardSource({ split, seed, size, positionProbability });
-  }
-  return imageFolderSource({ path: data.path, resolution: data.resolution, split });
-}

@@ -38,6 +38,7 @@ import {
 import { type DistillationRunConfig, distillationRunConfig } from './distillation-config.ts';
 import { captionIds, type LatentData, openLatentData, readAutoencoder } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork, storedNetworkToWrite } from './model-files.ts';
+import { openPictures, sampleCaptions, warnOfMissingCaptions } from './pictures.ts';
 import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
 import type { RecipeKind } from './recipe.ts';
 
@@ -45,9 +46,12 @@ import type { RecipeKind } from './recipe.ts';
 export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
   name: 'consistency',
   configure: distillationRunConfig,
-  async open(config) {
+  async open(config, watch) {
     const teacher = await openTeacher(config.teacher);
-    const vae = await readAutoencoder(config.teacher, config.data);
+    const pictures = await openPictures(config.data, watch);
+    warnOfMissingCaptions(pictures, watch);
+    const source = pictures.train;
+    const vae = await readAutoencoder(config.teacher, source);
     const tokenizer = await tokenizerFromFiles(teacher.tokenizer);
     const schedule = noiseSchedule(teacher.schedule);
     const grid = skippingGrid(config.gridSize, schedule.length);
@@ -68,6 +72,9 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
       distance: config.distance,
     };
     return {
+      data: { pictures: source.identity, captions: source.captionIdentity },
+      // A LoRA draws only together with its teacher.
+      samplePrompts: config.lora ? [] : sampleCaptions(pictures),
       write(share) {
         const leaves = new Leaves<DistillationDraw>(share);
         const text = captionStates(teacher, share, guided, leaves);
@@ -79,7 +86,7 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
           counts: { [config.lora ? 'lora' : 'unet']: step.trained.count },
           frozen: new Map([...step.frozen, ...text.frozen]),
           async open({ engine, directory }) {
-            const data = await openLatentData({ ...config, vae, engine, directory });
+            const data = await openLatentData({ ...config, vae, source, engine, directory });
             return {
               async batch(at) {
                 const drawn = await draw(config, data, tokenizer, pairs, at);

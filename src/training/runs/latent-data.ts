@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { autoencoder } from '../../components/autoencoder.ts';
 import type { Engine } from '../../engines/engine.ts';
+import { UsageError } from '../../errors.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { program } from '../../graph/program.ts';
 import { input } from '../../graph/tensor.ts';
@@ -20,7 +21,7 @@ import { paramsFromWeights } from '../../weights/source.ts';
 import { LatentsCache } from '../latents-cache.ts';
 import type { PictureSource } from '../picture-source.ts';
 import { ShuffledIndices } from '../random-stream.ts';
-import { type DataConfig, type LatentsConfig, trainingPictures } from './config.ts';
+import type { LatentsConfig } from './config.ts';
 import { openNetwork } from './model-files.ts';
 
 export interface LatentData {
@@ -35,16 +36,21 @@ const ENCODE_BATCH = 32;
 
 type Shape4 = readonly [number, number, number, number];
 
-/** Shapes of a batch of pictures and of their latents. */
+/** Shapes of a batch of pictures and of their latents. Throws UsageError for pictures that are no multiple of a latent. */
 export function batchShapes(
   model: AutoencoderKLConfig,
   batch: number,
   { height, width }: PictureSource,
 ): { pixels: Shape4; latents: Shape4 } {
   const factor = downsamplingFactor(model);
+  if (height % factor !== 0 || width % factor !== 0) {
+    throw new UsageError(
+      `the pictures to train on have ${width}×${height} pixels; expected multiples of ${factor}, the pixels along each side that one latent of this autoencoder stands for`,
+    );
+  }
   return {
     pixels: [batch, 3, height, width],
-    latents: [batch, model.latent_channels, Math.floor(height / factor), Math.floor(width / factor)],
+    latents: [batch, model.latent_channels, height / factor, width / factor],
   };
 }
 
@@ -57,17 +63,17 @@ export interface LatentAutoencoder {
 }
 
 /** The autoencoder of a diffusers folder. */
-export async function readAutoencoder(directory: string, data: DataConfig): Promise<LatentAutoencoder> {
+export async function readAutoencoder(directory: string, source: PictureSource): Promise<LatentAutoencoder> {
   const stored = await openNetwork(directory, 'vae', 'vae');
   const config = autoencoderKLConfig(stored.config);
-  const [, ...shape] = batchShapes(config, 1, trainingPictures(data)).latents;
+  const [, ...shape] = batchShapes(config, 1, source).latents;
   return { stored, config, shape };
 }
 
 export interface LatentDataOptions {
   readonly engine: Engine;
   readonly vae: LatentAutoencoder;
-  readonly data: DataConfig;
+  readonly source: PictureSource;
   readonly latents: LatentsConfig;
   readonly batch: number;
   readonly seed: number;
@@ -77,10 +83,9 @@ export interface LatentDataOptions {
 
 /** Opens the data of a run. Pictures are encoded while they are needed for the first time. */
 export async function openLatentData(options: LatentDataOptions): Promise<LatentData> {
-  const { engine, vae, data, latents, batch, seed, directory } = options;
+  const { engine, vae, source, latents, batch, seed, directory } = options;
   const { stored, config } = vae;
   const shape: Shape4 = [batch, ...vae.shape];
-  const source = trainingPictures(data);
   const { pixels } = batchShapes(config, ENCODE_BATCH, source);
   const encoder = await compileEncoder(engine, stored, pixels);
   const count = Math.min(latents.pictures, source.size);

@@ -15,7 +15,9 @@ import { type Objective, trainingProgram } from '../objective.ts';
 import { randomStream } from '../random-stream.ts';
 import type { Batch } from '../trainer.ts';
 import type { RunConfig } from './config.ts';
-import { inRunDirectory, type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
+import type { Watch } from './pictures.ts';
+import { type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
+import { inRunDirectory } from './run-directory.ts';
 
 /** A kind of training: from settings to a recipe. */
 export interface RecipeKind<Config extends RunConfig> {
@@ -24,10 +26,14 @@ export interface RecipeKind<Config extends RunConfig> {
   /** Fills the gaps in given settings. Throws UsageError for what cannot be. */
   configure(given: JsonObject): Config;
   /** Opens what the training starts from. Throws InputError when it is missing or does not fit. */
-  open(config: Config): Promise<Recipe>;
+  open(config: Config, watch: Watch): Promise<Recipe>;
 }
 
 export interface Recipe {
+  /** Says what is trained on, by kind: a run goes on only with the same. */
+  readonly data: Readonly<Record<string, string>>;
+  /** What the model draws now and then while it is trained; nothing for parts that cannot draw. */
+  readonly samplePrompts?: readonly string[];
   /** Writes the training step for a share of each batch. */
   write(share: number): WrittenStep;
   /** Sets the values that training starts from where they are not the declared random ones. */
@@ -68,8 +74,9 @@ export interface Batches {
 export async function plan<Config extends RunConfig>(
   kind: RecipeKind<Config>,
   config: Config,
+  watch: Watch = {},
 ): Promise<RunPlan> {
-  return planned(config, (await kind.open(config)).write(config.batch), 1).plan;
+  return planned(config, (await kind.open(config, watch)).write(config.batch), 1).plan;
 }
 
 /** Trains, or goes on training, and writes the averaged weights to `<directory>/model`. */
@@ -78,11 +85,11 @@ export async function train<Config extends RunConfig>(
   config: Config,
   io: RunIO,
 ): Promise<RunResult> {
-  const recipe = await kind.open(config);
+  const recipe = await kind.open(config, io);
   const replicas = replicasOf(io).length;
   const written = recipe.write(shareOf(config.batch, replicas));
   const { plan, step } = planned(config, written, replicas);
-  return inRunDirectory(config, io, async () => {
+  return inRunDirectory({ ...io, config, data: recipe.data }, async () => {
     const parameters = initialize(written.trained, randomStream(config.seed, 0));
     await recipe.start?.(parameters);
     const model = new Ema(parameters, config.ema, { warmup: true });
@@ -104,6 +111,7 @@ export async function train<Config extends RunConfig>(
         feeds,
         batch: (at) => batches.batch(at),
         writeModel: (directory) => recipe.writeModel(directory, model.parameters, io),
+        samplePrompts: recipe.samplePrompts ?? [],
       });
       if (result.completed) await recipe.finish?.(result.modelDirectory, io);
       return result;

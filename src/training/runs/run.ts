@@ -1,16 +1,7 @@
 /** What every training run does around its own objective: its folder, its plan, and its loop. */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import type { Engine, Executable } from '../../engines/engine.ts';
-import { UsageError } from '../../errors.ts';
-import { parseJsonObject } from '../../files/json.ts';
-import { acquireLock } from '../../files/node/lock.ts';
-import { readTextIfThere } from '../../files/node/text-file.ts';
-import { unwritable } from '../../files/node/unwritable.ts';
 import type { Program } from '../../graph/program.ts';
-import { shown } from '../../messages.ts';
-import { removeLeftovers, writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import type { Weights } from '../../weights/weights.ts';
 import { compileShares } from '../data-parallel.ts';
 import type { OnProgress } from '../events.ts';
@@ -29,8 +20,18 @@ export interface RunIO {
   readonly directory: string;
   readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
-  /** Called every `cadence.sampleEvery` steps with the folder to which the averaged model was just written. */
-  readonly onSample?: (step: number, modelDirectory: string) => Promise<void>;
+  /** Called every `cadence.sampleEvery` steps. */
+  readonly onSample?: (sample: Sample) => Promise<void>;
+}
+
+/** What is to be drawn by a model that is being trained. */
+export interface Sample {
+  /** Updates that the model has had. */
+  readonly step: number;
+  /** The folder to which it was just written. */
+  readonly model: string;
+  /** Empty for parts that cannot draw. */
+  readonly prompts: readonly string[];
 }
 
 /** The engines that compute training steps. */
@@ -56,60 +57,6 @@ export interface RunResult {
   readonly modelDirectory: string;
 }
 
-/** Settings that may differ when a run is resumed: they change neither the numbers so far nor what they mean. */
-const CHANGEABLE: ReadonlySet<string> = new Set(['steps', 'cadence']);
-
-/**
- * Trains in the run's folder, which is this process's alone meanwhile. Throws InputError when another one has it, and
- * UsageError when it holds a run with other settings.
- */
-export async function inRunDirectory<T>(
-  config: RunConfig,
-  { directory, onProgress, signal }: RunIO,
-  use: () => Promise<T>,
-): Promise<T> {
-  await mkdir(directory, { recursive: true }).catch((error) => {
-    throw unwritable(directory, error);
-  });
-  const lock = await acquireLock(join(directory, '.lock'), {
-    what: `the run in ${directory}`,
-    signal,
-    onWatching: (holder, seconds) =>
-      onProgress?.({
-        type: 'phase',
-        message: `${directory} was last used by ${holder}; waiting up to ${seconds} s for a sign that it still is`,
-      }),
-  });
-  try {
-    for (const folder of ['', 'model', 'samples']) await removeLeftovers(join(directory, folder));
-    await openRunDirectory(directory, config);
-    return await use();
-  } finally {
-    await lock.release();
-  }
-}
-
-/**
- * Stores the settings as `config.json` of the run's folder. Throws UsageError when the folder holds a run with other
- * settings: going on with it would mix two trainings.
- */
-async function openRunDirectory(directory: string, config: RunConfig): Promise<void> {
-  const path = join(directory, 'config.json');
-  const wanted = JSON.parse(JSON.stringify(config)) as Record<string, unknown>;
-  const text = await readTextIfThere(path);
-  if (text !== undefined) {
-    const stored = parseJsonObject(text, path);
-    // A setting that the stored run does not know came later, and its default means what was done before.
-    for (const name of Object.keys(stored)) {
-      if (CHANGEABLE.has(name) || isDeepStrictEqual(stored[name], wanted[name])) continue;
-      throw new UsageError(
-        `${directory} holds a training with ${name} ${shown(stored[name])}, asked for is ${shown(wanted[name])}; use the same settings to go on with it, or another folder`,
-      );
-    }
-  }
-  await writeFileAtomically(path, [new TextEncoder().encode(`${JSON.stringify(config, null, 2)}\n`)]);
-}
-
 /** What a kind of training brings to the loop. */
 export interface RunParts {
   /** For messages: `diffusion`. */
@@ -125,6 +72,7 @@ export interface RunParts {
   readonly batch: Training['batch'];
   /** Writes what was learned so far to the folder. */
   readonly writeModel: (modelDirectory: string) => Promise<void>;
+  readonly samplePrompts: readonly string[];
 }
 
 /** Compiles the step, trains, and writes the model, to `<directory>/model`, when samples are due and when it ends. */
@@ -150,7 +98,7 @@ export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): P
       cadence,
       onSample: async (at) => {
         await writeModel(modelDirectory);
-        await io.onSample?.(at, modelDirectory);
+        await io.onSample?.({ step: at, model: modelDirectory, prompts: parts.samplePrompts });
       },
       onProgress,
       signal,

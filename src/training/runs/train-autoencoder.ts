@@ -23,9 +23,9 @@ import { autoencoderLoss, decoderLoss } from '../objectives/autoencoder.ts';
 import type { PictureSource } from '../picture-source.ts';
 import { randomStream, ShuffledIndices } from '../random-stream.ts';
 import { type AutoencoderRunConfig, autoencoderRunConfig } from './autoencoder-config.ts';
-import { testPictures, trainingPictures } from './config.ts';
 import { batchShapes } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork } from './model-files.ts';
+import { openPictures, type TrainingPictures } from './pictures.ts';
 import type { RecipeKind } from './recipe.ts';
 import { type RunIO, using } from './run.ts';
 
@@ -33,12 +33,14 @@ import { type RunIO, using } from './run.ts';
 export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
   name: 'autoencoder',
   configure: autoencoderRunConfig,
-  async open(config) {
+  async open(config, watch) {
     const initial = config.initial === null ? undefined : await openNetwork(config.initial, 'vae', 'initial');
     const model = initial ? autoencoderKLConfig(initial.config) : config.model;
-    const source = trainingPictures(config.data);
+    const pictures = await openPictures(config.data, watch);
+    const source = pictures.train;
     const decoderOnly = config.part === 'decoder';
     return {
+      data: { pictures: source.identity },
       write(share) {
         const leaves = new Leaves<AutoencoderDraw>(share);
         const shapes = batchShapes(model, share, source);
@@ -83,7 +85,7 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
             tensors.set(name, convertTensor(tensor, 'float32'));
           }
         }
-        const measured = await evaluate(config, model, Object.fromEntries(tensors), io);
+        const measured = await evaluate(pictures, model, Object.fromEntries(tensors), io);
         const scaling = decoderOnly ? model.scaling_factor : measured.scaling;
         const network = networkToWrite('vae', { ...model, scaling_factor: scaling }, tensors);
         await writeModelFolder(join(directory, 'vae'), network, { replace: true });
@@ -116,17 +118,17 @@ async function draw(
 }
 
 /**
- * On up to 512 test pictures: the quality of reconstructions, and 1 / the standard deviation of the latents, which lets
+ * On up to 512 test pictures, or where there are none on those of training: the quality of reconstructions, and 1 / the standard deviation of the latents, which lets
  * the diffusion model see unit variance (Rombach et al. 2022, section G). Once the run is to stop, no more pictures are
  * taken than the 32 without which there is no scaling; of postcards they give it within 2 %.
  */
 async function evaluate(
-  config: AutoencoderRunConfig,
+  { train, test }: TrainingPictures,
   model: AutoencoderKLConfig,
   tensors: Readonly<Record<string, HostTensor>>,
   { engine, onProgress, signal }: RunIO,
 ): Promise<{ psnr: number; scaling: number }> {
-  const source = testPictures(config.data);
+  const source = test ?? train;
   const { pixels: shape } = batchShapes(model, 32, source);
   const declared = new DeclaredParams();
   const pixels = input('pixels', shape);
@@ -158,7 +160,7 @@ async function evaluate(
     const scaling = 1 / Math.sqrt(mean(squares) - mean(means) ** 2);
     onProgress?.({
       type: 'phase',
-      message: `reconstructions of ${Math.min(decibels.length, source.size)} test pictures: PSNR ${psnr.toFixed(2)} dB; latent scaling factor ${scaling.toFixed(4)}`,
+      message: `reconstructions of ${Math.min(decibels.length, source.size)} ${test ? 'test' : 'training'} pictures: PSNR ${psnr.toFixed(2)} dB; latent scaling factor ${scaling.toFixed(4)}`,
     });
     return { psnr, scaling };
   });

@@ -11,9 +11,9 @@ import { tokenizerFromFiles, trainTokenizer } from '../../text/train-bpe.ts';
 import { withPrefix } from '../../weights/source.ts';
 import { Leaves } from '../leaves.ts';
 import { diffusionLoss } from '../objectives/diffusion.ts';
+import type { PictureSource } from '../picture-source.ts';
 import { randomStream } from '../random-stream.ts';
 import { type SampledTimestep, sampleTimesteps } from '../timestep-sampling.ts';
-import { trainingPictures } from './config.ts';
 import { type DiffusionRunConfig, diffusionRunConfig } from './diffusion-config.ts';
 import { captionIds, type LatentData, openLatentData, readAutoencoder } from './latent-data.ts';
 import {
@@ -23,6 +23,7 @@ import {
   storedNetworkToWrite,
   withoutPrefix,
 } from './model-files.ts';
+import { openPictures, sampleCaptions, warnOfMissingCaptions } from './pictures.ts';
 import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
 import type { RecipeKind } from './recipe.ts';
 
@@ -30,12 +31,17 @@ import type { RecipeKind } from './recipe.ts';
 export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
   name: 'diffusion',
   configure: diffusionRunConfig,
-  async open(config) {
-    const vae = await readAutoencoder(config.vae, config.data);
-    const { tokenizerFiles, unetConfig, textEncoder, initial } = await networks(config);
+  async open(config, watch) {
+    const pictures = await openPictures(config.data, watch);
+    warnOfMissingCaptions(pictures, watch);
+    const source = pictures.train;
+    const vae = await readAutoencoder(config.vae, source);
+    const { tokenizerFiles, unetConfig, textEncoder, initial } = await networks(config, source);
     const tokenizer = await tokenizerFromFiles(tokenizerFiles);
     const schedule = noiseSchedule(config.schedule);
     return {
+      data: { pictures: source.identity, captions: source.captionIdentity },
+      samplePrompts: sampleCaptions(pictures),
       write(share) {
         const shape = [share, ...vae.shape];
         const leaves = new Leaves<DiffusionDraw>(share);
@@ -69,7 +75,7 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
           trained: new Map([...withNames(unet, UNET), ...withNames(text, TEXT_ENCODER)]),
           counts: { unet: unet.count, text_encoder: text.count },
           async open({ engine, directory }) {
-            const data = await openLatentData({ ...config, vae, engine, directory });
+            const data = await openLatentData({ ...config, vae, source, engine, directory });
             return {
               async batch(at) {
                 const drawn = await draw(config, data, tokenizer, schedule, at);
@@ -144,7 +150,7 @@ function withNames({ declarations }: DeclaredParams, prefix: string): [string, D
 }
 
 /** What the networks are, and the weights that they start from: those of `initial`, or fresh ones. */
-async function networks(config: DiffusionRunConfig) {
+async function networks(config: DiffusionRunConfig, source: PictureSource) {
   if (config.initial !== null) {
     const unet = await openNetwork(config.initial, 'unet', 'initial');
     const text = await openNetwork(config.initial, 'text_encoder', 'initial');
@@ -155,7 +161,6 @@ async function networks(config: DiffusionRunConfig) {
       initial: new Map([...withPrefix(unet.weights, UNET), ...withPrefix(text.weights, TEXT_ENCODER)]),
     };
   }
-  const source = trainingPictures(config.data);
   const captions = Array.from({ length: Math.min(20_000, source.size) }, (_, i) => source.caption(i));
   const length = config.textEncoder.max_position_embeddings;
   const tokenizerFiles = trainTokenizer(captions, config.vocabularySize, length);

@@ -25,6 +25,7 @@ export const judgeTraining: RecipeKind<JudgeRunConfig> = {
     const size = config.model.sample_size;
     const context = createContext(size, size);
     return {
+      data: {},
       write(share) {
         const declared = new DeclaredParams();
         const leaves = new Leaves<JudgeDraw>(share);

@@ -1,0 +1,55 @@
+/** The pictures of a run, opened once. */
+import type { OnProgress } from '../events.ts';
+import { openImageFolder } from '../folder/image-folder.ts';
+import { type PictureSource, postcardSource } from '../picture-source.ts';
+import type { DataConfig } from './config.ts';
+
+/** Who hears what is found while something is opened, and may end it. */
+export interface Watch {
+  readonly onProgress?: OnProgress | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface TrainingPictures {
+  readonly train: PictureSource;
+  /** Pictures of the same kind that are not trained on; undefined for folders that are too small to keep some. */
+  readonly test: PictureSource | undefined;
+}
+
+/** Throws InputError for a folder that cannot be trained on. */
+export async function openPictures(data: DataConfig, watch: Watch): Promise<TrainingPictures> {
+  if (data.kind === 'folder') return openImageFolder({ ...data, ...watch });
+  const { seed, size, positionProbability } = data;
+  const source = (split: 'train' | 'test') => postcardSource({ split, seed, size, positionProbability });
+  return { train: source('train'), test: source('test') };
+}
+
+/** Says how many pictures of a folder are trained on without words. */
+export function warnOfMissingCaptions({ train }: TrainingPictures, { onProgress }: Watch): void {
+  if (!Number.isFinite(train.size)) return;
+  const { length } = Array.from({ length: train.size }, (_, i) => train.caption(i)).filter(
+    (text) => text === '',
+  );
+  if (length === 0) return;
+  const which = length === train.size ? 'no picture' : `${train.size - length} of ${train.size} pictures`;
+  onProgress?.({
+    type: 'warning',
+    message: `${which} to train on ${length === train.size ? 'has' : 'have'} a caption; expected a text beside each, cat.txt beside cat.jpg, or metadata.jsonl or metadata.csv`,
+  });
+}
+
+/** Pictures on a sample sheet. */
+const SAMPLES = 8;
+
+/** Captions that the model has not seen, the same at every call; in small folders also some that it has. */
+export function sampleCaptions({ train, test }: TrainingPictures): string[] {
+  const kept = test ? spread(test) : [];
+  return [...kept, ...spread(train)].slice(0, SAMPLES);
+}
+
+/** Captions from the whole of a source, because neighbours in a folder are often alike. */
+function spread(source: PictureSource): string[] {
+  const count = Math.min(SAMPLES, source.size);
+  const stride = Number.isFinite(source.size) ? source.size / count : 1;
+  return Array.from({ length: count }, (_, i) => source.caption(Math.floor(i * stride)));
+}
