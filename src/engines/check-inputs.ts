@@ -1,14 +1,14 @@
 /** Checks what a run is given against what its program wants, before anything is copied or sent to a device. */
 import { UsageError } from '../errors.ts';
-import type { HostTensor } from '../graph/host-tensor.ts';
 import { elementCount, formatShape, sameShape } from '../graph/shape.ts';
 import type { Tensor } from '../graph/tensor.ts';
+import { isHostTensor, type Value } from './engine.ts';
 
 /** Throws UsageError for a missing, surplus, wrongly typed or wrongly shaped input; the message names it. */
 export function checkInputs(
   program: string,
   expected: ReadonlyMap<string, Tensor>,
-  given: Readonly<Record<string, HostTensor>>,
+  given: Readonly<Record<string, Value>>,
 ): void {
   for (const name of Object.keys(given)) {
     if (!expected.has(name)) {
@@ -26,7 +26,7 @@ export function checkInputs(
         `${program}: the input "${name}" must be ${dtype} ${formatShape(shape)}, got ${value.dtype} ${formatShape(value.shape)}`,
       );
     }
-    if (value.data.length !== elementCount(shape)) {
+    if (isHostTensor(value) && value.data.length !== elementCount(shape)) {
       throw new UsageError(
         `${program}: the input "${name}" has ${value.data.length} elements, but ${formatShape(shape)} has ${elementCount(shape)}`,
       );
@@ -38,4 +38,13 @@ function list(names: readonly string[]): string {
   const shown = names.slice(0, 8).map((name) => `"${name}"`);
   if (names.length > shown.length) shown.push(`${names.length - shown.length} more`);
   return shown.length > 0 ? shown.join(', ') : 'none';
+}
+
+/** Throws UsageError for a value to be kept that is no output of the program. */
+export function checkKept(program: string, outputs: Iterable<string>, keep: readonly string[]): void {
+  const known = new Set(outputs);
+  const unknown = keep.find((name) => !known.has(name));
+  if (unknown !== undefined) {
+    throw new UsageError(`${program} has no output "${unknown}" to keep; it has ${list([...known])}`);
+  }
 }

@@ -1,6 +1,8 @@
 /** What runs programs. One interface; ONNX Runtime in Node, ONNX Runtime in browsers, and the plain reference. */
+import type { DType } from '../graph/dtype.ts';
 import type { HostTensor } from '../graph/host-tensor.ts';
 import type { Program } from '../graph/program.ts';
+import type { Shape } from '../graph/shape.ts';
 import type { Weights } from '../weights/weights.ts';
 
 export interface Engine {
@@ -15,6 +17,20 @@ export interface Engine {
 
   /** Frees every executable and whatever the engine holds (threads, devices). */
   dispose(): Promise<void>;
+}
+
+/** An engine that can leave values where it computed them. */
+export interface KeepingEngine extends Engine {
+  /**
+   * `compile` for a program some of whose outputs, `keep`, stay with the engine, to be given to its later runs without
+   * a copy: parameters that are trained on a graphics processor, the state of a long generation. Throws UsageError for
+   * one that is no output.
+   */
+  compileKeeping(
+    program: Program,
+    keep: readonly string[],
+    options?: CompileOptions,
+  ): Promise<KeepingExecutable>;
 }
 
 export interface CompileOptions {
@@ -33,6 +49,36 @@ export interface Executable {
     options?: RunOptions,
   ): Promise<Record<string, HostTensor>>;
   dispose(): Promise<void>;
+}
+
+/** A value that stays where an engine computed it. Other engines refuse it. */
+export interface DeviceTensor {
+  readonly dtype: DType;
+  readonly shape: Shape;
+  /** A copy on the host. Rejects after `dispose`. */
+  read(): Promise<HostTensor>;
+  /** Lets go of its memory. */
+  dispose(): Promise<void>;
+}
+
+export type Value = HostTensor | DeviceTensor;
+
+/** Whether a value lies in the host's memory. */
+export function isHostTensor(value: Value): value is HostTensor {
+  return 'data' in value;
+}
+
+export interface KeepingExecutable {
+  /** As `Executable.run`; values that were kept may be given back. */
+  run(inputs: Readonly<Record<string, Value>>, options?: RunOptions): Promise<KeptResult>;
+  /** Values that were kept stay valid. */
+  dispose(): Promise<void>;
+}
+
+export interface KeptResult {
+  readonly outputs: Record<string, HostTensor>;
+  /** Those that the program was compiled to keep. Whoever gets them disposes of them. */
+  readonly kept: Record<string, DeviceTensor>;
 }
 
 export interface RunOptions {

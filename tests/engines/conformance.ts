@@ -2,12 +2,12 @@
  * What every engine must do. The checks are plain functions that throw, so that they run wherever an engine does:
  * in Node through conformance.test.ts, in a browser from a page.
  */
-import type { Engine } from '../../src/engines/engine.ts';
+import type { Engine, KeepingEngine } from '../../src/engines/engine.ts';
 import { createReferenceEngine } from '../../src/engines/reference/engine.ts';
 import type { DType } from '../../src/graph/dtype.ts';
 import { float32ToBfloat16, float32ToFloat16 } from '../../src/graph/float16.ts';
 import { grad } from '../../src/graph/gradient.ts';
-import { type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
+import { float32Data, type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
 import * as op from '../../src/graph/operators/index.ts';
 import { program } from '../../src/graph/program.ts';
 import { formatShape, type Shape, sameShape } from '../../src/graph/shape.ts';
@@ -20,7 +20,7 @@ export interface EngineUnderTest {
   readonly name: string;
   /** True, or why it cannot run here. */
   available(): Promise<true | string>;
-  create(): Engine;
+  create(): KeepingEngine;
   /** How far a float32 result may be from the reference, relative to the largest element (and to 1). */
   readonly tolerance: number;
 }
@@ -28,7 +28,7 @@ export interface EngineUnderTest {
 export interface Check {
   readonly name: string;
   /** Throws when the engine does not do what it must. */
-  run(engine: Engine, tolerance: number): Promise<void>;
+  run(engine: KeepingEngine, tolerance: number): Promise<void>;
 }
 
 const reference = createReferenceEngine();
@@ -59,6 +59,8 @@ export const checks: readonly Check[] = [
   { name: 'refuses a weight of the wrong shape or type', run: checkWeightErrors },
   { name: 'honours an abort signal', run: checkAbort },
   { name: 'refuses to run what was disposed of', run: checkDispose },
+  { name: 'keeps values where they were computed, and takes them back', run: checkKeeping },
+  { name: 'refuses what it cannot keep, and what others keep', run: checkKeepingErrors },
 ];
 
 /** The operator, and its derivatives as far as it has any. */
@@ -227,6 +229,46 @@ async function checkDispose(engine: Engine): Promise<void> {
   await executable.dispose();
   await executable.dispose();
   await expectRejection(executable.run({ x: random([2]) }), /short-lived was disposed of/);
+}
+
+/** A state that goes from run to run and never comes to the host: x ← x + y, with the sum of x for the host. */
+async function checkKeeping(engine: KeepingEngine, tolerance: number): Promise<void> {
+  const [x, y] = [input('x', [3, 4]), input('y', [3, 4])];
+  const next = op.add(x, y);
+  const step = program({ x: next, sum: op.reduceSum(next) });
+  const executable = await engine.compileKeeping(step, ['x']);
+  const [start, change] = [random([3, 4]), random([3, 4])];
+  const first = await executable.run({ x: start, y: change });
+  if ('x' in first.outputs) throw new Error('a value to be kept came to the host');
+  const second = await executable.run({ x: first.kept.x!, y: change });
+  await first.kept.x!.dispose();
+  const [from, by] = [float32Data(start), float32Data(change)];
+  // Two additions, each rounded.
+  const expected = from.map((value, i) => Math.fround(value + by[i]!) + by[i]!);
+  const x2 = hostTensor(expected, [3, 4]);
+  const total = expected.reduce((sum, value) => sum + value, 0);
+  expectClose({ x: await second.kept.x!.read() }, { x: x2 }, tolerance);
+  const found = { sum: second.outputs.sum! };
+  expectClose(found, { sum: hostTensor(Float32Array.of(total), []) }, tolerance + 1e-6);
+  await expectRejection(executable.run({ x: first.kept.x!, y: change }), /was disposed of/);
+  await executable.dispose();
+  // What was kept outlives the program.
+  expectClose({ x: await second.kept.x!.read() }, { x: x2 }, tolerance);
+  await second.kept.x!.dispose();
+}
+
+async function checkKeepingErrors(engine: KeepingEngine): Promise<void> {
+  const step = program({ y: op.exp(input('x', [2])) });
+  await expectRejection(engine.compileKeeping(step, ['z']), /no output "z" to keep/);
+  const executable = await engine.compileKeeping(step, ['y'], { name: 'a step' });
+  const foreign = {
+    dtype: 'float32',
+    shape: [2],
+    read: async () => random([2]),
+    dispose: async () => {},
+  } as const;
+  await expectRejection(executable.run({ x: foreign }), /"x" is kept by another engine/);
+  await executable.dispose();
 }
 
 async function compare(

@@ -1,19 +1,30 @@
 /** Programs on ONNX Runtime in Node: on the CPU, or on whatever device its build supports. */
 import { availableParallelism } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
-import { InputError } from '../../errors.ts';
+import { InputError, UsageError } from '../../errors.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
-import type { Program } from '../../graph/program.ts';
+import { type Program, program } from '../../graph/program.ts';
 import { segments } from '../../graph/segments.ts';
 import { elementCount } from '../../graph/shape.ts';
+import { input } from '../../graph/tensor.ts';
 import { abortable } from '../abortable.ts';
-import { checkInputs } from '../check-inputs.ts';
+import { checkInputs, checkKept } from '../check-inputs.ts';
 import { compileSegments } from '../compile-segments.ts';
-import type { CompileOptions, Engine, Executable, RunOptions } from '../engine.ts';
+import {
+  type CompileOptions,
+  type DeviceTensor,
+  type Executable,
+  isHostTensor,
+  type KeepingEngine,
+  type KeepingExecutable,
+  type KeptResult,
+  type RunOptions,
+  type Value,
+} from '../engine.ts';
 import { type OnnxModel, serialize } from '../onnx/serialize.ts';
 import { segmented } from '../segmented.ts';
 import { BufferPool } from './buffer-pool.ts';
-import type { ExternalValue, SessionSettings, WireTensor } from './messages.ts';
+import type { ExternalValue, KeptInput, KeptOutput, SessionSettings, WireTensor } from './messages.ts';
 import { weightFiles } from './weight-files.ts';
 import { WorkerClient } from './worker-client.ts';
 
@@ -36,11 +47,11 @@ export function nodeEngineName(device: NodeDevice): string {
 }
 
 /** An engine on a worker thread of its own, so that no run blocks the event loop. */
-export function createNodeEngine(options: NodeEngineOptions = {}): Engine {
+export function createNodeEngine(options: NodeEngineOptions = {}): KeepingEngine {
   return new NodeEngine(options);
 }
 
-class NodeEngine implements Engine {
+class NodeEngine implements KeepingEngine {
   readonly name: string;
   readonly #settings: Omit<SessionSettings, keyof MemorySettings>;
   /** The first does all of the work but for the compiling and running of large models, which all share. */
@@ -84,6 +95,20 @@ class NodeEngine implements Engine {
     return segmented(name, program, (parameter) => weights?.has(parameter) ?? false, compiled);
   }
 
+  async compileKeeping(
+    program: Program,
+    keep: readonly string[],
+    options: CompileOptions = {},
+  ): Promise<KeepingExecutable> {
+    const { name = 'program' } = options;
+    checkKept(name, program.outputs.keys(), keep);
+    const executable = await this.#compile(this.#clients[0]!, program, options, USUAL_MEMORY, keep);
+    return {
+      run: (inputs, runOptions) => executable.runKeeping(inputs, keep, this, runOptions),
+      dispose: () => executable.dispose(),
+    };
+  }
+
   /** ONNX Runtime prepares weights on one thread: as many workers as there are threads, or as are worth their memory. */
   #allClients(): readonly WorkerClient[] {
     const count = Math.min(this.#settings.threads ?? availableParallelism(), MOST_WORKERS);
@@ -96,7 +121,8 @@ class NodeEngine implements Engine {
     program: Program,
     { weights, name = 'program' }: CompileOptions,
     memory: MemorySettings,
-  ): Promise<Executable> {
+    keep: readonly string[] = [],
+  ): Promise<NodeExecutable> {
     const files = await weightFiles(program, weights);
     const model = serialize(program, {
       ...{ weights, name, locationOf: files?.locationOf },
@@ -118,6 +144,7 @@ class NodeEngine implements Engine {
           external,
           folder: files?.folder,
           settings: { ...this.#settings, ...memory },
+          keep: keep.map((output) => model.outputs.get(output)!),
         },
         transfer.filter((buffer) => buffer instanceof ArrayBuffer),
       );
@@ -155,25 +182,56 @@ class NodeExecutable implements Executable {
 
   async run(
     inputs: Readonly<Record<string, HostTensor>>,
-    { signal }: RunOptions = {},
+    options: RunOptions = {},
   ): Promise<Record<string, HostTensor>> {
+    return (await this.#run(inputs, [], options)).outputs;
+  }
+
+  /** keep: outputs of those that this was compiled to keep. */
+  async runKeeping(
+    inputs: Readonly<Record<string, Value>>,
+    keep: readonly string[],
+    engine: KeepingEngine,
+    options: RunOptions = {},
+  ): Promise<KeptResult> {
+    const outputs = [...this.#outputs].filter(([, output]) => keep.includes(output));
+    const places = outputs.map(([name]) => ({ name, kept: nextKept++ }));
+    const result = await this.#run(inputs, places, options);
+    const kept = result.kept.map(({ name, kept: id, dtype, shape }) => {
+      const tensor = new NodeDeviceTensor(id, dtype, shape, this.#client, engine);
+      return [this.#outputs.get(name)!, tensor] as const;
+    });
+    return { outputs: result.outputs, kept: Object.fromEntries(kept) };
+  }
+
+  async #run(inputs: Readonly<Record<string, Value>>, keep: readonly KeptInput[], { signal }: RunOptions) {
     signal?.throwIfAborted();
     if (this.#disposed) throw new Error(`${this.#name} was disposed of and cannot be run`);
     checkInputs(this.#name, this.#inputs, inputs);
-    const wire = Object.entries(inputs).map(([name, { dtype, shape, data }]) => ({
-      name,
-      dtype,
-      shape,
-      data: this.#pool.copy(data),
-    }));
-    const transfer = wire.map(({ data }) => data.buffer).filter((buffer) => buffer instanceof ArrayBuffer);
-    return abortable(this.#ran(wire, transfer), signal);
+    const wire = Object.entries(inputs).map(([name, value]): WireTensor | KeptInput => {
+      if (!isHostTensor(value)) return { name, kept: this.#idOf(name, value) };
+      const { dtype, shape, data } = value;
+      return { name, dtype, shape, data: this.#pool.copy(data) };
+    });
+    const transfer = wire.flatMap((value) =>
+      'data' in value && value.data.buffer instanceof ArrayBuffer ? [value.data.buffer] : [],
+    );
+    return abortable(this.#ran(wire, keep, transfer), signal);
   }
 
-  async #ran(inputs: readonly WireTensor[], transfer: ArrayBuffer[]): Promise<Record<string, HostTensor>> {
+  #idOf(name: string, value: DeviceTensor): number {
+    if (value instanceof NodeDeviceTensor && value.client === this.#client) return value.id;
+    throw new UsageError(`${this.#name}: the input "${name}" is kept by another engine`);
+  }
+
+  async #ran(
+    inputs: readonly (WireTensor | KeptInput)[],
+    keep: readonly KeptInput[],
+    transfer: ArrayBuffer[],
+  ): Promise<{ outputs: Record<string, HostTensor>; kept: readonly KeptOutput[] }> {
     let result: Awaited<ReturnType<WorkerClient['request']>>;
     try {
-      result = await this.#client.request({ kind: 'run', session: this.#session, inputs }, transfer);
+      result = await this.#client.request({ kind: 'run', session: this.#session, inputs, keep }, transfer);
     } catch (error) {
       throw named(`${this.#name} failed`, error);
     }
@@ -184,7 +242,7 @@ class NodeExecutable implements Executable {
     for (const { name, dtype, shape, data } of result.outputs) {
       outputs[this.#outputs.get(name) ?? name] = { dtype, shape, data };
     }
-    return outputs;
+    return { outputs, kept: result.kept };
   }
 
   async dispose(): Promise<void> {
@@ -192,6 +250,50 @@ class NodeExecutable implements Executable {
     this.#disposed = true;
     this.#pool.clear();
     if (!this.#client.ended) await this.#client.request({ kind: 'release', session: this.#session });
+  }
+}
+
+/** Numbers of values that workers keep, no two alike. */
+let nextKept = 0;
+
+/** A value that lies with a worker, and on its device. */
+class NodeDeviceTensor implements DeviceTensor {
+  readonly id: number;
+  readonly dtype: DeviceTensor['dtype'];
+  readonly shape: DeviceTensor['shape'];
+  readonly client: WorkerClient;
+  readonly #engine: KeepingEngine;
+  #disposed = false;
+
+  constructor(
+    id: number,
+    dtype: DeviceTensor['dtype'],
+    shape: DeviceTensor['shape'],
+    client: WorkerClient,
+    engine: KeepingEngine,
+  ) {
+    this.id = id;
+    this.dtype = dtype;
+    this.shape = shape;
+    this.client = client;
+    this.#engine = engine;
+  }
+
+  /** By a program that gives what it is given: only results of programs can be read from every device. */
+  async read(): Promise<HostTensor> {
+    const same = program({ value: input('value', this.shape, this.dtype) });
+    const executable = await this.#engine.compileKeeping(same, [], { name: 'reading a value' });
+    try {
+      return (await executable.run({ value: this })).outputs.value!;
+    } finally {
+      await executable.dispose();
+    }
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (!this.client.ended) await this.client.request({ kind: 'drop', kept: this.id });
   }
 }
 

@@ -27,6 +27,15 @@ export interface WireTensor {
   readonly data: TypedArray;
 }
 
+/** An input that lies with the worker: a value that an earlier run kept. */
+export interface KeptInput {
+  readonly name: string;
+  readonly kept: number;
+}
+
+/** An output that stays with the worker, under a number that the engine chose. */
+export interface KeptOutput extends KeptInput, Pick<WireTensor, 'dtype' | 'shape'> {}
+
 export type Request =
   | {
       readonly kind: 'compile';
@@ -36,8 +45,17 @@ export type Request =
       /** The folder from which the model's references to files start. */
       readonly folder: string | undefined;
       readonly settings: SessionSettings;
+      /** Outputs that stay on the device. */
+      readonly keep: readonly string[];
     }
-  | { readonly kind: 'run'; readonly session: number; readonly inputs: readonly WireTensor[] }
+  | {
+      readonly kind: 'run';
+      readonly session: number;
+      readonly inputs: readonly (WireTensor | KeptInput)[];
+      /** What the outputs that stay on the device are kept under. */
+      readonly keep: readonly KeptInput[];
+    }
+  | { readonly kind: 'drop'; readonly kept: number }
   | { readonly kind: 'release'; readonly session: number }
   /** Releases every session: the thread may be ended. */
   | { readonly kind: 'close' };
@@ -45,7 +63,12 @@ export type Request =
 export type Result =
   | { readonly kind: 'done' }
   /** `inputs` come back so that their memory is used again. */
-  | { readonly kind: 'ran'; readonly outputs: readonly WireTensor[]; readonly inputs: readonly WireTensor[] };
+  | {
+      readonly kind: 'ran';
+      readonly outputs: readonly WireTensor[];
+      readonly kept: readonly KeptOutput[];
+      readonly inputs: readonly WireTensor[];
+    };
 
 export interface RequestMessage {
   readonly id: number;

@@ -6,7 +6,15 @@ import type { InferenceSession, Tensor } from 'onnxruntime-common';
 import type { DType, TypedArray } from '../../graph/dtype.ts';
 import { type Gate, throughGate } from './exit-gate.ts';
 import { missingForCuda, onnxRuntimeInstallation } from './installation.ts';
-import type { ExternalValue, ReplyMessage, Request, RequestMessage, Result, WireTensor } from './messages.ts';
+import type {
+  ExternalValue,
+  KeptInput,
+  ReplyMessage,
+  Request,
+  RequestMessage,
+  Result,
+  WireTensor,
+} from './messages.ts';
 
 const port = parentPort;
 if (!port)
@@ -16,6 +24,8 @@ const installation = onnxRuntimeInstallation();
 const onnxRuntime = createRequire(import.meta.url)(installation.folder) as typeof import('onnxruntime-node');
 const gate = workerData as Gate;
 const sessions = new Map<number, InferenceSession>();
+/** Values that stay here between runs. */
+const kept = new Map<number, Tensor>();
 
 // One request after the other, in the order in which they came.
 let previous: Promise<void> = Promise.resolve();
@@ -40,7 +50,11 @@ async function handle(request: Request): Promise<Result> {
       sessions.set(request.session, await createSession(request));
       return { kind: 'done' };
     case 'run':
-      return run(sessionOf(request.session), request.inputs);
+      return run(sessionOf(request.session), request);
+    case 'drop':
+      kept.get(request.kept)?.dispose();
+      kept.delete(request.kept);
+      return { kind: 'done' };
     case 'release':
       await release(sessionOf(request.session));
       sessions.delete(request.session);
@@ -48,6 +62,7 @@ async function handle(request: Request): Promise<Result> {
     case 'close':
       for (const session of sessions.values()) await release(session);
       sessions.clear();
+      kept.clear();
       return { kind: 'done' };
   }
 }
@@ -63,6 +78,7 @@ async function createSession({
   external,
   folder,
   settings,
+  keep,
 }: Extract<Request, { kind: 'compile' }>): Promise<InferenceSession> {
   requireProvider(settings.executionProviders[0]!);
   const externalData = await Promise.all(
@@ -83,6 +99,11 @@ async function createSession({
     enableMemPattern: settings.memoryPattern,
     enableCpuMemArena: settings.arena,
     externalData,
+    // On the processor a value that is kept is a tensor like any other; elsewhere it must not come here first.
+    ...(keep.length > 0 &&
+      settings.executionProviders[0] === 'webgpu' && {
+        preferredOutputLocation: Object.fromEntries(keep.map((name) => [name, 'gpu-buffer'] as const)),
+      }),
     extra: {
       session: {
         intra_op: { allow_spinning: settings.allowSpinning ? '1' : '0' },
@@ -127,12 +148,30 @@ async function readRange({
   }
 }
 
-async function run(session: InferenceSession, inputs: readonly WireTensor[]): Promise<Result> {
+async function run(
+  session: InferenceSession,
+  { inputs, keep }: Extract<Request, { kind: 'run' }>,
+): Promise<Result> {
   const feeds: Record<string, Tensor> = {};
-  for (const { name, dtype, shape, data } of inputs) feeds[name] = toOrt(dtype, shape, data);
+  for (const value of inputs) {
+    feeds[value.name] = 'kept' in value ? keptTensor(value) : toOrt(value.dtype, value.shape, value.data);
+  }
   const fetched = await session.run(feeds);
-  const outputs = session.outputNames.map((name) => fromOrt(name, fetched[name]!));
-  return { kind: 'ran', outputs, inputs };
+  const staying = keep.map(({ name, kept: id }) => {
+    const tensor = fetched[name]!;
+    kept.set(id, tensor);
+    return { name, kept: id, dtype: tensor.type as DType, shape: tensor.dims };
+  });
+  const outputs = session.outputNames
+    .filter((name) => !keep.some((value) => value.name === name))
+    .map((name) => fromOrt(name, fetched[name]!));
+  return { kind: 'ran', outputs, kept: staying, inputs: inputs.filter((value) => 'data' in value) };
+}
+
+function keptTensor({ name, kept: id }: KeptInput): Tensor {
+  const tensor = kept.get(id);
+  if (!tensor) throw new Error(`the value kept for the input ${name} was disposed of`);
+  return tensor;
 }
 
 async function release(session: InferenceSession): Promise<void> {

@@ -2,7 +2,7 @@
  * The reference engine: every operator in plain TypeScript, written to be read. It is the specification against
  * which the other engines are tested, and, in double precision, the one against which gradients are.
  */
-import { InputError } from '../../errors.ts';
+import { InputError, UsageError } from '../../errors.ts';
 import { viewAs } from '../../graph/dtype.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import type { Program } from '../../graph/program.ts';
@@ -10,8 +10,15 @@ import { formatShape, sameShape } from '../../graph/shape.ts';
 import type { OperationNode, Tensor } from '../../graph/tensor.ts';
 import { checkWeight } from '../../weights/check-weight.ts';
 import type { Weight } from '../../weights/weights.ts';
-import { checkInputs } from '../check-inputs.ts';
-import type { CompileOptions, Engine, Executable } from '../engine.ts';
+import { checkInputs, checkKept } from '../check-inputs.ts';
+import {
+  type CompileOptions,
+  type DeviceTensor,
+  type Executable,
+  isHostTensor,
+  type KeepingEngine,
+  type KeepingExecutable,
+} from '../engine.ts';
 import { Attributes, type Kernel } from './kernel.ts';
 import { convolution } from './kernels/convolution.ts';
 import { elementwise } from './kernels/elementwise.ts';
@@ -42,10 +49,14 @@ export interface ReferenceEngineOptions {
   readonly precision?: 'declared' | 'double';
 }
 
-export function createReferenceEngine({ precision = 'declared' }: ReferenceEngineOptions = {}): Engine {
+export function createReferenceEngine({
+  precision = 'declared',
+}: ReferenceEngineOptions = {}): KeepingEngine {
   return {
     name: precision === 'double' ? 'reference/double' : 'reference',
     compile: async (program, options) => compile(program, options ?? {}, precision === 'double'),
+    compileKeeping: async (program, keep, options) =>
+      keeping(compile(program, options ?? {}, precision === 'double'), program, keep, options?.name),
     dispose: async () => {},
   };
 }
@@ -99,6 +110,55 @@ function compile(
     async dispose() {
       disposed = true;
     },
+  };
+}
+
+/** Memory that JavaScript manages is device enough: what is kept is a host tensor behind a handle. */
+class ReferenceTensor implements DeviceTensor {
+  #value: HostTensor | undefined;
+  readonly dtype: HostTensor['dtype'];
+  readonly shape: HostTensor['shape'];
+
+  constructor(value: HostTensor) {
+    this.#value = value;
+    this.dtype = value.dtype;
+    this.shape = value.shape;
+  }
+
+  get value(): HostTensor {
+    if (!this.#value) throw new Error('a value that was kept was disposed of');
+    return this.#value;
+  }
+
+  async read(): Promise<HostTensor> {
+    return { ...this.value, data: this.value.data.slice() };
+  }
+
+  async dispose(): Promise<void> {
+    this.#value = undefined;
+  }
+}
+
+function keeping(
+  executable: Executable,
+  program: Program,
+  keep: readonly string[],
+  name = 'program',
+): KeepingExecutable {
+  checkKept(name, program.outputs.keys(), keep);
+  return {
+    async run(inputs, options) {
+      const given = Object.entries(inputs).map(([input, value]) => {
+        if (isHostTensor(value)) return [input, value] as const;
+        if (value instanceof ReferenceTensor) return [input, value.value] as const;
+        throw new UsageError(`${name}: the input "${input}" is kept by another engine`);
+      });
+      const results = await executable.run(Object.fromEntries(given), options);
+      const outputs = Object.entries(results).filter(([output]) => !keep.includes(output));
+      const kept = keep.map((output) => [output, new ReferenceTensor(results[output]!)] as const);
+      return { outputs: Object.fromEntries(outputs), kept: Object.fromEntries(kept) };
+    },
+    dispose: () => executable.dispose(),
   };
 }
 
