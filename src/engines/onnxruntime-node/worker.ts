@@ -24,8 +24,10 @@ const installation = onnxRuntimeInstallation();
 const onnxRuntime = createRequire(import.meta.url)(installation.folder) as typeof import('onnxruntime-node');
 const gate = workerData as Gate;
 const sessions = new Map<number, InferenceSession>();
-/** Values that stay here between runs. */
-const kept = new Map<number, Tensor>();
+/** Values that stay here between runs, each in the memory of the session that computed it. */
+const kept = new Map<number, { readonly tensor: Tensor; readonly session: number }>();
+/** Sessions that are done with but for what they keep. */
+const leaving = new Set<number>();
 
 // One request after the other, in the order in which they came.
 let previous: Promise<void> = Promise.resolve();
@@ -52,17 +54,16 @@ async function handle(request: Request): Promise<Result> {
     case 'run':
       return run(sessionOf(request.session), request);
     case 'drop':
-      kept.get(request.kept)?.dispose();
-      kept.delete(request.kept);
+      await drop(request.kept);
       return { kind: 'done' };
     case 'release':
-      await release(sessionOf(request.session));
-      sessions.delete(request.session);
+      leaving.add(request.session);
+      await releaseIfFree(request.session);
       return { kind: 'done' };
     case 'close':
+      for (const id of [...kept.keys()]) await drop(id);
       for (const session of sessions.values()) await release(session);
       sessions.clear();
-      kept.clear();
       return { kind: 'done' };
   }
 }
@@ -148,10 +149,8 @@ async function readRange({
   }
 }
 
-async function run(
-  session: InferenceSession,
-  { inputs, keep }: Extract<Request, { kind: 'run' }>,
-): Promise<Result> {
+async function run(session: InferenceSession, request: Extract<Request, { kind: 'run' }>): Promise<Result> {
+  const { inputs, keep } = request;
   const feeds: Record<string, Tensor> = {};
   for (const value of inputs) {
     feeds[value.name] = 'kept' in value ? keptTensor(value) : toOrt(value.dtype, value.shape, value.data);
@@ -159,7 +158,7 @@ async function run(
   const fetched = await session.run(feeds);
   const staying = keep.map(({ name, kept: id }) => {
     const tensor = fetched[name]!;
-    kept.set(id, tensor);
+    kept.set(id, { tensor, session: request.session });
     return { name, kept: id, dtype: tensor.type as DType, shape: tensor.dims };
   });
   const outputs = session.outputNames
@@ -169,9 +168,25 @@ async function run(
 }
 
 function keptTensor({ name, kept: id }: KeptInput): Tensor {
-  const tensor = kept.get(id);
-  if (!tensor) throw new Error(`the value kept for the input ${name} was disposed of`);
-  return tensor;
+  const value = kept.get(id);
+  if (!value) throw new Error(`the value kept for the input ${name} was disposed of`);
+  return value.tensor;
+}
+
+async function drop(id: number): Promise<void> {
+  const value = kept.get(id);
+  if (!value) return;
+  kept.delete(id);
+  value.tensor.dispose();
+  await releaseIfFree(value.session);
+}
+
+/** Releases a session that is done with, unless values lie in its memory: on a graphics processor they would be gone. */
+async function releaseIfFree(id: number): Promise<void> {
+  if (!leaving.has(id) || [...kept.values()].some(({ session }) => session === id)) return;
+  leaving.delete(id);
+  await release(sessionOf(id));
+  sessions.delete(id);
 }
 
 async function release(session: InferenceSession): Promise<void> {
