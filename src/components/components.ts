@@ -200,8 +200,8 @@ export function located<T>(location: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (error instanceof InputError) throw new InputError(`${location}: ${error.message}`, { cause: error });
-    throw error;
+    if (!(error instanceof InputError) || error.message.includes(location)) throw error;
+    throw new InputError(`${location}: ${error.message}`, { cause: error });
   }
 }
 

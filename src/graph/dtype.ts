@@ -33,6 +33,10 @@ const arrays = {
   bool: Uint8Array,
 } as const;
 
+export function isDType(type: string): type is DType {
+  return Object.hasOwn(arrays, type);
+}
+
 export function bytesPerElement(dtype: DType): number {
   return arrays[dtype].BYTES_PER_ELEMENT;
 }

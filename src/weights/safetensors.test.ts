@@ -92,9 +92,17 @@ describe('a file is refused', () => {
     'with metadata that are not texts': [file('{"__metadata__":{"a":1}}'), /"a"/],
     'with metadata that are not an object': [file('{"__metadata__":[]}'), /__metadata__/],
     'with a tensor that is no object': [file('{"a":3}'), /tensor "a"/],
-    'with an 8-bit float': [
+    'with an 8-bit float that is to be read': [
       file(`{"a":${entry({ dtype: 'F8_E4M3', shape: [8] })}}`, 8),
-      /"a".*"F8_E4M3".*supported/,
+      /"a".*F8_E4M3, which is not read/,
+    ],
+    'with 8-bit floats of another size than their shape': [
+      file(`{"a":${entry({ dtype: 'F8_E4M3', shape: [7] })}}`, 8),
+      /8 bytes, but F8_E4M3 \[7\] needs 7/,
+    ],
+    'with 4-bit floats of another size than their shape': [
+      file(`{"a":${entry({ dtype: 'F4', shape: [17] })}}`, 8),
+      /8 bytes, but F4 \[17\] needs 8.5/,
     ],
     'with a type called toString': [file(`{"a":${entry({ dtype: 'toString' })}}`, 8), /"toString"/],
     'without a type': [file(`{"a":${entry({ dtype: undefined })}}`, 8), /element type/],

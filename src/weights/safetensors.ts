@@ -2,16 +2,18 @@
  * The safetensors format: 8 bytes with the header's length, a JSON header, then the tensors' bytes back to back.
  *
  * The checks are those of the reference implementation (huggingface/safetensors, `Metadata::validate`), so a
- * file that it refuses is refused here: a header of at most 100 MB, known types, shapes that agree with the byte
- * ranges, ranges that start at 0, follow each other without gap or overlap and end with the file.
+ * file that it refuses is refused here: a header of at most 100 MB, shapes that agree with the byte ranges, ranges that
+ * start at 0, follow each other without gap or overlap and end with the file. Only types that it does not know are no
+ * reason: a file of a later version is read as far as its types are known.
  */
 
 import { InputError } from '../errors.ts';
-import { bytesPerElement, type DType, viewAs } from '../graph/dtype.ts';
+import { bytesPerElement, type DType, isDType, viewAs } from '../graph/dtype.ts';
 import type { HostTensor } from '../graph/host-tensor.ts';
 import { formatShape, type Shape } from '../graph/shape.ts';
 import { brief, shown } from '../messages.ts';
 import { findJsonFault } from './strict-json.ts';
+import type { ForeignType, StoredType } from './weights.ts';
 
 /** Largest header that the reference implementation reads, in bytes. */
 export const MAX_HEADER_BYTES = 100_000_000;
@@ -31,12 +33,30 @@ const DTYPES: Readonly<Record<string, DType>> = {
   U8: 'uint8',
   BOOL: 'bool',
 };
+/** Bits of an element of the format's types that there are no arrays for: listed, and refused by whoever needs them. */
+const FOREIGN_BITS: ReadonlyMap<string, number> = new Map([
+  ['F4', 4],
+  ['F6_E2M3', 6],
+  ['F6_E3M2', 6],
+  ['F8_E4M3', 8],
+  ['F8_E5M2', 8],
+  ['F8_E8M0', 8],
+  ['F8_E4M3FNUZ', 8],
+  ['F8_E5M2FNUZ', 8],
+  ['I16', 16],
+  ['U16', 16],
+  ['U32', 32],
+  ['U64', 64],
+  ['C64', 64],
+]);
+/** How later versions of the format will call what they add. */
+const TYPE_NAME = /^[A-Z][A-Z0-9_]{0,31}$/;
 const LAYOUT_ORDER = Object.values(DTYPES);
 const FORMAT_NAMES = new Map(Object.entries(DTYPES).map(([name, dtype]) => [dtype, name]));
 
 /** Where a tensor lies in the file. */
 export interface SafetensorsEntry {
-  readonly dtype: DType;
+  readonly dtype: StoredType;
   readonly shape: Shape;
   /** From the beginning of the file, in bytes. */
   readonly offset: number;
@@ -78,7 +98,7 @@ export function readHeaderLength(start: Uint8Array, fileSize: number, file: stri
 
 /**
  * Reads the JSON header of a file of `fileSize` bytes. Throws InputError, naming the file and the tensor, for
- * whatever the format does not allow and for element types that this package has no arrays for.
+ * whatever the format does not allow.
  */
 export function parseHeader(header: Uint8Array, fileSize: number, file: string): SafetensorsHeader {
   const json = parseJsonHeader(header, file);
@@ -110,13 +130,21 @@ export function parseHeader(header: Uint8Array, fileSize: number, file: string):
   return { entries, metadata };
 }
 
-/** Reads a whole file. The tensors are views of `bytes` where their alignment allows it. */
+/**
+ * Reads a whole file. The tensors are views of `bytes` where their alignment allows it. Throws InputError also for element
+ * types that this package has no arrays for.
+ */
 export function parseSafetensors(bytes: Uint8Array, file = 'safetensors data'): SafetensorsContent {
   const headerLength = readHeaderLength(bytes.subarray(0, LENGTH_BYTES), bytes.byteLength, file);
   const header = bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + headerLength);
   const { entries, metadata } = parseHeader(header, bytes.byteLength, file);
   const tensors = new Map<string, HostTensor>();
-  for (const [name, { dtype, shape, offset, length }] of entries) {
+  for (const [name, entry] of entries) {
+    const { shape, offset, length } = entry;
+    const { dtype } = entry;
+    if (!isDType(dtype)) {
+      throw invalid(file, `tensor "${brief(name)}" has the element type ${dtype}, which is not read`);
+    }
     tensors.set(name, { dtype, shape, data: viewAs(dtype, bytes.subarray(offset, offset + length)) });
   }
   return { tensors, metadata };
@@ -220,12 +248,9 @@ function readMetadata(value: unknown, file: string): Record<string, string> {
 
 function readEntry(name: string, value: unknown, dataStart: number, dataSize: number, file: string) {
   if (!isObject(value)) throw invalid(file, `tensor "${brief(name)}" is not described by an object`);
-  const dtype = typeof value.dtype === 'string' && Object.hasOwn(DTYPES, value.dtype) && DTYPES[value.dtype];
-  if (!dtype) {
-    throw invalid(
-      file,
-      `tensor "${brief(name)}" has the element type ${shown(value.dtype)}, supported are ${Object.keys(DTYPES).join(', ')}; convert it to one of these`,
-    );
+  const { dtype, bits } = typeOf(value.dtype) ?? {};
+  if (dtype === undefined) {
+    throw invalid(file, `tensor "${brief(name)}" has the element type ${shown(value.dtype)}, which is none`);
   }
   const { shape, data_offsets: offsets } = value;
   if (!isSizes(shape)) {
@@ -244,7 +269,7 @@ function readEntry(name: string, value: unknown, dataStart: number, dataSize: nu
       `tensor "${brief(name)}" claims the bytes ${begin} to ${end} of ${dataSize}; the file is cut off or damaged`,
     );
   }
-  const size = byteSize(dtype, shape);
+  const size = bits === undefined ? end - begin : byteSize(bits, shape);
   if (size !== end - begin) {
     const needs = size === undefined ? 'more than can be addressed' : `${size} bytes`;
     throw invalid(
@@ -255,14 +280,23 @@ function readEntry(name: string, value: unknown, dataStart: number, dataSize: nu
   return { entry: { dtype, shape, offset: dataStart + begin, length: end - begin }, begin, end };
 }
 
+/** The type of this name, and how many bits an element of it has, where that is known. */
+function typeOf(name: unknown): { dtype: StoredType; bits: number | undefined } | undefined {
+  if (typeof name !== 'string') return undefined;
+  const dtype = Object.hasOwn(DTYPES, name) ? DTYPES[name] : undefined;
+  if (dtype !== undefined) return { dtype, bits: 8 * bytesPerElement(dtype) };
+  if (!TYPE_NAME.test(name)) return undefined;
+  return { dtype: name as ForeignType, bits: FOREIGN_BITS.get(name) };
+}
+
 /** Undefined when a partial product leaves the exact integers, as the reference refuses overflow before a zero. */
-function byteSize(dtype: DType, shape: Shape): number | undefined {
-  let size = bytesPerElement(dtype);
+function byteSize(bitsPerElement: number, shape: Shape): number | undefined {
+  let size = bitsPerElement;
   for (const length of shape) {
     size *= length;
     if (!Number.isSafeInteger(size)) return undefined;
   }
-  return size;
+  return size / 8;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

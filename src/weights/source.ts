@@ -7,9 +7,9 @@ import { cast, transpose } from '../graph/operators/index.ts';
 import { formatShape, type Shape, sameShape } from '../graph/shape.ts';
 import { parameter, type Tensor } from '../graph/tensor.ts';
 import { Params } from '../layers/params.ts';
-import { brief, listed } from '../messages.ts';
+import { listed } from '../messages.ts';
 import { isFloat } from './convert.ts';
-import type { Weights } from './weights.ts';
+import { placed, readableType, type Weights } from './weights.ts';
 
 /** What a model asked for, against what is stored. */
 export class StoredParams {
@@ -67,15 +67,16 @@ export class StoredParams {
     const stored = transposed ? shape.toReversed() : shape;
     if (!sameShape(weight.shape, stored)) {
       throw new InputError(
-        `the weight ${brief(name)} is stored with the shape ${formatShape(weight.shape)}, the model's config asks for ${formatShape(stored)}; weights and config do not belong together`,
+        `the weight ${placed(name, weight)} is stored with the shape ${formatShape(weight.shape)}, the model's config asks for ${formatShape(stored)}; weights and config do not belong together`,
       );
     }
-    if (!isFloat(weight.dtype)) {
+    const dtype = readableType(name, weight);
+    if (!isFloat(dtype)) {
       throw new InputError(
-        `the weight ${brief(name)} is stored as ${weight.dtype}; quantised weights are not supported, use float32, float16 or bfloat16`,
+        `the weight ${placed(name, weight)} is stored as ${dtype}; quantised weights are not supported, use float32, float16 or bfloat16`,
       );
     }
-    const values = cast(parameter(name, stored, weight.dtype), 'float32');
+    const values = cast(parameter(name, stored, dtype), 'float32');
     return transposed ? transpose(values, [1, 0]) : values;
   }
 }

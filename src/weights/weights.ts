@@ -1,9 +1,19 @@
 /** Stored weights: names, shapes, types, and where the bytes lie. Nothing is read until somebody needs it. */
-import type { DType } from '../graph/dtype.ts';
+import { InputError } from '../errors.ts';
+import { type DType, isDType } from '../graph/dtype.ts';
 import type { Shape } from '../graph/shape.ts';
+import { brief } from '../messages.ts';
+
+declare const foreign: unique symbol;
+
+/** A type of safetensors that there are no arrays for here, by the format's name: `F8_E4M3`, `U64`. */
+export type ForeignType = string & { readonly [foreign]: true };
+
+export type StoredType = DType | ForeignType;
 
 export interface Weight {
-  readonly dtype: DType;
+  /** A tensor of a foreign type is listed, and refused by whoever needs it. */
+  readonly dtype: StoredType;
   /** As stored. */
   readonly shape: Shape;
   readonly storage: Storage;
@@ -22,4 +32,23 @@ export type Weights = ReadonlyMap<string, Weight>;
 /** The shape of the parameter that the weight is the value of. */
 export function parameterShape({ shape, transposed = false }: Weight): Shape {
   return transposed ? shape.toReversed() : shape;
+}
+
+/** The type of the weight `name`. Throws InputError for a foreign one. */
+export function readableType(name: string, weight: Weight): DType {
+  const { dtype } = weight;
+  if (isDType(dtype)) return dtype;
+  throw new InputError(
+    `the weight ${placed(name, weight)} is stored as ${dtype}; quantised weights are not supported, use float32, float16 or bfloat16`,
+  );
+}
+
+/** For messages: the name of a weight, and of its file if it lies in one. */
+export function placed(name: string, { storage }: Weight): string {
+  return storage.kind === 'file' ? `${brief(name)} of ${storage.path}` : brief(name);
+}
+
+/** The names of the weights of foreign types. */
+export function foreignNames(weights: Weights): string[] {
+  return [...weights].flatMap(([name, { dtype }]) => (isDType(dtype) ? [] : [name]));
 }

@@ -8,8 +8,9 @@ import { type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
 import { createImage } from '../../src/images/image.ts';
 import { encodePng } from '../../src/images/png.ts';
 import { writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
+import { addTensor } from '../weights/foreign-tensors.ts';
 import { originalOpenClip, originalUNet } from '../weights/original-layout.ts';
-import { tinyModel, workspace } from './lcm.ts';
+import { copyModel, tinyModel, workspace } from './lcm.ts';
 
 const golden = fileURLToPath(new URL('../fixtures/golden', import.meta.url));
 const COMMIT = 'c'.repeat(40);
@@ -38,6 +39,24 @@ afterAll(() => {
 });
 
 describe('a model', () => {
+  it('may hold tensors that are not read, which are named', async () => {
+    const model = copyModel(at());
+    const unet = join(model, 'unet', 'diffusion_pytorch_model.safetensors');
+    addTensor(unet, 'scaled_fp8', { dtype: 'F8_E4M3', shape: [2] }, 2);
+    expect(await facts(model)).toMatchObject({
+      foreign: ['scaled_fp8'],
+      parts: { unet: { dtypes: ['float32', 'F8_E4M3'] } },
+    });
+    const { stdout } = await info(model);
+    expect(stdout).toMatch(/^ {2}unet .* of float32 and F8_E4M3$/m);
+    expect(stdout).toMatch(/^ {2}not read {6}scaled_fp8$/m);
+
+    cpSync(join(golden, 'pipelines', 'single_file'), at('marked'), { recursive: true });
+    const single = at('marked', 'model_fp16.safetensors');
+    addTensor(single, 'scaled_fp8', { dtype: 'F8_E5M2', shape: [0] }, 0);
+    expect(await facts(single)).toMatchObject({ type: 'model', foreign: ['scaled_fp8'] });
+  });
+
   it('is a diffusers directory, or a name on the hub', async () => {
     const model = await facts(tinyModel);
     expect(model).toMatchObject({

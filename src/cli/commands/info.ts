@@ -9,6 +9,7 @@ import { cachedModel } from '../../hub/node/cache.ts';
 import { isModelId } from '../../hub/node/settings.ts';
 import { readPicture } from '../../images/node/open-image.ts';
 import { readPngText } from '../../images/png-text.ts';
+import { listed } from '../../messages.ts';
 import { PARAMETERS_KEYWORD, readPictureSettings } from '../../pipelines/picture-text.ts';
 import { LORA_FILE_NAME } from '../../weights/node/lora.ts';
 import { openModelFolder } from '../../weights/node/model-folder.ts';
@@ -16,6 +17,7 @@ import { openSafetensors } from '../../weights/node/safetensors-file.ts';
 import { autoencoderAlone, type StoredAutoencoder } from '../../weights/single-file/autoencoder.ts';
 import { isCheckpoint } from '../../weights/single-file/checkpoint.ts';
 import { isUNetAlone, unetAlone } from '../../weights/single-file/unet-alone.ts';
+import { foreignNames } from '../../weights/weights.ts';
 import { describeLora, looksLikeLora } from '../info/lora.ts';
 import { describeModel } from '../info/model.ts';
 import { describeNetwork } from '../info/network.ts';
@@ -80,7 +82,8 @@ async function describeFile(path: string, file: string, context: Context): Promi
   if (!file.endsWith('.safetensors')) throw new InputError(`${path} is of another kind; ${EXPECTED}`);
   const opened = await openSafetensors(file);
   const { weights, metadata } = opened;
-  if (isCheckpoint(weights)) return describeModel(path, await openModel(file), context);
+  if (isCheckpoint(weights))
+    return describeModel(path, await openModel(file), context, foreignNames(weights));
   if (looksLikeLora(weights)) return describeLora(path, file, opened, context);
   if (isUNetAlone(weights)) {
     const { config } = unetAlone(weights, file);
@@ -93,9 +96,8 @@ async function describeFile(path: string, file: string, context: Context): Promi
     autoencoder = autoencoderAlone(weights, file, unknown);
   } catch (cause) {
     if (!(cause instanceof InputError)) throw cause;
-    const names = [...weights.keys()].slice(0, 3).join(', ') || 'none';
     throw new InputError(
-      `${path} holds tensors (${names}) that belong neither to a Stable Diffusion checkpoint nor to a LoRA, a UNet or an autoencoder; ${EXPECTED}`,
+      `${path} holds tensors (${listed([...weights.keys()], 3)}) that belong neither to a Stable Diffusion checkpoint nor to a LoRA, a UNet or an autoencoder; ${EXPECTED}`,
       { cause },
     );
   }

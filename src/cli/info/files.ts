@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { formatBytes } from '../../format-bytes.ts';
+import { listed } from '../../messages.ts';
 import { hashFile } from '../../weights/node/file-hash.ts';
 import type { Reporter } from '../progress.ts';
 import { line } from './numbers.ts';
@@ -42,6 +43,11 @@ export function printFiles(files: readonly FileFacts[], reporter: Reporter): voi
     const near = relative('.', path);
     reporter.print(line('SHA-256', `${sha256}  ${near.startsWith('..') ? path : near}`));
   }
+}
+
+/** Tensors of types that are not read here: nothing that is needed may be among them. */
+export function printForeign(names: readonly string[], reporter: Reporter): void {
+  if (names.length > 0) reporter.print(line('not read', listed(names)));
 }
 
 /** Characters of a text that are shown; training programs write whole dictionaries. */

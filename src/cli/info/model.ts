@@ -3,10 +3,12 @@
 import { loadComponents, pictureSize } from '../../components/components.ts';
 import type { ModelFiles } from '../../components/model-files.ts';
 import { InputError } from '../../errors.ts';
+import { shown } from '../../messages.ts';
 import { filesOf } from '../../weights/node/file-hash.ts';
 import { type Family, familyOfWidth } from '../../weights/single-file/published.ts';
+import { foreignNames } from '../../weights/weights.ts';
 import type { Reporter } from '../progress.ts';
-import { filesFacts, printFiles, printMetadata } from './files.ts';
+import { filesFacts, printFiles, printForeign, printMetadata } from './files.ts';
 import { line, summarize, summaryText } from './numbers.ts';
 
 const NETWORKS = ['unet', 'vae', 'text_encoder', 'text_encoder_2'];
@@ -17,11 +19,12 @@ const FAMILY_NAMES: Readonly<Record<Family, string>> = {
   'stable-diffusion-xl': 'Stable Diffusion XL',
 };
 
-/** path: as it was asked for; files: what was found there. */
+/** path: as it was asked for; files: what was found there; inFile: names of tensors of a single file that are not read. */
 export async function describeModel(
   path: string,
   files: ModelFiles,
   { reporter, signal }: { reporter: Reporter; signal: AbortSignal },
+  inFile: readonly string[] = [],
 ): Promise<void> {
   const networks = NETWORKS.filter((name) => files.classes.has(name));
   const stored = await Promise.all(networks.map(async (name) => [name, await files.network(name)] as const));
@@ -73,12 +76,22 @@ export async function describeModel(
     );
   if (runnable.tokens !== undefined) reporter.print(line('prompts', `up to ${runnable.tokens - 2} tokens`));
   if (runnable.problem !== undefined) reporter.print(line('cannot draw', runnable.problem));
+  const foreign = [...new Set([...inFile, ...stored.flatMap(([, { weights }]) => foreignNames(weights))])];
+  printForeign(foreign, reporter);
   const { metadata = {} } = files.checkpoint ?? {};
   printMetadata(metadata, reporter);
   const paths = [...new Set(stored.flatMap(([, { weights }]) => filesOf(weights)))];
   const disk = await filesFacts(paths, { reporter, signal });
   printFiles(disk, reporter);
-  reporter.event('model', { path, location: files.location, ...facts, parts, metadata, files: disk });
+  reporter.event('model', {
+    path,
+    location: files.location,
+    ...facts,
+    parts,
+    foreign,
+    metadata,
+    files: disk,
+  });
 }
 
 /** The fields of configurations that tell models apart; --json has all of them. */
@@ -89,8 +102,8 @@ const MAIN_FIELDS = [
 
 function mainFields(config: unknown): string {
   const fields = Object.entries(Object(config) as Record<string, unknown>);
-  const shown = fields.filter(([name, value]) => MAIN_FIELDS.includes(name) && value !== null);
-  return shown.map(([name, value]) => `${name} ${JSON.stringify(value)}`).join(', ');
+  const main = fields.filter(([name, value]) => MAIN_FIELDS.includes(name) && value !== null);
+  return main.map(([name, value]) => `${name} ${shown(value)}`).join(', ');
 }
 
 /** Told by a single file's keys, else by the width of the states that the UNet attends to. */

@@ -8,6 +8,7 @@ import { InputError } from '../../errors.ts';
 import { type JsonObject, parseJsonObject } from '../../files/json.ts';
 import { isFile } from '../../files/node/path-kind.ts';
 import { readJsonObject } from '../../files/node/text-file.ts';
+import { isDType } from '../../graph/dtype.ts';
 import { listed } from '../../messages.ts';
 import { loadTensors, openSafetensors } from '../../weights/node/safetensors-file.ts';
 import { type Checkpoint, readCheckpoint } from '../../weights/single-file/checkpoint.ts';
@@ -143,7 +144,8 @@ async function familyOf(
 }
 
 async function globalStepOf(weights: Weights): Promise<number | undefined> {
-  if (weights.get('global_step')?.shape.length !== 0) return undefined;
+  const stored = weights.get('global_step');
+  if (stored?.shape.length !== 0 || !isDType(stored.dtype)) return undefined;
   const tensor = (await loadTensors(weights, ['global_step'])).get('global_step');
   return Number(tensor?.data[0]);
 }

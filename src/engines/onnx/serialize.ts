@@ -109,13 +109,13 @@ export function serialize(program: Program, options: SerializeOptions = {}): Onn
       inputs.set(name, tensor);
       continue;
     }
-    checkWeight(name, tensor, weight);
-    if (weight.dtype === tensor.dtype) {
-      addInitializer(name, weight.dtype, weight.shape, weight.storage);
+    const dtype = checkWeight(name, tensor, weight);
+    if (dtype === tensor.dtype) {
+      addInitializer(name, dtype, weight.shape, weight.storage);
     } else {
       // Kept in the stored type and cast while the model is loaded.
-      const stored = names.unique(`${name}.${weight.dtype}`);
-      addInitializer(stored, weight.dtype, weight.shape, weight.storage);
+      const stored = names.unique(`${name}.${dtype}`);
+      addInitializer(stored, dtype, weight.shape, weight.storage);
       nodes.push(castTo(tensor.dtype, stored, name, names.unique(`cast_${name}`)));
     }
   }

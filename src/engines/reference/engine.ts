@@ -9,7 +9,7 @@ import type { Program } from '../../graph/program.ts';
 import { formatShape, sameShape } from '../../graph/shape.ts';
 import type { OperationNode, Tensor } from '../../graph/tensor.ts';
 import { checkWeight } from '../../weights/check-weight.ts';
-import type { Weight } from '../../weights/weights.ts';
+import { readableType, type Weight } from '../../weights/weights.ts';
 import { checkInputs, checkKept } from '../check-inputs.ts';
 import {
   type CompileOptions,
@@ -191,12 +191,14 @@ function interpret(
   });
 }
 
-function stored(name: string, { dtype, shape, storage }: Weight): HostTensor {
+function stored(name: string, weight: Weight): HostTensor {
+  const { shape, storage } = weight;
   if (storage.kind === 'file') {
     throw new InputError(
       `the reference engine reads no files: load the weight ${name} from ${storage.path} into memory`,
     );
   }
+  const dtype = readableType(name, weight);
   return hostTensor(viewAs(dtype, storage.bytes), shape, dtype);
 }
 

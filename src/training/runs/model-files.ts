@@ -6,7 +6,7 @@ import { convertTensor } from '../../weights/convert.ts';
 import { type ModelFolder, openModelFolder } from '../../weights/node/model-folder.ts';
 import { loadTensors } from '../../weights/node/safetensors-file.ts';
 import type { ModelToWrite } from '../../weights/node/write-diffusers.ts';
-import type { Weights } from '../../weights/weights.ts';
+import { foreignNames, readableType, type Weights } from '../../weights/weights.ts';
 import type { FlatParameters } from '../flat-parameters.ts';
 
 /** The networks of a pipeline by folder, with the classes that diffusers knows them by. */
@@ -29,7 +29,11 @@ export async function openNetwork(
       `the setting "${setting}" is missing: name a diffusers folder with a trained ${className}`,
     );
   }
-  return openModelFolder(join(directory, network), { className });
+  const folder = await openModelFolder(join(directory, network), { className });
+  const [foreign] = foreignNames(folder.weights);
+  // All of them are written again, some only when the training is done.
+  if (foreign !== undefined) readableType(foreign, folder.weights.get(foreign)!);
+  return folder;
 }
 
 /** What `writeDiffusersDirectory` takes. */

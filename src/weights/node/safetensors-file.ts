@@ -5,7 +5,7 @@ import { withRegularFile } from '../../files/node/regular-file.ts';
 import { allocate, viewAs } from '../../graph/dtype.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import { bytesOf, LENGTH_BYTES, parseHeader, planSafetensors, readHeaderLength } from '../safetensors.ts';
-import type { Weight, Weights } from '../weights.ts';
+import { readableType, type Weight, type Weights } from '../weights.ts';
 import { writeFileAtomically } from './atomic-write.ts';
 
 /** Node refuses to read 2 GiB at once. */
@@ -34,7 +34,10 @@ export async function openSafetensors(path: string): Promise<OpenedSafetensors> 
   });
 }
 
-/** Reads the weights called `names` (all by default) into memory, in their stored types, as parameters have them. */
+/**
+ * Reads the weights called `names` (all by default) into memory, in their stored types, as parameters have them. Throws
+ * InputError for one that is not there, or of a type that is not read.
+ */
 export async function loadTensors(
   weights: Weights,
   names: Iterable<string> = weights.keys(),
@@ -46,7 +49,7 @@ export async function loadTensors(
     if (!weight) throw new InputError(`there is no weight called "${name}"`);
     const { storage } = weight;
     if (storage.kind === 'bytes') {
-      tensors.set(name, tensorOf(weight, storage.bytes));
+      tensors.set(name, tensorOf(name, weight, storage.bytes));
     } else {
       const known = byFile.get(storage.path);
       if (known) known.push(name);
@@ -59,7 +62,10 @@ export async function loadTensors(
         const weight = weights.get(name)!;
         const { storage } = weight;
         if (storage.kind !== 'file') continue;
-        tensors.set(name, tensorOf(weight, await readRange(file, storage.offset, storage.length, path)));
+        tensors.set(
+          name,
+          tensorOf(name, weight, await readRange(file, storage.offset, storage.length, path)),
+        );
       }
     });
   }
@@ -76,7 +82,9 @@ export async function writeSafetensors(
   await writeFileAtomically(path, [head, ...names.map((name) => bytesOf(tensors.get(name)!))]);
 }
 
-function tensorOf({ dtype, shape, transposed }: Weight, bytes: Uint8Array): HostTensor {
+function tensorOf(name: string, weight: Weight, bytes: Uint8Array): HostTensor {
+  const { shape, transposed } = weight;
+  const dtype = readableType(name, weight);
   const data = viewAs(dtype, bytes);
   if (!transposed) return { dtype, shape, data };
   const [rows, columns] = shape as [number, number];
