@@ -237,7 +237,7 @@ function sideOf(
     );
   }
   const ofImage = image && image[name] - (image[name] % factor);
-  const side = wanted ?? ofImage ?? pictureSize(model);
+  const side = wanted ?? ofImage ?? pictureSize(model)?.[name];
   if (side === undefined) throw new UsageError(`the model names no picture size: give width and height`);
   if (side % factor === 0 && side <= LARGEST_SIDE) return side;
   const most = Math.floor(LARGEST_SIDE / factor);
