@@ -53,8 +53,8 @@ async function draw(request: GenerationRequest, options: LoadOptions): Promise<U
     });
     expect(steps).toBe(settings.steps);
     const loras = await Promise.all(
-      (options.loras ?? []).map(async ({ lora: { from: path, weights }, strength }) => {
-        const hashes = { sha256: await hashFile(path), dataSha256: await hashTensors(path, weights) };
+      (options.loras ?? []).map(async ({ lora: { from: path }, strength }) => {
+        const hashes = { sha256: await hashFile(path), dataSha256: await hashTensors(path) };
         return { path, strength, ...hashes };
       }),
     );

@@ -13,9 +13,9 @@ export type DrawnWith = Omit<Surroundings, 'image' | 'mask' | 'version' | 'engin
 export async function drawnWith(opened: ModelOfOptions): Promise<DrawnWith> {
   const { unet, vae, lora = [], tokenizer, config, predictionType } = opened.options;
   const loras = await Promise.all(
-    opened.loras.map(async ({ lora: { from, weights }, strength }, i) => ({
+    opened.loras.map(async ({ lora: { from }, strength }, i) => ({
       ...{ path: lora[i]!.path, strength },
-      ...{ sha256: await hashFile(from), dataSha256: await hashTensors(from, weights) },
+      ...{ sha256: await hashFile(from), dataSha256: await hashTensors(from) },
     })),
   );
   return {

@@ -35,7 +35,7 @@ describe('openLoras', () => {
     const factors = new Map(
       ['A', 'B'].map((factor) => [`mid.fc.lora_${factor}.weight`, hostTensor(Float32Array.of(1), [1, 1])]),
     );
-    const { tensors, metadata } = formatLora(factors, { rank: 1, alpha: 2 }, 'peft');
+    const { tensors, metadata } = formatLora(factors, { rank: 1, alpha: 2 });
     await writeSafetensors(join(folder, 'pytorch_lora_weights.safetensors'), tensors, metadata);
     await writeFile(join(folder, 'old.bin'), '');
   });

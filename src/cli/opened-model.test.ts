@@ -23,7 +23,7 @@ it('reads the header of each file once, for all that a command does', async () =
   const factors = new Map(
     ['A', 'B'].map((factor) => [`mid.fc.lora_${factor}.weight`, hostTensor(Float32Array.of(1), [1, 1])]),
   );
-  const { tensors, metadata } = formatLora(factors, { rank: 1, alpha: 1 }, 'peft');
+  const { tensors, metadata } = formatLora(factors, { rank: 1, alpha: 1 });
   await writeSafetensors(path, tensors, metadata);
 
   const options = {

@@ -41,6 +41,12 @@ export function startPipelineOf(
   );
 }
 
+/** What the user should know about the model and its LoRAs before something is drawn with them. */
+export function warningsAbout({ files, loras }: ModelOfOptions): string[] {
+  const guess = guessAbout(files);
+  return [...(guess === undefined ? [] : [guess]), ...loras.flatMap(({ lora }) => lora.warnings)];
+}
+
 /** What was guessed about the model, for a warning; undefined where nothing was. */
 export function guessAbout({ checkpoint }: ModelFiles): string | undefined {
   const { location, family, prediction } = checkpoint ?? {};

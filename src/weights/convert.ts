@@ -1,5 +1,4 @@
 /** The floating-point types of stored weights, and conversions between them. */
-import type { DType } from '../graph/dtype.ts';
 import {
   bfloat16ToFloat32,
   float16ToFloat32,
@@ -7,11 +6,12 @@ import {
   float32ToFloat16,
 } from '../graph/float16.ts';
 import type { HostTensor } from '../graph/host-tensor.ts';
+import type { StoredType } from './weights.ts';
 
 /** Types in which weights are written. */
 export type StorageDType = 'float32' | 'float16' | 'bfloat16';
 
-export function isFloat(dtype: DType): boolean {
+export function isFloat(dtype: StoredType): boolean {
   return dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16' || dtype === 'float64';
 }
 

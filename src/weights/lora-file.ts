@@ -1,17 +1,27 @@
 /**
- * LoRA files in the layouts that are about: peft's, as diffusers saves it (`unet.<layer>.lora_A.weight`, alpha in the
- * metadata), kohya's (`lora_unet_<layer with _>.lora_down.weight`, alpha as a tensor), in which LCM-LoRA was
- * published, and diffusers' own of earlier times.
+ * LoRA files in the layouts that are about: peft's (`<layer>.lora_A.weight`, with alpha in a configuration), which diffusers
+ * saves as well, kohya's (`lora_unet_<layer with _>.lora_down.weight`, alpha as a tensor), in which LCM-LoRA was published,
+ * and diffusers' own of earlier times.
  */
 import { InputError } from '../errors.ts';
-import { isJsonObject, parseJson } from '../files/json.ts';
-import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
-import { brief } from '../messages.ts';
-import { type LoraComponent, type LoraPart, layerKey, parseLoraName } from './lora-names.ts';
+import { parseJsonObject } from '../files/json.ts';
+import type { HostTensor } from '../graph/host-tensor.ts';
+import { elementCount, formatShape } from '../graph/shape.ts';
+import { brief, listed } from '../messages.ts';
+import { isFloat } from './convert.ts';
+import { type LoraComponent, type LoraPart, layerKey, otherAdapter, parseLoraName } from './lora-names.ts';
+import { type AdapterConfig, readNetworkSettings } from './lora-settings.ts';
 import { isConsistencyLora } from './lora-title.ts';
-import type { Weights } from './weights.ts';
+import { integerIn } from './stored-integer.ts';
+import type { Weight, Weights } from './weights.ts';
 
 export type { LoraComponent } from './lora-names.ts';
+
+/** As diffusers calls it in a folder. */
+export const LORA_FILE_NAME = 'pytorch_lora_weights.safetensors';
+/** As peft calls it, and what it writes beside it. */
+export const ADAPTER_FILE_NAME = 'adapter_model.safetensors';
+export const ADAPTER_CONFIG_NAME = 'adapter_config.json';
 
 /** The names of a layer's tensors: W + strength · alpha/rank · up · down. */
 export interface LoraLayer {
@@ -31,116 +41,167 @@ export interface Lora {
   readonly weights: Weights;
   /** By the layer's name with `_` for `.`, the form in which both layouts agree. */
   readonly layers: Readonly<Record<LoraComponent, ReadonlyMap<string, LoraLayer>>>;
+  /** What the file says without effect, a sentence each. */
+  readonly warnings: readonly string[];
+}
+
+export interface ReadLoraOptions {
+  /** Replaces what the file says. */
+  readonly alpha?: number | undefined;
+  /** peft's configuration from beside the file. What the file itself says of that comes first. */
+  readonly adapterConfig?: AdapterConfig | undefined;
+}
+
+interface FoundLayer {
+  /** The tensors' names. */
+  readonly tensors: Partial<Record<LoraPart, string>>;
+  readonly name: string;
+}
+
+/** Whether a tensor has to be in memory for `readLora`: alphas that are integers. All others may lie in a file. */
+export function isIntegerAlpha(name: string, { dtype }: Weight): boolean {
+  return !isFloat(dtype) && parseLoraName(name)?.part === 'alpha';
 }
 
 /**
- * Finds the layers in a safetensors file's weights and metadata. `alpha` replaces what the file says; without either
- * it is the rank. Throws InputError, naming the tensor, for anything that is not plain LoRA.
+ * Finds the layers in a safetensors file's weights and metadata. Where nothing says what alpha is, it is the rank. Throws
+ * InputError, naming the file and the tensor or the field, for anything that is not plain LoRA.
  */
 export function readLora(
   weights: Weights,
   metadata: Readonly<Record<string, string>>,
   from: string,
-  { alpha }: { alpha?: number } = {},
+  { alpha, adapterConfig }: ReadLoraOptions = {},
 ): Lora {
-  const settings = readAdapterMetadata(metadata, from);
+  const config = configIn(metadata, from) ?? adapterConfig;
   if (weights.size === 0) throw new InputError(`${from} holds no tensors, so no LoRA`);
-  const found = { unet: new Map(), text_encoder: new Map(), text_encoder_2: new Map() } as Record<
-    LoraComponent,
-    Map<string, Partial<Record<'layer' | LoraPart, string>>>
-  >;
-  for (const name of weights.keys()) {
-    const parsed = parseLoraName(name);
-    if (!parsed) {
-      throw new InputError(
-        `${from}: "${brief(name)}" is not LoRA as diffusers (unet.….lora_A.weight) or kohya (lora_unet_….lora_down.weight) write it; other kinds of adapters are not supported`,
+  const found = findLayers(weights, from);
+  const warnings: string[] = [];
+  const layersOf = (component: LoraComponent): ReadonlyMap<string, LoraLayer> => {
+    const layers = [...found[component]];
+    const names = layers.map(([, { name }]) => name);
+    const settings = config && names.length > 0 ? readNetworkSettings(config, component, names) : undefined;
+    warnings.push(...(settings?.warnings ?? []));
+    const otherRanks: string[] = [];
+    const result = layers.map(([key, { name, tensors }]): [string, LoraLayer] => {
+      const { down, up } = tensors;
+      if (down === undefined || up === undefined) {
+        throw new InputError(
+          `${from}: the layer ${brief(name)} has only one of its two factors; the file is damaged`,
+        );
+      }
+      const rank = weights.get(down)!.shape[0];
+      if (rank !== (settings?.ranks.get(name) ?? rank)) otherRanks.push(name);
+      const stated =
+        tensors.alpha === undefined ? settings?.alphas.get(name) : storedAlpha(weights, tensors.alpha, from);
+      const rankStabilized = settings?.rankStabilized ?? false;
+      return [key, { down, up, alpha: alpha ?? stated, rankStabilized }];
+    });
+    if (config && otherRanks.length > 0) {
+      warnings.push(
+        `${config.from} says another rank than the tensors have, which counts, for ${listed(otherRanks)} of the ${component}`,
       );
     }
-    const { component, layer, part } = parsed;
-    const key = layerKey(component, layer);
-    found[component].set(key, { ...found[component].get(key), layer, [part]: name });
-  }
-  const layersOf = (component: LoraComponent) =>
-    new Map(
-      [...found[component]].map(([key, { layer, down, up, alpha: stored }]): [string, LoraLayer] => {
-        if (down === undefined || up === undefined) {
-          throw new InputError(
-            `${from}: the layer ${brief(layer!)} has only one of its two factors; the file is damaged`,
-          );
-        }
-        const stated = stored ?? settings.alphaOf(component, layer!);
-        return [
-          key,
-          { down, up, alpha: alpha ?? stated, rankStabilized: settings.rankStabilized(component) },
-        ];
-      }),
-    );
+    return new Map(result);
+  };
   const layers = {
     unet: layersOf('unet'),
     text_encoder: layersOf('text_encoder'),
     text_encoder_2: layersOf('text_encoder_2'),
   };
-  return { from, isConsistency: isConsistencyLora(from, metadata), weights, layers };
+  return { from, isConsistency: isConsistencyLora(from, metadata), weights, layers, warnings };
 }
 
 /**
- * The file of a trained LoRA. `factors`: `<layer>.lora_A.weight` [r, …] and `<layer>.lora_B.weight` [O, r, …] of
- * every layer, float32. diffusers loads either layout, kohya's is the one that most other programs know.
+ * The value of an alpha that is an integer, as diffusers' scripts write them, because graphs compute with none; the name
+ * of one that is not.
+ */
+function storedAlpha(weights: Weights, name: string, from: string): number | string {
+  const { dtype, shape, storage } = weights.get(name)!;
+  if (elementCount(shape) !== 1) {
+    throw new InputError(
+      `${from}: "${brief(name)}" has the shape ${formatShape(shape)}; expected one number`,
+    );
+  }
+  if (isFloat(dtype)) return name;
+  if (storage.kind === 'file') throw new RangeError(`${name} is an integer and has to be read before`);
+  const value = integerIn(dtype, storage.bytes);
+  if (value !== undefined) return value;
+  throw new InputError(`${from}: "${brief(name)}" is stored as ${dtype}; expected a number`);
+}
+
+/** The tensors of each layer, by network and by `layerKey`. */
+function findLayers(weights: Weights, from: string): Record<LoraComponent, Map<string, FoundLayer>> {
+  const found: Record<LoraComponent, Map<string, FoundLayer>> = {
+    unet: new Map(),
+    text_encoder: new Map(),
+    text_encoder_2: new Map(),
+  };
+  const adapters = new Set<string | undefined>();
+  for (const [name, { dtype }] of weights) {
+    const parsed = parseLoraName(name);
+    if (!parsed) {
+      const kind = otherAdapter(name);
+      throw new InputError(
+        kind === undefined
+          ? `${from}: "${brief(name)}" is not LoRA as peft (….lora_A.weight) or kohya (lora_unet_….lora_down.weight) write it; other kinds of adapters are not supported`
+          : `${from}: "${brief(name)}" belongs to ${kind}, which is not supported`,
+      );
+    }
+    const { component, layer, part, adapter } = parsed;
+    if (part !== 'alpha') {
+      adapters.add(adapter);
+      if (!isFloat(dtype)) {
+        throw new InputError(
+          `${from}: "${brief(name)}" is stored as ${dtype}; quantised LoRAs are not supported, use float32, float16 or bfloat16`,
+        );
+      }
+    }
+    if (adapters.size > 1) {
+      throw new InputError(
+        `${from} holds several adapters (${listed([...adapters].map((each) => each ?? 'one without a name'))}); save each to a file of its own`,
+      );
+    }
+    const key = layerKey(component, layer);
+    const known = found[component].get(key);
+    if (known?.tensors[part] !== undefined) {
+      throw new InputError(
+        `${from}: "${brief(known.tensors[part])}" and "${brief(name)}" are the same factor of one layer`,
+      );
+    }
+    found[component].set(key, { name: known?.name ?? layer, tensors: { ...known?.tensors, [part]: name } });
+  }
+  return found;
+}
+
+/** What diffusers keeps of peft's configuration in a file. */
+function configIn(metadata: Readonly<Record<string, string>>, file: string): AdapterConfig | undefined {
+  const text = metadata.lora_adapter_metadata;
+  if (text === undefined) return undefined;
+  const from = `${file}, lora_adapter_metadata`;
+  return { from, json: parseJsonObject(text, from) };
+}
+
+/**
+ * The file of a trained LoRA in peft's layout, as diffusers saves it. `factors`: `<layer>.lora_A.weight` [r, …] and
+ * `<layer>.lora_B.weight` [O, r, …] of every layer, float32.
  */
 export function formatLora(
   factors: ReadonlyMap<string, HostTensor>,
   { component = 'unet', rank, alpha }: { component?: LoraComponent; rank: number; alpha: number },
-  layout: 'peft' | 'kohya',
 ): { tensors: Map<string, HostTensor>; metadata: Record<string, string> } {
-  const tensors = new Map<string, HostTensor>();
-  for (const [name, tensor] of factors) {
-    const match = /^(.+)\.lora_(A|B)\.weight$/.exec(name);
-    if (!match)
-      throw new RangeError(`"${name}" is not a factor of a LoRA: expected <layer>.lora_A.weight or lora_B`);
-    const [, layer, factor] = match;
-    if (layout === 'peft') {
-      tensors.set(`${component}.${name}`, tensor);
-    } else {
-      const prefix = { unet: 'lora_unet', text_encoder: 'lora_te', text_encoder_2: 'lora_te2' }[component];
-      const base = `${prefix}_${layer!.replaceAll('.', '_')}`;
-      tensors.set(`${base}.${factor === 'A' ? 'lora_down' : 'lora_up'}.weight`, tensor);
-      tensors.set(`${base}.alpha`, hostTensor(Float32Array.of(alpha), []));
-    }
-  }
-  if (layout === 'kohya') return { tensors, metadata: { format: 'pt' } };
   const layers = [...factors.keys()].map((name) => name.replace(/\.lora_[AB]\.weight$/, ''));
-  const config: Record<string, unknown> = {
+  const config = {
     r: rank,
     lora_alpha: alpha,
     peft_type: 'LORA',
     target_modules: [...new Set(layers)].sort(),
   };
-  const adapter = Object.fromEntries(
-    Object.entries(config).map(([key, value]) => [`${component}.${key}`, value]),
-  );
-  return { tensors, metadata: { format: 'pt', lora_adapter_metadata: JSON.stringify(adapter, null, 2) } };
-}
-
-/** What diffusers keeps of peft's configuration, keys like `unet.lora_alpha`. */
-function readAdapterMetadata(metadata: Readonly<Record<string, string>>, from: string) {
-  const json = metadata.lora_adapter_metadata;
-  const settings = json === undefined ? {} : (parseJson(json, `${from}, lora_adapter_metadata`) ?? {});
-  if (!isJsonObject(settings)) throw new InputError(`${from}: lora_adapter_metadata must hold a JSON object`);
-  for (const [key, value] of Object.entries(settings)) {
-    if (/\.(use_dora|lora_bias|fan_in_fan_out)$/.test(key) && value === true) {
-      throw new InputError(`${from}: ${key.split('.').pop()} is not supported`);
-    }
-  }
+  const named = <T>(entries: Iterable<[string, T]>) =>
+    [...entries].map(([name, value]): [string, T] => [`${component}.${name}`, value]);
+  const adapter = Object.fromEntries(named<unknown>(Object.entries(config)));
   return {
-    /** Undefined when the file says nothing. */
-    alphaOf(component: LoraComponent, layer: string): number | undefined {
-      const patterns = settings[`${component}.alpha_pattern`];
-      const pattern = Object.entries(patterns ?? {}).find(
-        ([end]) => layer === end || layer.endsWith(`.${end}`),
-      );
-      const value = pattern ? pattern[1] : settings[`${component}.lora_alpha`];
-      return typeof value === 'number' ? value : undefined;
-    },
-    rankStabilized: (component: LoraComponent) => settings[`${component}.use_rslora`] === true,
+    tensors: new Map(named(factors)),
+    metadata: { format: 'pt', lora_adapter_metadata: JSON.stringify(adapter, null, 2) },
   };
 }

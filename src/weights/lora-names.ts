@@ -11,18 +11,32 @@ export type LoraPart = 'down' | 'up' | 'alpha';
 
 export interface LoraTensorName {
   readonly component: LoraComponent;
+  /** As the model calls it; in kohya's layout with `_` for `.`. */
   readonly layer: string;
   readonly part: LoraPart;
+  /** What peft calls the adapter, where that is part of the name. */
+  readonly adapter: string | undefined;
 }
 
-/** kohya: `lora_unet_mid_block_attentions_0_proj_in.lora_down.weight`. */
-const KOHYA = /^lora_(unet|te|te1|te2)_(.+)\.(lora_down\.weight|lora_up\.weight|alpha)$/;
-/** diffusers, from peft and from the time before it: `unet.mid_block.attentions.0.proj_in.lora_A.weight`. */
-const DIFFUSERS =
-  /^(unet|text_encoder|text_encoder_2)\.(.+?)\.((?:lora_A|lora_B|(?:lora|lora_linear_layer)\.(?:down|up))\.weight|alpha)$/;
-/** diffusers before that: `unet.….attn1.processor.to_q_lora.down.weight`. */
-const PROCESSOR =
-  /^(unet|text_encoder|text_encoder_2)\.(.+?)\.(?:processor\.)?to_(q|k|v|out)_lora\.((?:down|up)\.weight)$/;
+/**
+ * What stands before a layer's name but for kohya's layout: the network in diffusers' files, and what peft wraps a model
+ * in; or only that; or nothing where a network was saved by itself.
+ */
+const PREFIX = '^(?:(?<network>unet|text_encoder|text_encoder_2)\\.)?(?:base_model\\.model\\.)?';
+
+const LAYOUTS: readonly RegExp[] = [
+  // kohya: `lora_unet_mid_block_attentions_0_proj_in.lora_down.weight`.
+  /^lora_(?<network>unet|te|te1|te2)_(?<layer>.+)\.(?:lora_(?<part>down|up)\.weight|(?<alpha>alpha))$/,
+  // The first of diffusers: `unet.….attn1.processor.to_q_lora.down.weight`.
+  new RegExp(
+    `${PREFIX}(?<layer>.+?)\\.(?:processor\\.)?to_(?<projection>q|k|v|out)_lora\\.(?<part>down|up)\\.weight$`,
+  ),
+  // The next of diffusers: `unet.mid_block.attentions.0.proj_in.lora.down.weight`.
+  new RegExp(`${PREFIX}(?<layer>.+?)\\.(?:lora|lora_linear_layer)\\.(?<part>down|up)\\.weight$`),
+  // peft: `unet.mid_block.attentions.0.proj_in.lora_A.weight`, or with the adapter's name `….lora_A.default_0.weight`.
+  new RegExp(`${PREFIX}(?<layer>.+?)\\.lora_(?<part>A|B)(?:\\.(?<adapter>[^.]+))?\\.weight$`),
+  new RegExp(`${PREFIX}(?<layer>.+)\\.(?<alpha>alpha)$`),
+];
 
 const COMPONENTS: Readonly<Record<string, LoraComponent>> = {
   unet: 'unet',
@@ -33,24 +47,57 @@ const COMPONENTS: Readonly<Record<string, LoraComponent>> = {
   text_encoder_2: 'text_encoder_2',
 };
 
+const PARTS: Readonly<Record<string, LoraPart>> = { A: 'down', B: 'up', down: 'down', up: 'up' };
+
 /** What a tensor is by its name; undefined for what is not LoRA in any of the layouts. */
 export function parseLoraName(name: string): LoraTensorName | undefined {
-  const processor = PROCESSOR.exec(name);
-  if (processor) {
-    const [, prefix, attention, projection, end] = processor;
-    const component = COMPONENTS[prefix!]!;
-    const inUNet = projection === 'out' ? 'to_out.0' : `to_${projection}`;
-    const layer = component === 'unet' ? inUNet : `${projection}_proj`;
-    return { component, layer: `${attention}.${layer}`, part: partOf(end!) };
+  for (const layout of LAYOUTS) {
+    const { network, layer, projection, part, adapter } = layout.exec(name)?.groups ?? {};
+    if (layer === undefined) continue;
+    const component = network === undefined ? componentOf(layer) : COMPONENTS[network];
+    return (
+      component && {
+        component,
+        layer: projection === undefined ? layer : `${layer}.${projectionName(component, projection)}`,
+        part: part === undefined ? 'alpha' : PARTS[part]!,
+        adapter,
+      }
+    );
   }
-  const match = KOHYA.exec(name) ?? DIFFUSERS.exec(name);
-  if (!match) return undefined;
-  return { component: COMPONENTS[match[1]!]!, layer: match[2]!, part: partOf(match[3]!) };
+  return undefined;
 }
 
-function partOf(end: string): LoraPart {
-  if (end === 'alpha') return 'alpha';
-  return /lora_A|down/.test(end) ? 'down' : 'up';
+/** The network that a layer belongs to where nothing but its name says it. */
+function componentOf(layer: string): LoraComponent | undefined {
+  if (/^(conv_in|conv_out|time_embedding|add_embedding|down_blocks|mid_block|up_blocks)(\.|$)/.test(layer)) {
+    return 'unet';
+  }
+  // Of two text encoders it is taken to be the first; the second has other sizes, so that it would not fit.
+  return /^(text_model|encoder\.layers|text_projection)(\.|$)/.test(layer) ? 'text_encoder' : undefined;
+}
+
+function projectionName(component: LoraComponent, projection: string): string {
+  if (component !== 'unet') return `${projection}_proj`;
+  return projection === 'out' ? 'to_out.0' : `to_${projection}`;
+}
+
+/** Tensors of what is called LoRA as well, or comes in the same files, and cannot be used here. */
+const OTHER_KINDS: readonly (readonly [name: RegExp, kind: string])[] = [
+  [/\.dora_scale$|\.lora_magnitude_vector(\.|$)/, 'DoRA'],
+  [/\.hada_/, 'LoHa'],
+  [/\.lokr_/, 'LoKr'],
+  [/\.lora_mid\./, 'a LoCon with a third factor'],
+  [/\.oft_/, 'OFT'],
+  [/\.lora_embedding_[AB](\.|$)/, 'a LoRA on an embedding'],
+  [/\.(lora_[AB](\.[^.]+)?|lora\.(down|up)|lora_(down|up))\.bias$/, 'a LoRA with biases'],
+  [/^bundle_emb\./, 'a textual inversion beside the LoRA'],
+  [/^(transformer|diffusion_model|lora_transformer_)/, 'an adapter of a transformer such as SD 3 or FLUX'],
+  [/^(base_model\.model\.|unet\.|text_encoder(_2)?\.).*\.(weight|bias)$/, 'a whole weight beside the LoRA'],
+];
+
+/** What the tensor belongs to, if it is a kind of adapter that is known and not supported. */
+export function otherAdapter(name: string): string | undefined {
+  return OTHER_KINDS.find(([pattern]) => pattern.test(name))?.[1];
 }
 
 /** By which a layer is found, whatever the layout. `text_model.` comes and goes with the version of transformers. */

@@ -7,6 +7,9 @@ it.each([
   ['C:\\loras\\a.b.safetensors', 'a.b'],
   ['papercut/pytorch_lora_weights.safetensors', 'papercut'],
   ['pytorch_lora_weights.safetensors', 'pytorch_lora_weights'],
+  ['papercut/adapter_model.safetensors', 'papercut'],
+  ['runs/my-lcm/checkpoint-500/unet_lora/pytorch_lora_weights.safetensors', 'my-lcm'],
+  ['unet_lora/pytorch_lora_weights.safetensors', 'pytorch_lora_weights'],
   [
     'hub/models--latent-consistency--lcm-lora-sdv1-5/snapshots/abc/pytorch_lora_weights.safetensors',
     'lcm-lora-sdv1-5',
@@ -19,6 +22,8 @@ it.each([
   ['lcm-lora-sdv1-5.safetensors', true],
   ['LCM_LoRA_SDXL.safetensors', true],
   ['my-lcm/pytorch_lora_weights.safetensors', true],
+  ['my-lcm/adapter_model.safetensors', true],
+  ['my-lcm/unet_lora/pytorch_lora_weights.safetensors', true],
   ['lcm/style.safetensors', false],
   ['calcmium.safetensors', false],
 ])('takes %s for an LCM-LoRA: %s', (path, expected) => {

@@ -3,19 +3,22 @@
 /** The key and the value in a LoRA file's metadata by which this package marks its own LCM-LoRAs. */
 export const CONSISTENCY_METADATA = { 'latent-consistency': 'lcm-lora' } as const;
 
+/** What diffusers, its scripts and peft call all files and folders of the kind. */
+const ANY_LORA = /^(pytorch_lora_weights|adapter_model|unet_lora|unet|checkpoint-\d+)$/;
+
 /**
  * The name of a LoRA by its path, as people and Automatic1111 call it: that of the file without its ending; where the
- * file is called as diffusers calls all of them, that of its folder, or of the repository on the hub.
+ * file is called as diffusers or peft call all of them, that of its folder, or of the repository on the hub.
  */
 export function loraTitle(path: string): string {
   const parts = path.split(/[\\/]/).filter(Boolean);
   const stem = parts.at(-1)?.replace(/\.safetensors$/, '') ?? path;
-  if (stem !== 'pytorch_lora_weights') return stem;
+  if (!ANY_LORA.test(stem)) return stem;
   const repository = parts
     .findLast((part) => part.startsWith('models--'))
     ?.split('--')
     .at(-1);
-  return repository ?? parts.at(-2) ?? stem;
+  return repository ?? parts.slice(0, -1).findLast((part) => !ANY_LORA.test(part)) ?? stem;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { kohyaLora } from '../../tests/kohya-lora.ts';
 import { createReferenceEngine } from '../engines/reference/engine.ts';
 import { InputError } from '../errors.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
@@ -45,19 +46,18 @@ async function adapted(lora: ReturnType<typeof readLora>, strength: number): Pro
 }
 
 describe('a LoRA', () => {
-  it.each(['peft', 'kohya'] as const)(
-    'adds strength · alpha/rank · B·A, written and read as %s',
-    async (layout) => {
-      const { tensors, metadata } = formatLora(factors, { rank: 1, alpha: 2 }, layout);
-      const lora = readLora(asWeights(tensors), metadata, 'a.safetensors');
-      expect(await adapted(lora, 1)).toEqual([102, 104, 106, 120, 140, 160]);
-      expect(await adapted(lora, 0.5)).toEqual([101, 102, 103, 110, 120, 130]);
-      expect(await adapted(lora, 0)).toEqual([100, 100, 100, 100, 100, 100]);
-    },
-  );
+  it.each([
+    ['peft', formatLora(factors, { rank: 1, alpha: 2 })],
+    ['kohya', { tensors: kohyaLora(factors, { alpha: 2 }), metadata: {} }],
+  ])('adds strength · alpha/rank · B·A, in the layout of %s', async (_, { tensors, metadata }) => {
+    const lora = readLora(asWeights(tensors), metadata, 'a.safetensors');
+    expect(await adapted(lora, 1)).toEqual([102, 104, 106, 120, 140, 160]);
+    expect(await adapted(lora, 0.5)).toEqual([101, 102, 103, 110, 120, 130]);
+    expect(await adapted(lora, 0)).toEqual([100, 100, 100, 100, 100, 100]);
+  });
 
   it('has the rank for its alpha unless the file, or its user, says otherwise', async () => {
-    const { tensors } = formatLora(factors, { rank: 1, alpha: 2 }, 'peft');
+    const { tensors } = formatLora(factors, { rank: 1, alpha: 2 });
     expect((await adapted(readLora(asWeights(tensors), {}, 'a'), 1))[0]).toBe(101);
     expect((await adapted(readLora(asWeights(tensors), {}, 'a', { alpha: 3 }), 1))[0]).toBe(103);
     const metadata = (settings: object) => ({ lora_adapter_metadata: JSON.stringify(settings) });
@@ -70,7 +70,7 @@ describe('a LoRA', () => {
       ['mid.fc.lora_A.weight', tensor([4, 3], ...new Array<number>(12).fill(1))],
       ['mid.fc.lora_B.weight', tensor([2, 4], ...new Array<number>(8).fill(1))],
     ]);
-    const { tensors } = formatLora(wide, { rank: 4, alpha: 4 }, 'peft');
+    const { tensors } = formatLora(wide, { rank: 4, alpha: 4 });
     const scaled = async (settings: object) => {
       const metadata = { lora_adapter_metadata: JSON.stringify({ 'unet.lora_alpha': 4, ...settings }) };
       return (await adapted(readLora(asWeights(tensors), metadata, 'a'), 1))[0];
@@ -84,8 +84,7 @@ describe('a LoRA', () => {
       ['other.lora_A.weight', tensor([1, 3], 1, 2, 3)],
       ['other.lora_B.weight', tensor([2, 1], 1, 1)],
     ]);
-    const { tensors, metadata } = formatLora(elsewhere, { rank: 1, alpha: 1 }, 'kohya');
-    const lora = readLora(asWeights(tensors), metadata, 'other.safetensors');
+    const lora = readLora(asWeights(kohyaLora(elsewhere, { alpha: 1 })), {}, 'other.safetensors');
     const { params, requireUsed } = withLoras(paramsFromWeights(asWeights(base)).params, 'unet', [
       { lora, strength: 1 },
     ]);
@@ -99,26 +98,74 @@ describe('a LoRA', () => {
       ['mid.fc.lora_A.weight', tensor([1, 4], 1, 2, 3, 4)],
       ['mid.fc.lora_B.weight', tensor([2, 1], 1, 1)],
     ]);
-    const { tensors, metadata } = formatLora(sizes, { rank: 1, alpha: 1 }, 'peft');
+    const { tensors, metadata } = formatLora(sizes, { rank: 1, alpha: 1 });
     await expect(adapted(readLora(asWeights(tensors), metadata, 'a'), 1)).rejects.toThrow(
       /\[1, 4\].*\[2, 3\]/,
     );
   });
 
-  it.each<[string, string[], object, RegExp]>([
+  it.each<[string, string[], RegExp]>([
+    ['other adapters', ['unet.mid.fc.hada_w1_a'], /"unet\.mid\.fc\.hada_w1_a" belongs to LoHa/],
+    ['LoKr', ['lora_unet_mid_fc.lokr_w1'], /belongs to LoKr/],
+    ["kohya's DoRA", ['lora_unet_mid_fc.dora_scale'], /belongs to DoRA/],
+    ["peft's DoRA", ['base_model.model.mid_block.fc.lora_magnitude_vector.weight'], /belongs to DoRA/],
+    ['a third factor', ['lora_unet_mid_fc.lora_mid.weight'], /belongs to a LoCon with a third factor/],
+    ['biases', ['unet.mid.fc.lora_B.bias'], /belongs to a LoRA with biases/],
+    ['an embedding', ['text_model.embeddings.token_embedding.lora_embedding_A'], /a LoRA on an embedding/],
+    ['a textual inversion', ['bundle_emb.cat.string_to_param.*'], /a textual inversion/],
+    ['a whole weight', ['base_model.model.conv_in.weight'], /a whole weight beside the LoRA/],
+    ['a transformer', ['transformer.blocks.0.attn.to_q.lora_A.weight'], /of a transformer such as/],
+    ['nothing known', ['mid.fc.lora_A.weight'], /"mid\.fc\.lora_A\.weight" is not LoRA as/],
+    ['one factor', ['unet.mid.fc.lora_A.weight'], /mid\.fc has only one of its two factors/],
     [
-      'with tensors of other adapters',
-      ['unet.mid.fc.hada_w1_a'],
-      {},
-      /"unet\.mid\.fc\.hada_w1_a" is not LoRA/,
+      'several adapters',
+      ['unet.mid.fc.lora_A.one.weight', 'unet.mid.fc.lora_A.two.weight'],
+      /several adapters \(one, two\)/,
     ],
-    ['with one factor', ['unet.mid.fc.lora_A.weight'], {}, /mid\.fc has only one/],
-    ['with DoRA', [], { 'unet.use_dora': true }, /use_dora is not supported/],
-  ])('%s is refused', (_, names, settings, message) => {
+    [
+      'a factor twice',
+      ['unet.mid.fc.lora_A.weight', 'lora_unet_mid_fc.lora_down.weight'],
+      /"unet\.mid\.fc\.lora_A\.weight" and "lora_unet_mid_fc\.lora_down\.weight" are the same factor/,
+    ],
+    ['nothing', [], /holds no tensors/],
+  ])('with tensors of %s is refused', (_, names, message) => {
     const weights = asWeights(new Map(names.map((name) => [name, tensor([1], 1)])));
-    const read = () => readLora(weights, { lora_adapter_metadata: JSON.stringify(settings) }, 'file');
+    const read = () => readLora(weights, {}, 'a.safetensors');
     expect(read).toThrow(InputError);
     expect(read).toThrow(message);
+    expect(read).toThrow(/^a\.safetensors/);
+  });
+
+  it('is refused, with the file, for what its tensors are stored as', () => {
+    const pair = (down: HostTensor, alpha: HostTensor) =>
+      asWeights(
+        new Map([
+          ['lora_unet_fc.lora_down.weight', down],
+          ['lora_unet_fc.lora_up.weight', tensor([1, 1], 1)],
+          ['lora_unet_fc.alpha', alpha],
+        ]),
+      );
+    const read = (weights: Weights) => () => readLora(weights, {}, 'a.safetensors');
+    const [factor, one] = [tensor([1, 1], 1), tensor([], 1)];
+    expect(read(pair(factor, one))).not.toThrow();
+    expect(read(pair(hostTensor(Int8Array.of(1), [1, 1]), one))).toThrow(
+      /^a\.safetensors: "lora_unet_fc\.lora_down\.weight" is stored as int8; quantised LoRAs/,
+    );
+    expect(read(pair(factor, tensor([2], 1, 1)))).toThrow(
+      /^a\.safetensors: "lora_unet_fc\.alpha" has the shape \[2\]; expected one number/,
+    );
+    expect(read(pair(factor, hostTensor(Uint8Array.of(1), [], 'bool')))).toThrow(
+      /is stored as bool; expected/,
+    );
+  });
+
+  it('says where its configuration has another rank than its tensors', () => {
+    const { tensors, metadata } = formatLora(factors, { rank: 4, alpha: 4 });
+    const { warnings, layers } = readLora(asWeights(tensors), metadata, 'a.safetensors');
+    expect(warnings).toEqual([
+      'a.safetensors, lora_adapter_metadata says another rank than the tensors have, which counts, for mid.fc of the unet',
+    ]);
+    expect(layers.unet.get('mid_fc')).toMatchObject({ alpha: 4 });
   });
 });
 
@@ -129,7 +176,49 @@ describe('the layer of a LoRA', () => {
   };
   const QUERY = 'mid_block_attentions_0_transformer_blocks_0_attn1_to_q';
 
+  const UP_QUERY = 'up_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q';
+
   it.each<[string, string, string, string]>([
+    [
+      'unet.base_model.model.up_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight',
+      'unet',
+      UP_QUERY,
+      'down',
+    ],
+    [
+      'base_model.model.up_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q.lora_B.weight',
+      'unet',
+      UP_QUERY,
+      'up',
+    ],
+    ['up_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight', 'unet', UP_QUERY, 'down'],
+    ['up_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q.lora.up.weight', 'unet', UP_QUERY, 'up'],
+    [
+      'up_blocks.1.attentions.0.transformer_blocks.0.attn1.processor.to_q_lora.up.weight',
+      'unet',
+      UP_QUERY,
+      'up',
+    ],
+    [
+      'unet.up_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.default_0.weight',
+      'unet',
+      UP_QUERY,
+      'down',
+    ],
+    ['conv_in.lora_A.weight', 'unet', 'conv_in', 'down'],
+    ['unet.mid_block.resnets.0.conv1.alpha', 'unet', 'mid_block_resnets_0_conv1', 'alpha'],
+    [
+      'base_model.model.text_model.encoder.layers.3.mlp.fc1.lora_A.weight',
+      'text_encoder',
+      'text_model_encoder_layers_3_mlp_fc1',
+      'down',
+    ],
+    [
+      'base_model.model.encoder.layers.3.mlp.fc1.lora_A.weight',
+      'text_encoder',
+      'text_model_encoder_layers_3_mlp_fc1',
+      'down',
+    ],
     ['lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.lora_up.weight', 'unet', QUERY, 'up'],
     ['lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.alpha', 'unet', QUERY, 'alpha'],
     ['unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora_B.weight', 'unet', QUERY, 'up'],
@@ -197,6 +286,8 @@ describe('the layer of a LoRA', () => {
     'lora_unet_a.lora_mid.weight',
     'unet.a.hada_w1_a',
     'lora_transformer_a.alpha',
+    'encoder.down_blocks.0.resnets.0.conv1.lora_A.weight',
+    'alpha',
     'x',
   ])('is none: %s', (name) => {
     expect(parseLoraName(name)).toBeUndefined();

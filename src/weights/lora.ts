@@ -99,11 +99,6 @@ function addition({ lora, strength, factor }: Adapter, layer: LoraLayer, shape: 
       `${lora.from}: ${down} ${formatShape(a.shape)} and ${up} ${formatShape(b.shape)} do not make up a weight of the shape ${formatShape(shape)}; the LoRA was made for another model`,
     );
   }
-  if (typeof alpha === 'string' && elementCount(factor(alpha).shape) !== 1) {
-    throw new InputError(
-      `${lora.from}: ${alpha} has the shape ${formatShape(factor(alpha).shape)}, expected one number`,
-    );
-  }
   const perAlpha = strength / (rankStabilized ? Math.sqrt(rank) : rank);
   const scale =
     typeof alpha === 'string' ? multiply(reshape(factor(alpha), []), perAlpha) : (alpha ?? rank) * perAlpha;

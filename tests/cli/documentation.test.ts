@@ -52,6 +52,7 @@ const standIns: Readonly<Record<string, StandIn>> = {
   'sd-v1-5-inpainting.safetensors': checkpoints.sd1Inpainting,
   'old.ckpt': async (path) => writeFileSync(path, 'a pickle'),
   'pixel-art.safetensors': lora(models.sd, 'peft'),
+  'my-lcm/unet_lora': folderOf('pytorch_lora_weights.safetensors', lora(models.sd, 'lcm-script')),
   'loras/watercolour': folderOf('watercolour.safetensors', lora(models.sd, 'kohya')),
   'sd-vae-ft-mse': copyOf(join(models.sd, 'vae')),
   'vae-ft-mse-840000-ema-pruned.safetensors': autoencoderFile,

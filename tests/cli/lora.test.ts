@@ -10,6 +10,7 @@ import { Generator } from '../../src/random/generator.ts';
 import { randnTensor } from '../../src/random/randn-tensor.ts';
 import { formatLora, type LoraComponent } from '../../src/weights/lora-file.ts';
 import { loadTensors, openSafetensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
+import { kohyaLora } from '../kohya-lora.ts';
 import { tinyModel, tinyTeacher, workspace } from './lcm.ts';
 
 type Tensors = Map<string, HostTensor>;
@@ -75,15 +76,14 @@ beforeAll(async () => {
   // kohya's layout, on both networks: rank 2, alpha 1.
   const ofUNet = randomFactors(unet, 2, 1);
   const ofText = randomFactors(text, 2, 2);
-  const parts = [
-    formatLora(ofUNet, { component: 'unet', rank: 2, alpha: 1 }, 'kohya'),
-    formatLora(ofText, { component: 'text_encoder', rank: 2, alpha: 1 }, 'kohya'),
-  ];
-  const both = new Map(parts.flatMap(({ tensors }) => [...tensors]));
+  const both = new Map([
+    ...kohyaLora(ofUNet, { component: 'unet', alpha: 1 }),
+    ...kohyaLora(ofText, { component: 'text_encoder', alpha: 1 }),
+  ]);
   await writeSafetensors(at('style.safetensors'), both, { ss_network_dim: '2' });
   // peft's, on the UNet: rank 3, alpha 6. Its name says that it is an LCM-LoRA.
   const other = randomFactors(unet, 3, 3);
-  const peft = formatLora(other, { rank: 3, alpha: 6 }, 'peft');
+  const peft = formatLora(other, { rank: 3, alpha: 6 });
   await writeSafetensors(at('tiny-lcm.safetensors'), peft.tensors, peft.metadata);
 
   merge(unet, ofUNet, 2, 1 / 2);

@@ -16,6 +16,7 @@ import { formatLora } from '../../src/weights/lora-file.ts';
 import { openModelFolder } from '../../src/weights/node/model-folder.ts';
 import { loadTensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
 import { widened } from '../inpainting-unet.ts';
+import { kohyaLora } from '../kohya-lora.ts';
 import {
   type OriginalUNet,
   originalAutoencoder,
@@ -170,8 +171,11 @@ function randomTensors(shapes: Shapes): Map<string, HostTensor> {
   );
 }
 
-/** A LoRA for a few attention layers of a model: a diffusers directory or a single file. */
-export function lora(model: string, layout: 'peft' | 'kohya'): StandIn {
+/**
+ * A LoRA for a few attention layers of a model, a diffusers directory or a single file. lcm-script: as diffusers' script
+ * for LCM-LoRA writes it.
+ */
+export function lora(model: string, layout: 'peft' | 'kohya' | 'lcm-script'): StandIn {
   return async (path) => {
     const { weights } = await (await openModel(model)).network('unet');
     const layers = [...weights].filter(([name]) => /\.attn[12]\.to_[qv]\.weight$/.test(name)).slice(0, 4);
@@ -183,9 +187,11 @@ export function lora(model: string, layout: 'peft' | 'kohya'): StandIn {
       factors.set(`${layer}.lora_A.weight`, hostTensor(random.normal(2 * inputs), [2, inputs]));
       factors.set(`${layer}.lora_B.weight`, hostTensor(random.normal(outputs * 2), [outputs, 2]));
     }
-    const { tensors, metadata } = formatLora(factors, { rank: 2, alpha: 1 }, layout);
+    const { tensors, metadata } = formatLora(factors, { rank: 2, alpha: 1 });
     mkdirSync(dirname(path), { recursive: true });
-    await writeSafetensors(path, tensors, metadata);
+    if (layout === 'peft') return writeSafetensors(path, tensors, metadata);
+    const wrapped = [...factors].map(([name, factor]) => [`unet.base_model.model.${name}`, factor] as const);
+    await writeSafetensors(path, layout === 'kohya' ? kohyaLora(factors, { alpha: 1 }) : new Map(wrapped));
   };
 }
 

@@ -3,20 +3,17 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createNodeEngine } from '../../src/engines/onnxruntime-node/engine.ts';
-import { cast } from '../../src/graph/operators/index.ts';
 import { program } from '../../src/graph/program.ts';
-import { input, type Tensor } from '../../src/graph/tensor.ts';
 import { zerosInitializer } from '../../src/layers/initializers.ts';
-import type { Params } from '../../src/layers/params.ts';
 import { clipText, clipTextConfig } from '../../src/models/clip-text.ts';
-import { unet2DCondition } from '../../src/models/unet-2d-condition.ts';
 import { unet2DConditionConfig } from '../../src/models/unet-2d-condition-config.ts';
 import { type AppliedLora, withLoras } from '../../src/weights/lora.ts';
-import { type LoraComponent, readLora } from '../../src/weights/lora-file.ts';
+import { readLora } from '../../src/weights/lora-file.ts';
 import { parseSafetensors } from '../../src/weights/safetensors.ts';
 import { paramsFromWeights } from '../../src/weights/source.ts';
+import { adaptedOutputs, unetOutput } from './adapted.ts';
 import { describeGolden, expectClose, floats, readJson, readTensors } from './golden.ts';
-import { asWeights, type Tensors, tensorOf } from './model-cases.ts';
+import { asWeights } from './model-cases.ts';
 
 const engine = createNodeEngine({ threads: 1 });
 afterAll(() => engine.dispose());
@@ -41,26 +38,6 @@ describeGolden('lora', (folder) => {
   it.each(['lcm', 'style'] as const)('holds the LoRA %s', (name) => expect(available(name)).not.toEqual([]));
   const apply = (file: string, strength: number): AppliedLora => ({ lora: load(file), strength });
 
-  /** The outputs of a model function over the adapted weights of `base`. */
-  async function evaluate(
-    base: Tensors,
-    component: LoraComponent,
-    loras: AppliedLora[],
-    values: Tensors,
-    write: (params: Params, inputs: (name: string) => Tensor) => Record<string, Tensor>,
-  ) {
-    const weights = asWeights(base);
-    const adapted = withLoras(paramsFromWeights(weights).params, component, loras);
-    const inputs = (name: string) => input(name, tensorOf(values, name).shape, tensorOf(values, name).dtype);
-    const graph = program(write(adapted.params, inputs));
-    adapted.requireUsed();
-    const executable = await engine.compile(graph, { weights: new Map([...weights, ...adapted.weights]) });
-    const given = [...graph.inputs.keys()].map((name) => [name, tensorOf(values, name)]);
-    const outputs = await executable.run(Object.fromEntries(given));
-    await executable.dispose();
-    return outputs;
-  }
-
   describe('on a UNet', () => {
     const io = readTensors(folder, 'io.safetensors');
     const base = readTensors(folder, 'unet/diffusion_pytorch_model.safetensors');
@@ -79,13 +56,7 @@ describeGolden('lora', (folder) => {
     cases.push(['combined', mixed]);
 
     it.each(cases)('gives the output %s', async (name, loras) => {
-      const { output } = await evaluate(base, 'unet', loras, io, (params, inputs) => ({
-        output: unet2DCondition(config, params, {
-          sample: inputs('sample'),
-          timestep: cast(inputs('timesteps'), 'float32'),
-          encoderHiddenStates: inputs('encoder_hidden_states'),
-        }),
-      }));
+      const { output } = await adaptedOutputs(engine, base, 'unet', loras, io, unetOutput(config));
       expectClose(output!.data as Float32Array, floats(io, `output/${name}`), 2e-5, 'relative');
     });
 
@@ -132,7 +103,7 @@ describeGolden('lora', (folder) => {
     }
 
     it.each(cases)('gives the output %s with %s file', async (name, _, loras) => {
-      const { states } = await evaluate(base, 'text_encoder', loras, io, (params, inputs) => ({
+      const { states } = await adaptedOutputs(engine, base, 'text_encoder', loras, io, (params, inputs) => ({
         states: clipText(config, params, inputs('input_ids')).lastHiddenState,
       }));
       expectClose(states!.data as Float32Array, floats(io, `last_hidden_state/${name}`), 1e-5);

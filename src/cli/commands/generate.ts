@@ -17,7 +17,7 @@ import { disposeUnlessCancelled } from '../dispose.ts';
 import { changesSince, drawnWith } from '../drawn-with.ts';
 import { withFlagNames } from '../flag-names.ts';
 import { openPictures, randomSeed, requestOf, withGenerationOptions } from '../generation-options.ts';
-import { guessAbout, openModelOf, startPipelineOf } from '../opened-model.ts';
+import { openModelOf, startPipelineOf, warningsAbout } from '../opened-model.ts';
 import { integer } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
 import { optionsFromPicture, type RestoredOptions } from '../picture-options.ts';
@@ -96,8 +96,7 @@ async function generate(
   const opened = await openPictures(options);
   const stopwatch = new Stopwatch<Stage | 'save'>();
   const model = await stopwatch.time('load', () => openModelOf(options));
-  const guess = guessAbout(model.files);
-  if (guess !== undefined) reporter.warn(guess);
+  for (const warning of warningsAbout(model)) reporter.warn(warning);
   const replicas = replicasFor(options, model.components);
   const { previewVae } = options;
   const pipeline = await stopwatch.time('load', () =>

@@ -11,7 +11,7 @@ import { readPicture } from '../../images/node/open-image.ts';
 import { readPngText } from '../../images/png-text.ts';
 import { listed } from '../../messages.ts';
 import { PARAMETERS_KEYWORD, readPictureSettings } from '../../pipelines/picture-text.ts';
-import { LORA_FILE_NAME } from '../../weights/node/lora.ts';
+import { ADAPTER_FILE_NAME, LORA_FILE_NAME } from '../../weights/lora-file.ts';
 import { openModelFolder } from '../../weights/node/model-folder.ts';
 import { openSafetensors } from '../../weights/node/safetensors-file.ts';
 import { autoencoderAlone, type StoredAutoencoder } from '../../weights/single-file/autoencoder.ts';
@@ -63,12 +63,13 @@ async function describe(path: string, parts: PartOptions, context: Context): Pro
 async function describeFolder(path: string, folder: string, context: Context): Promise<void> {
   const names = await namesIn(folder);
   if (names.includes('model_index.json')) return describeModel(path, await openModel(folder), context);
-  if (names.includes(LORA_FILE_NAME)) return describeFile(path, join(folder, LORA_FILE_NAME), context);
+  const lora = [LORA_FILE_NAME, ADAPTER_FILE_NAME].find((name) => names.includes(name));
+  if (lora !== undefined) return describeFile(path, join(folder, lora), context);
   if (names.includes('config.json')) return describeNetwork(path, await openModelFolder(folder), context);
   const weights = names.filter((name) => name.endsWith('.safetensors'));
   if (weights.length === 1) return describeFile(path, join(folder, weights[0]!), context);
   throw new InputError(
-    `${path} holds neither model_index.json, config.json, ${LORA_FILE_NAME} nor a single .safetensors file; ${EXPECTED}`,
+    `${path} holds neither model_index.json, config.json, ${LORA_FILE_NAME}, ${ADAPTER_FILE_NAME} nor a single .safetensors file; ${EXPECTED}`,
   );
 }
 

@@ -1,9 +1,11 @@
 /** `lcm info` of a LoRA: in which layout, how large, and what it adapts. */
 import { InputError } from '../../errors.ts';
 import { float32Data } from '../../graph/host-tensor.ts';
-import { type Lora, type LoraLayer, readLora } from '../../weights/lora-file.ts';
+import { convertTensor } from '../../weights/convert.ts';
+import type { Lora, LoraLayer } from '../../weights/lora-file.ts';
 import { parseLoraName } from '../../weights/lora-names.ts';
 import { hashTensors } from '../../weights/node/file-hash.ts';
+import { readLoraFile } from '../../weights/node/lora.ts';
 import { loadTensors, type OpenedSafetensors } from '../../weights/node/safetensors-file.ts';
 import type { Weights } from '../../weights/weights.ts';
 import type { Reporter } from '../progress.ts';
@@ -24,12 +26,13 @@ export function looksLikeLora(weights: Weights): boolean {
 export async function describeLora(
   path: string,
   file: string,
-  { weights, metadata }: OpenedSafetensors,
+  opened: OpenedSafetensors,
   { reporter, signal }: { reporter: Reporter; signal: AbortSignal },
 ): Promise<void> {
+  const { weights, metadata } = opened;
   const summary = summarize(weights);
   const format = formatOf(weights);
-  const { lora, problem } = read(weights, metadata, file);
+  const { lora, problem } = await read(file, opened);
   const networks = lora && (await networksOf(lora));
   const consistency = lora?.isConsistency ?? false;
   reporter.print(`${path}: ${consistency ? 'an LCM-LoRA' : 'a LoRA'}, ${format} layout`);
@@ -37,6 +40,7 @@ export async function describeLora(
   for (const [name, { layers, ranks, alphas }] of Object.entries(networks ?? {})) {
     reporter.print(line(name, `${layers} layers, rank ${ranks.join(', ')}, alpha ${alphas.join(', ')}`));
   }
+  for (const warning of lora?.warnings ?? []) reporter.warn(warning);
   const firstKeys = [...weights.keys()].slice(0, SHOWN);
   if (problem !== undefined) {
     reporter.print(line('not usable', problem));
@@ -45,7 +49,7 @@ export async function describeLora(
   printMetadata(metadata, reporter);
   const files = await filesFacts([file], { reporter, signal });
   printFiles(files, reporter);
-  const automatic1111 = (await hashTensors(file, weights)).slice(0, 12);
+  const automatic1111 = (await hashTensors(file, { signal })).slice(0, 12);
   reporter.print(line('Automatic1111', automatic1111));
   reporter.event('lora', {
     ...{ path, format, consistency, networks, problem },
@@ -55,13 +59,9 @@ export async function describeLora(
   });
 }
 
-function read(
-  weights: Weights,
-  metadata: Readonly<Record<string, string>>,
-  file: string,
-): { lora?: Lora; problem?: string } {
+async function read(file: string, opened: OpenedSafetensors): Promise<{ lora?: Lora; problem?: string }> {
   try {
-    return { lora: readLora(weights, metadata, file) };
+    return { lora: await readLoraFile(file, opened) };
   } catch (error) {
     if (error instanceof InputError) return { problem: error.message };
     throw error;
@@ -82,7 +82,7 @@ interface NetworkFacts {
   readonly alphas: readonly number[];
 }
 
-/** kohya's alphas are tensors of one number, the only ones that are read. */
+/** Alphas that are tensors of one number are the only ones that are read. */
 async function networksOf({ weights, layers }: Lora): Promise<Record<string, NetworkFacts>> {
   const adapted = Object.entries(layers).filter(([, found]) => found.size > 0);
   const names = adapted.flatMap(([, found]) => [...found.values()].map(({ alpha }) => alpha));
@@ -93,7 +93,7 @@ async function networksOf({ weights, layers }: Lora): Promise<Record<string, Net
   const rankOf = ({ down }: LoraLayer) => weights.get(down)!.shape[0] ?? 0;
   const alphaOf = (layer: LoraLayer) => {
     if (typeof layer.alpha !== 'string') return layer.alpha ?? rankOf(layer);
-    return float32Data(stored.get(layer.alpha)!)[0]!;
+    return float32Data(convertTensor(stored.get(layer.alpha)!, 'float32'))[0]!;
   };
   const different = (values: number[]) => [...new Set(values)].sort((a, b) => a - b);
   return Object.fromEntries(

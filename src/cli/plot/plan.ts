@@ -4,7 +4,7 @@ import { planGeneration } from '../../pipelines/generation.ts';
 import type { GenerationRequest, Settings } from '../../pipelines/settings.ts';
 import { withFlagNames } from '../flag-names.ts';
 import { type GenerationOptions, requestOf } from '../generation-options.ts';
-import { guessAbout, type ModelOfOptions, openModelOf } from '../opened-model.ts';
+import { type ModelOfOptions, openModelOf, warningsAbout } from '../opened-model.ts';
 import type { Cell } from './cells.ts';
 
 export interface PlannedCell extends Cell {
@@ -32,8 +32,7 @@ export async function planCells(
   const planned: PlannedGroup[] = [];
   for (const cells of groups) {
     const model = await openModelOf(cells[0]!.recipe.options);
-    const guess = guessAbout(model.files);
-    if (guess !== undefined) onWarning(guess);
+    for (const warning of warningsAbout(model)) onWarning(warning);
     const plan = (cell: Cell): PlannedCell => {
       const { prompt, options } = cell.recipe;
       const request = { ...shared, ...requestOf(prompt, options, [seedOf(options)]) };

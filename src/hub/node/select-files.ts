@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { InputError } from '../../errors.ts';
 import { isJsonObject, parseJsonObject } from '../../files/json.ts';
 import { listed, shown } from '../../messages.ts';
+import { ADAPTER_CONFIG_NAME, ADAPTER_FILE_NAME, LORA_FILE_NAME } from '../../weights/lora-file.ts';
 import { chooseWeightsFile } from '../../weights/node/model-folder.ts';
 
 export interface SelectionOptions {
@@ -17,7 +18,6 @@ const NETWORKS = ['unet', 'vae', 'text_encoder', 'text_encoder_2'];
 const TOKENIZERS = ['tokenizer', 'tokenizer_2'];
 /** How many names of files an error shows. */
 const LISTED = 12;
-const LORA = 'pytorch_lora_weights.safetensors';
 
 /**
  * The paths that are needed, `model_index.json` last. `paths`: all files of the repository; `read` gives the text
@@ -73,8 +73,11 @@ async function selectLone(
   ) {
     return [...(await weights()), 'config.json'];
   }
-  if (safetensors.includes(LORA)) return [LORA];
-  if (safetensors.length === 1) return safetensors;
+  if (safetensors.includes(LORA_FILE_NAME)) return [LORA_FILE_NAME];
+  // What peft writes beside a LoRA says how much of it is added.
+  const config = names.filter((name) => name === ADAPTER_CONFIG_NAME);
+  if (safetensors.includes(ADAPTER_FILE_NAME)) return [ADAPTER_FILE_NAME, ...config];
+  if (safetensors.length === 1) return [...safetensors, ...config];
   if (safetensors.length > 1) {
     throw new InputError(
       `${id} holds several models; choose with --file one of ${listed(safetensors, LISTED)}`,

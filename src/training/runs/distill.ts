@@ -206,7 +206,7 @@ async function writeStudent(
 ): Promise<void> {
   const tensors = new Map(Object.entries(model.tensors()));
   if (config.lora) {
-    const file = formatLora(tensors, config.lora, 'peft');
+    const file = formatLora(tensors, config.lora);
     await mkdir(directory, { recursive: true });
     const metadata = { ...file.metadata, ...CONSISTENCY_METADATA };
     await writeSafetensors(join(directory, 'pytorch_lora_weights.safetensors'), file.tensors, metadata);

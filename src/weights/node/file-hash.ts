@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { withRegularFile } from '../../files/node/regular-file.ts';
 import type { Weights } from '../weights.ts';
+import { startOfTensors } from './safetensors-file.ts';
 
 export interface HashOptions {
   /** The byte to begin with. */
@@ -26,12 +27,10 @@ export async function hashFile(path: string, { start = 0, signal }: HashOptions 
 
 /**
  * SHA-256 of what follows the header of a safetensors file, whatever its metadata say. The first 12 digits are the hash
- * by which Automatic1111 and Civitai know a LoRA. weights: those of the file, all of them.
+ * by which Automatic1111 and Civitai know a LoRA. Throws InputError when it cannot be read, or is no such file.
  */
-export async function hashTensors(path: string, weights: Weights): Promise<string> {
-  const starts = [...weights.values()].map(({ storage }) => (storage.kind === 'file' ? storage.offset : 0));
-  // The tensors fill the file from the header to its end.
-  return hashFile(path, { start: Math.min(...starts) });
+export async function hashTensors(path: string, options: Pick<HashOptions, 'signal'> = {}): Promise<string> {
+  return hashFile(path, { ...options, start: await startOfTensors(path) });
 }
 
 /** The files that weights lie in, without repetition, in alphabetical order. */

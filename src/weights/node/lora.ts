@@ -1,36 +1,90 @@
 /** LoRA files on this machine. */
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { InputError } from '../../errors.ts';
+import { parseJsonObject } from '../../files/json.ts';
 import { namesIn } from '../../files/node/regular-file.ts';
+import { readTextIfThere } from '../../files/node/text-file.ts';
 import { localPath } from '../../hub/node/cache.ts';
-import { type Lora, readLora } from '../lora-file.ts';
-import { openSafetensors } from './safetensors-file.ts';
+import { listed } from '../../messages.ts';
+import {
+  ADAPTER_CONFIG_NAME,
+  ADAPTER_FILE_NAME,
+  isIntegerAlpha,
+  LORA_FILE_NAME,
+  type Lora,
+  type ReadLoraOptions,
+  readLora,
+} from '../lora-file.ts';
+import type { AdapterConfig } from '../lora-settings.ts';
+import type { Weight } from '../weights.ts';
+import { loadBytes, type OpenedSafetensors, openSafetensors } from './safetensors-file.ts';
 
-/** As diffusers names it in a folder. */
-export const LORA_FILE_NAME = 'pytorch_lora_weights.safetensors';
+const PICKLE = /\.(ckpt|pt|pth|bin)$/;
 
 /**
- * Opens a LoRA: a safetensors file, a folder with pytorch_lora_weights.safetensors or one other, or by its name on the
- * hub one that was downloaded before. Only the header is read. `alpha` replaces what the file says. Throws InputError
- * when there is none, or it is not LoRA.
+ * Opens a LoRA: a safetensors file, a folder with one as diffusers or peft write it or with a single one, or by its name
+ * on the hub one that was downloaded before. Only the header is read. `alpha` replaces what the file says. Throws
+ * InputError when there is none, or it is not LoRA.
  */
-export async function openLora(name: string, options: { alpha?: number } = {}): Promise<Lora> {
+export async function openLora(name: string, options: Pick<ReadLoraOptions, 'alpha'> = {}): Promise<Lora> {
   const path = await localPath(name);
   const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     throw new InputError(`LoRA ${path}: there is no such file or folder`, { cause });
   });
-  const file = found.isDirectory() ? await fileIn(path) : path;
-  if (/\.(ckpt|pt|pth|bin)$/.test(file)) {
-    throw new InputError(
-      `LoRA ${file} is a Python pickle, which can run any code when it is opened; only safetensors are read. Most LoRAs are offered as .safetensors too`,
-    );
-  }
-  const { weights, metadata } = await openSafetensors(file);
-  return readLora(weights, metadata, file, options);
+  const file = found.isDirectory() ? join(path, loraFileIn(path, await namesIn(path))) : path;
+  if (PICKLE.test(file)) throw pickled(file);
+  return readLoraFile(file, await openSafetensors(file), options);
 }
 
-async function fileIn(folder: string): Promise<string> {
-  const names = (await namesIn(folder)).filter((name) => name.endsWith('.safetensors'));
-  return join(folder, names.length === 1 ? names[0]! : LORA_FILE_NAME);
+/** The LoRA in the safetensors file `file`, whose header was read, with what peft says of it beside it. */
+export async function readLoraFile(
+  file: string,
+  { weights, metadata }: OpenedSafetensors,
+  options: Pick<ReadLoraOptions, 'alpha'> = {},
+): Promise<Lora> {
+  const adapterConfig = await adapterConfigOf(file);
+  const integers = [...weights].filter(([name, weight]) => isIntegerAlpha(name, weight));
+  const read = await loadBytes(
+    weights,
+    integers.map(([name]) => name),
+  );
+  const inMemory = integers.map(([name, weight]): [string, Weight] => [
+    name,
+    { ...weight, storage: { kind: 'bytes', bytes: read.get(name)! } },
+  ]);
+  const adapted = new Map([...weights, ...inMemory]);
+  const lora = readLora(adapted, metadata, file, { ...options, adapterConfig });
+  if (basename(file) !== ADAPTER_FILE_NAME || adapterConfig !== undefined) return lora;
+  const warning = `${file} has no ${ADAPTER_CONFIG_NAME} beside it, in which peft says alpha; taken is the rank`;
+  return { ...lora, warnings: [...lora.warnings, warning] };
+}
+
+/** Of the files `names` in `folder`, the one with the LoRA. Throws InputError when there is none, or no telling which. */
+export function loraFileIn(folder: string, names: readonly string[]): string {
+  const files = names.filter((name) => name.endsWith('.safetensors'));
+  const known = [LORA_FILE_NAME, ADAPTER_FILE_NAME].find((name) => files.includes(name));
+  if (known !== undefined) return known;
+  if (files.length === 1) return files[0]!;
+  const pickle = names.find((name) => PICKLE.test(name));
+  if (files.length === 0 && pickle !== undefined) throw pickled(join(folder, pickle));
+  throw new InputError(
+    `LoRA ${folder}: expected ${LORA_FILE_NAME}, ${ADAPTER_FILE_NAME} or one other .safetensors file in the folder; it has ${listed(files.length > 0 ? files : names)}`,
+  );
+}
+
+/** peft's configuration beside a file, if it is that file's: where there are several, that of peft's own name. */
+async function adapterConfigOf(file: string): Promise<AdapterConfig | undefined> {
+  const path = join(dirname(file), ADAPTER_CONFIG_NAME);
+  const text = await readTextIfThere(path);
+  if (text === undefined) return undefined;
+  const others = (await namesIn(dirname(file))).filter((name) => name.endsWith('.safetensors'));
+  if (basename(file) !== ADAPTER_FILE_NAME && others.length > 1) return undefined;
+  return { from: path, json: parseJsonObject(text, path) };
+}
+
+function pickled(file: string): InputError {
+  return new InputError(
+    `LoRA ${file} is a Python pickle, which can run any code when it is opened; only safetensors are read. Most LoRAs are offered as .safetensors too`,
+  );
 }

@@ -34,6 +34,14 @@ export async function openSafetensors(path: string): Promise<OpenedSafetensors> 
   });
 }
 
+/** The byte of the file `path` where its header has ended and its tensors begin. */
+export async function startOfTensors(path: string): Promise<number> {
+  return withRegularFile(path, async (file, size) => {
+    const start = await readRange(file, 0, Math.min(LENGTH_BYTES, size), path);
+    return LENGTH_BYTES + readHeaderLength(start, size, path);
+  });
+}
+
 /**
  * Reads the weights called `names` (all by default) into memory, in their stored types, as parameters have them. Throws
  * InputError for one that is not there, or of a type that is not read.
@@ -42,14 +50,20 @@ export async function loadTensors(
   weights: Weights,
   names: Iterable<string> = weights.keys(),
 ): Promise<Map<string, HostTensor>> {
-  const tensors = new Map<string, HostTensor>();
+  const bytes = await loadBytes(weights, names);
+  return new Map([...bytes].map(([name, each]) => [name, tensorOf(name, weights.get(name)!, each)]));
+}
+
+/** Reads the bytes of the weights called `names`, of whatever type. Throws InputError for one that is not there. */
+export async function loadBytes(weights: Weights, names: Iterable<string>): Promise<Map<string, Uint8Array>> {
+  const loaded = new Map<string, Uint8Array>();
   const byFile = new Map<string, string[]>();
   for (const name of names) {
     const weight = weights.get(name);
     if (!weight) throw new InputError(`there is no weight called "${name}"`);
     const { storage } = weight;
     if (storage.kind === 'bytes') {
-      tensors.set(name, tensorOf(name, weight, storage.bytes));
+      loaded.set(name, storage.bytes);
     } else {
       const known = byFile.get(storage.path);
       if (known) known.push(name);
@@ -59,17 +73,13 @@ export async function loadTensors(
   for (const [path, wanted] of byFile) {
     await withRegularFile(path, async (file) => {
       for (const name of wanted) {
-        const weight = weights.get(name)!;
-        const { storage } = weight;
+        const { storage } = weights.get(name)!;
         if (storage.kind !== 'file') continue;
-        tensors.set(
-          name,
-          tensorOf(name, weight, await readRange(file, storage.offset, storage.length, path)),
-        );
+        loaded.set(name, await readRange(file, storage.offset, storage.length, path));
       }
     });
   }
-  return tensors;
+  return loaded;
 }
 
 /** Writes a safetensors file atomically. Throws InputError when the place cannot be written or is full. */
