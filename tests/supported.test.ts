@@ -11,6 +11,7 @@ import {
   samplerKind,
   samplerKinds,
 } from '../src/diffusion/samplers/index.ts';
+import { pictureFormats } from '../src/images/formats/picture-header.ts';
 import { autoencoderKLConfig } from '../src/models/autoencoder-kl.ts';
 import { autoencoderTinyConfig } from '../src/models/autoencoder-tiny.ts';
 import { clipTextConfig } from '../src/models/clip-text.ts';
@@ -45,6 +46,10 @@ it('names the pipelines', () => {
 
 it('names the engines', () => {
   expect(table('Engines').map(([name]) => quoted(name!)[0])).toEqual(engineNames);
+});
+
+it('names the formats of pictures', () => {
+  expect(table('Files').find(([what]) => what === 'pictures')![1]).toBe(pictureFormats.join(', '));
 });
 
 const configurations: Readonly<Record<string, (json: unknown) => object>> = {

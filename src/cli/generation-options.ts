@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from '../components/node/embedded-models.ts';
 import { type SchedulerName, schedulerNames } from '../components/scheduler.ts';
+import { pictureFormats } from '../images/formats/picture-header.ts';
 import type { Image } from '../images/image.ts';
 import { openImage } from '../images/node/open-image.ts';
 import type { GenerationRequest } from '../pipelines/settings.ts';
@@ -79,7 +80,7 @@ export function withGenerationOptions(command: Command): Command {
     .option('--height <pixels>', 'height', values.side('--height'))
     .option('--scheduler <name>', schedulerNames.join(', '), values.scheduler('--scheduler'))
     .option('--eta <e>', 'share of fresh noise in a step, for ddim and tcd', values.eta('--eta'))
-    .option('--image <file>', 'a picture to begin with: PNG, JPEG or WebP')
+    .option('--image <file>', `a picture to begin with: ${pictureFormats.join(', ')}`)
     .option('--strength <x>', 'how far to go from it, above 0 up to 1', values.strength('--strength'))
     .option('--mask <png>', 'as large as that picture: white is drawn anew, black is kept')
     .option(

@@ -1,12 +1,13 @@
 /** zlib streams (RFC 1950) by the platform's CompressionStream, which Node and browsers share. */
 
 import { InputError } from '../errors.ts';
+import { joinBytes } from './join-bytes.ts';
 
-async function collect(
+/** Hands over what the transform makes of the source, piece by piece. */
+async function* through(
   source: Uint8Array,
   transform: CompressionStream | DecompressionStream,
-  limit: number,
-): Promise<Uint8Array> {
+): AsyncGenerator<Uint8Array> {
   const writer = (transform.writable as WritableStream<Uint8Array>).getWriter();
   // A broken stream fails at the reading end too, where it is reported.
   const written = writer
@@ -14,31 +15,24 @@ async function collect(
     .then(() => writer.close())
     .catch(() => undefined);
   const reader = (transform.readable as ReadableStream<Uint8Array>).getReader();
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    chunks.push(value);
-    length += value.length;
-    if (length > limit) {
-      await reader.cancel();
-      throw new InputError(`compressed data: expected at most ${limit} bytes, found more`);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      yield value;
     }
+    await written;
+  } finally {
+    // Whoever wants no more than this ends the work on the rest; a reader that has ended takes no notice.
+    await reader.cancel().catch(() => undefined);
   }
-  await written;
-  const joined = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    joined.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return joined;
 }
 
 /** Compresses into a zlib stream. */
-export function deflate(data: Uint8Array): Promise<Uint8Array> {
-  return collect(data, new CompressionStream('deflate'), Number.POSITIVE_INFINITY);
+export async function deflate(data: Uint8Array): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const part of through(data, new CompressionStream('deflate'))) parts.push(part);
+  return joinBytes(parts);
 }
 
 /**
@@ -47,8 +41,40 @@ export function deflate(data: Uint8Array): Promise<Uint8Array> {
  * @throws InputError when the stream is damaged, cut off, or longer than the limit
  */
 export async function inflate(data: Uint8Array, limit: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const part of inflated(data, limit)) parts.push(part);
+  return joinBytes(parts);
+}
+
+/**
+ * Expands a zlib stream that should give `length` bytes, into memory of that size and no more.
+ *
+ * @returns the bytes, and how many of them came: fewer than `length` where the stream ends before
+ * @throws InputError as `inflate`
+ */
+export async function inflateInto(
+  data: Uint8Array,
+  length: number,
+): Promise<{ bytes: Uint8Array; written: number }> {
+  const bytes = new Uint8Array(length);
+  let written = 0;
+  for await (const part of inflated(data, length)) {
+    bytes.set(part, written);
+    written += part.length;
+  }
+  return { bytes, written };
+}
+
+async function* inflated(data: Uint8Array, limit: number): AsyncGenerator<Uint8Array> {
+  let length = 0;
   try {
-    return await collect(data, new DecompressionStream('deflate'), limit);
+    for await (const part of through(data, new DecompressionStream('deflate'))) {
+      length += part.length;
+      if (length > limit) {
+        throw new InputError(`compressed data: expected at most ${limit} bytes, found more`);
+      }
+      yield part;
+    }
   } catch (error) {
     if (error instanceof InputError) throw error;
     const reason = error instanceof Error ? error.message : String(error);

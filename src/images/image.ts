@@ -40,7 +40,8 @@ export function flatten(
   for (let i = 0; i < width * height; i++) {
     const alpha = data[4 * i + 3]! / 255;
     for (let c = 0; c < 3; c++) {
-      rgb[3 * i + c] = Math.round(data[4 * i + c]! * alpha + background[c]! * (1 - alpha));
+      const value = data[4 * i + c]!;
+      rgb[3 * i + c] = alpha === 1 ? value : Math.round(value * alpha + background[c]! * (1 - alpha));
     }
   }
   return { width, height, channels: 3, data: rgb };

@@ -61,14 +61,15 @@ export function filterRows(data: Uint8Array, rowBytes: number, height: number, s
 }
 
 /**
- * Undoes the filters.
+ * Undoes the filters, in place: the result lies at the beginning of the same memory.
  *
  * @param rows `height` rows of one filter byte and `rowBytes` bytes
  * @param step bytes per pixel, at least 1
  * @throws InputError for a filter type that does not exist
  */
 export function unfilterRows(rows: Uint8Array, rowBytes: number, height: number, step: number): Uint8Array {
-  const data = new Uint8Array(height * rowBytes);
+  // Every byte moves down by at least one place for each row, so that what is still to be read is never written over.
+  const data = rows.subarray(0, height * rowBytes);
   for (let y = 0; y < height; y++) {
     const type = rows[y * (rowBytes + 1)]!;
     if (type > 4)

@@ -27,7 +27,7 @@ export interface Header {
 }
 
 /** A reader of sample `index` of the row that starts at byte `start`. */
-function sampleReader(data: Uint8Array, bitDepth: number): (start: number, index: number) => number {
+export function sampleReader(data: Uint8Array, bitDepth: number): (start: number, index: number) => number {
   if (bitDepth === 8) return (start, index) => data[start + index]!;
   if (bitDepth === 16) return (start, index) => data[start + 2 * index]! * 256 + data[start + 2 * index + 1]!;
   const perByte = 8 / bitDepth;

@@ -7,8 +7,10 @@ import { type Chunk, readChunks } from './png-chunks.ts';
 /** Keyword → text, for example `parameters` as A1111 and others read it. */
 export type PngText = Readonly<Record<string, string>>;
 
-/** A compressed text expands to at most this. */
+/** Bytes of all texts of a file together, once they are expanded. */
 const TEXT_LIMIT = 16 * 2 ** 20;
+/** Texts of a file. */
+const MOST_TEXTS = 1000;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: NUL ends a keyword, so it is the one that matters
 const NOT_LATIN1_TEXT = /[^\x01-\xff]/;
@@ -19,9 +21,12 @@ function latin1Bytes(text: string): Uint8Array {
 }
 
 function latin1Text(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
+  const parts: string[] = [];
+  // As many at a time as a function takes arguments.
+  for (let at = 0; at < bytes.length; at += 8192) {
+    parts.push(String.fromCharCode(...bytes.subarray(at, at + 8192)));
+  }
+  return parts.join('');
 }
 
 /**
@@ -61,33 +66,51 @@ function utf8(bytes: Uint8Array, keyword: string): string {
   }
 }
 
-/** Keyword and text of a chunk; null when it is no text chunk. */
-async function readText({ type, data }: Chunk): Promise<[keyword: string, text: string] | null> {
-  if (type !== 'tEXt' && type !== 'zTXt' && type !== 'iTXt') return null;
+const isText = ({ type }: Chunk) => type === 'tEXt' || type === 'zTXt' || type === 'iTXt';
+
+/** Keyword and text of a text chunk, which may expand to `limit` bytes, and how many bytes it has. */
+async function readText(
+  { type, data }: Chunk,
+  limit: number,
+): Promise<{ keyword: string; text: string; length: number }> {
   const [name, rest] = cut(data, type);
   const keyword = latin1Text(name);
-  if (type === 'tEXt') return [keyword, latin1Text(rest)];
+  let [compressed, body] = [type === 'zTXt', rest];
   if (type === 'zTXt') {
+    if (rest.length === 0) throw new InputError(`PNG zTXt chunk "${keyword}" is cut off`);
     if (rest[0] !== 0) throw new InputError(`PNG zTXt chunk "${keyword}": unknown compression ${rest[0]}`);
-    return [keyword, latin1Text(await inflate(rest.subarray(1), TEXT_LIMIT))];
+    body = rest.subarray(1);
+  } else if (type === 'iTXt') {
+    if (rest.length < 2) throw new InputError(`PNG iTXt chunk "${keyword}" is cut off`);
+    compressed = rest[0] === 1;
+    const [, afterLanguage] = cut(rest.subarray(2), type);
+    [, body] = cut(afterLanguage, type);
   }
-  if (rest.length < 2) throw new InputError(`PNG iTXt chunk "${keyword}" is cut off`);
-  const compressed = rest[0] === 1;
-  const [, afterLanguage] = cut(rest.subarray(2), type);
-  const [, body] = cut(afterLanguage, type);
-  return [keyword, utf8(compressed ? await inflate(body, TEXT_LIMIT) : body, keyword)];
+  const bytes = compressed ? await inflate(body, limit) : body;
+  if (bytes.length > limit)
+    throw new InputError(`PNG texts: expected at most ${TEXT_LIMIT} bytes, found more`);
+  return {
+    keyword,
+    text: type === 'iTXt' ? utf8(bytes, keyword) : latin1Text(bytes),
+    length: bytes.length,
+  };
 }
 
 /**
  * All texts in a PNG file; pixels are not decoded. When a keyword occurs twice the last one counts.
  *
- * @throws InputError when the file is no PNG or is damaged
+ * @throws InputError when the file is no PNG or is damaged, or has more than 1,000 texts or 16 MiB of them
  */
 export async function readPngText(file: Uint8Array): Promise<Record<string, string>> {
   const texts = new Map<string, string>();
+  let [count, remaining] = [0, TEXT_LIMIT];
   for (const chunk of readChunks(file)) {
-    const entry = await readText(chunk);
-    if (entry !== null) texts.set(...entry);
+    if (!isText(chunk)) continue;
+    count += 1;
+    if (count > MOST_TEXTS) throw new InputError(`PNG texts: expected at most ${MOST_TEXTS}, found more`);
+    const { keyword, text, length } = await readText(chunk, remaining);
+    remaining -= length;
+    texts.set(keyword, text);
   }
   return Object.fromEntries(texts);
 }

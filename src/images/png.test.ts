@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InputError, UsageError } from '../errors.ts';
 import { createImage, type Image } from './image.ts';
-import { decodePng, encodePng, MAX_PIXELS } from './png.ts';
+import { MAX_PIXELS } from './picture-size.ts';
+import { decodePng, encodePng } from './png.ts';
 import { crc32, readChunks, writeChunks } from './png-chunks.ts';
 import { readPngText } from './png-text.ts';
 
@@ -144,6 +145,27 @@ describe('PNG files', () => {
     expect(await readPngText(png)).toEqual({ a: 'deep ', b: 'żółw' });
   });
 
+  it('are not read without end: many texts, long ones and ones that expand', async () => {
+    const zeros = new Uint8Array(deflateSync(Buffer.alloc(9_000_000)));
+    const long = { type: 'tEXt', data: Uint8Array.from([...ascii('a'), 0, ...new Array(1e5).fill(0xe9)]) };
+    const packed = { type: 'zTXt', data: Uint8Array.from([...ascii('b'), 0, 0, ...zeros]) };
+    const wide = { type: 'iTXt', data: Uint8Array.from([...ascii('c'), 0, 1, 0, 0, 0, ...zeros]) };
+    const read = (...texts: { type: string; data: Uint8Array }[]) =>
+      readPngText(file(ihdr(1, 1, 8, 0), [0, 0], texts));
+    expect(await read(long)).toEqual({ a: 'é'.repeat(1e5) });
+    expect((await read(packed)).b).toHaveLength(9_000_000);
+    for (const texts of [
+      [packed, packed],
+      [packed, wide],
+      [wide, packed, packed],
+    ]) {
+      await expect(read(...texts)).rejects.toThrow(/at most [\d]+ bytes, found more/);
+    }
+    const small = { type: 'tEXt', data: Uint8Array.of(97, 0, 98) };
+    await expect(read(...new Array(1001).fill(small))).rejects.toThrow('at most 1000, found more');
+    await expect(read({ type: 'zTXt', data: Uint8Array.of(97, 0) })).rejects.toThrow('is cut off');
+  });
+
   it('refuse keywords that PNG forbids', async () => {
     for (const keyword of ['', ' a', 'a ', 'a  b', 'x'.repeat(80), '鍵', 'a\0b']) {
       await expect(encodePng(gradient(1, 1), { [keyword]: 'text' })).rejects.toThrow(UsageError);
@@ -154,7 +176,7 @@ describe('PNG files', () => {
 describe('what is no sound PNG file', () => {
   const cases: [string, Uint8Array, RegExp][] = [
     ['another format', ascii('GIF89a..........'), /signature/],
-    ['interlacing', file(ihdr(1, 1, 8, 0, 1), [0, 0]), /interlaced/],
+    ['unknown interlacing', file(ihdr(1, 1, 8, 0, 2), [0, 0]), /interlacing 2/],
     ['an impossible depth', file(ihdr(1, 1, 4, 2), [0, 0]), /colour type 2 with 4 bits/],
     ['no size', file(ihdr(0, 1, 8, 0), [0]), /0×1/],
     ['a huge size', file(ihdr(2 ** 31, 2 ** 31, 8, 6), [0]), new RegExp(`at most ${MAX_PIXELS}`)],

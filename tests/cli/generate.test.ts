@@ -299,7 +299,9 @@ it('refuses pictures and masks that do not go together, before anything is drawn
   expect(await refused('--image', 'wide.png', '--strength', '0')).toMatch(/^2 .*--strength 0: .* above 0/);
   expect(await refused('--strength', '0.5')).toMatch(/^2 .*--strength 0\.5: there is no image/);
   expect(await refused('--mask', 'square.png')).toMatch(/^2 .*a mask needs an image/);
-  expect(await refused('--image', 'words.png')).toMatch(/^1 .*words\.png is neither PNG, JPEG nor WebP/);
+  expect(await refused('--image', 'words.png')).toMatch(
+    /^1 .*words\.png cannot be read: it is no picture; save it as PNG, JPEG/,
+  );
   expect(await refused('--image', 'none.png')).toMatch(/^1 .*none\.png: there is no such file/);
   expect(await refused('--from', 'square.png')).toMatch(/^1 .*carries no settings/);
 });

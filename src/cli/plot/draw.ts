@@ -4,7 +4,7 @@ import { UsageError } from '../../errors.ts';
 import type { Image } from '../../images/image.ts';
 import { drawImage, readCanvas } from '../../images/node/canvas-image.ts';
 import { textPainter } from '../../images/node/text-painter.ts';
-import { MAX_PIXELS } from '../../images/png.ts';
+import { MAX_PIXELS } from '../../images/picture-size.ts';
 import { layoutPlot, type PlotContents } from './layout.ts';
 
 export interface Sheet {

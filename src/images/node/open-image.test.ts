@@ -34,9 +34,15 @@ it.each(['jpeg', 'webp'] as const)('opens %s, whatever the file is called', asyn
 });
 
 it.each([
-  ['text.png', Buffer.from('some words'), /text\.png is neither PNG, JPEG nor WebP/],
+  [
+    'text.png',
+    Buffer.from('some words'),
+    /picture .*text\.png cannot be read: it is no picture; save it as PNG, JPEG, WebP, AVIF, GIF, BMP or TIFF$/,
+  ],
+  ['photo.heic', Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic'), /it is HEIC; save it as PNG/],
+  ['drawing.png', Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>'), /it is SVG; save it as PNG/],
   ['short.jpg', Uint8Array.of(0xff, 0xd8, 0xff, 0xe0, 0), /short\.jpg cannot be read/],
-  ['empty.png', new Uint8Array(0), /is neither PNG, JPEG nor WebP/],
+  ['empty.png', new Uint8Array(0), /empty\.png cannot be read: it is empty; save it as PNG/],
 ])('refuses %s', async (name, bytes, message) => {
   const opening = openImage(write(name, bytes));
   await expect(opening).rejects.toThrow(message);

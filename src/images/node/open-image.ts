@@ -1,43 +1,49 @@
-/** Pictures in files: PNG by our own reader, to the bit; JPEG and WebP by @napi-rs/canvas. */
-import { createCanvas, loadImage } from '@napi-rs/canvas';
+/**
+ * Pictures in files, by one reader for all that takes pictures: PNG and TIFF are decoded here, PNG to the bit; JPEG,
+ * WebP, AVIF, GIF and BMP by @napi-rs/canvas. Whatever the format, a picture is turned as its EXIF block says, its colours
+ * are those of sRGB, of several frames it is the first, and one that is cut off is refused.
+ */
 import { InputError } from '../../errors.ts';
 import { readBytes } from '../../files/node/regular-file.ts';
-import { createImage, type Image } from '../image.ts';
-import { decodePng, MAX_PIXELS } from '../png.ts';
+import { stillAvif } from '../formats/avif.ts';
+import { readPictureHeader, requirePictureFormat } from '../formats/picture-header.ts';
+import { readTiff } from '../formats/tiff.ts';
+import type { Image } from '../image.ts';
+import { oriented } from '../orientation.ts';
+import { MAX_PIXELS } from '../picture-size.ts';
+import { readPng } from '../png.ts';
+import type { StoredPicture } from '../stored-picture.ts';
+import { decodeByCanvas } from './canvas-image.ts';
+import { toSrgb } from './color-profile.ts';
 
 /** Bytes of a file with a picture: so many has the largest one that is read, uncompressed, with a margin for its texts. */
-const LARGEST_FILE = 8 * MAX_PIXELS + 2 ** 26;
+export const LARGEST_PICTURE_FILE = 8 * MAX_PIXELS + 2 ** 26;
 
 /** The bytes of a picture. Throws InputError when there is no such file, or it is larger than any picture is. */
 export async function readPicture(path: string): Promise<Buffer> {
-  return readBytes(path, LARGEST_FILE);
+  return readBytes(path, LARGEST_PICTURE_FILE);
 }
 
-/** Throws InputError, naming the file, when it is missing, damaged, too large or of another kind. */
+/** Throws InputError, naming the file, when it is missing, damaged, cut off, too large or of another kind. */
 export async function openImage(path: string): Promise<Image> {
   const file = await readPicture(path);
   try {
-    if (startsWith(file, [0x89, 0x50, 0x4e, 0x47])) return await decodePng(file);
-    const isJpeg = startsWith(file, [0xff, 0xd8, 0xff]);
-    const isWebp = file.toString('latin1', 0, 4) === 'RIFF' && file.toString('latin1', 8, 12) === 'WEBP';
-    if (isJpeg || isWebp) return await decodeByCanvas(file);
+    return await decodePicture(file);
   } catch (cause) {
-    throw new InputError(`picture ${path} cannot be read: ${(cause as Error).message}`, { cause });
+    if (!(cause instanceof InputError)) throw cause;
+    throw new InputError(`picture ${path} cannot be read: ${cause.message}`, { cause });
   }
-  throw new InputError(`picture ${path} is neither PNG, JPEG nor WebP; save it as one of them`);
 }
 
-function startsWith(file: Uint8Array, bytes: readonly number[]): boolean {
-  return bytes.every((byte, i) => file[i] === byte);
+/** The picture in a file's bytes. Throws InputError when they are damaged, cut off, too many pixels or of another kind. */
+export async function decodePicture(file: Uint8Array): Promise<Image> {
+  const format = requirePictureFormat(file);
+  if (format === 'PNG') return shown(await readPng(file));
+  if (format === 'TIFF') return shown(await readTiff(file));
+  readPictureHeader(file, format);
+  return decodeByCanvas(format === 'AVIF' ? stillAvif(file) : file);
 }
 
-async function decodeByCanvas(file: Buffer): Promise<Image> {
-  const picture = await loadImage(file);
-  const { width, height } = picture;
-  if (width * height > MAX_PIXELS) {
-    throw new InputError(`${width}×${height} are more than the ${MAX_PIXELS} pixels that are read`);
-  }
-  const context = createCanvas(width, height).getContext('2d');
-  context.drawImage(picture, 0, 0);
-  return createImage(width, height, 4, new Uint8Array(context.getImageData(0, 0, width, height).data));
+async function shown({ image, orientation, profile }: StoredPicture): Promise<Image> {
+  return oriented(profile === undefined ? image : await toSrgb(image, profile), orientation);
 }

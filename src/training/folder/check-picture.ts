@@ -5,7 +5,11 @@
 import type { FileHandle } from 'node:fs/promises';
 import { InputError } from '../../errors.ts';
 import { withRegularFile } from '../../files/node/regular-file.ts';
-import { MAX_PIXELS } from '../../images/png.ts';
+import { isFrame } from '../../images/formats/jpeg.ts';
+import { readPictureHeader, requirePictureFormat } from '../../images/formats/picture-header.ts';
+import { webpSize } from '../../images/formats/webp.ts';
+import { LARGEST_PICTURE_FILE, readPicture } from '../../images/node/open-image.ts';
+import { requireReadableSize } from '../../images/picture-size.ts';
 
 export interface CheckedPicture {
   /** Bytes of the file, its first and its last. */
@@ -24,7 +28,7 @@ export async function checkPicture(path: string): Promise<CheckedPicture> {
     return await withRegularFile(path, async (file, size) => {
       const length = Math.min(size, SAMPLE);
       const [head, tail] = [await at(file, 0, length), await at(file, size - length, length)];
-      return { size, head, tail, fault: await faultOf({ file, size, head, tail }) };
+      return { size, head, tail, fault: await faultOf({ path, file, size, head, tail }) };
     });
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
@@ -33,23 +37,28 @@ export async function checkPicture(path: string): Promise<CheckedPicture> {
 }
 
 interface OpenPicture {
+  readonly path: string;
   readonly file: FileHandle;
   readonly size: number;
   readonly head: Buffer;
   readonly tail: Buffer;
 }
 
+/** Undefined for a sound picture. Of the formats that large folders consist of only a few bytes are read. */
 async function faultOf(picture: OpenPicture): Promise<string | undefined> {
-  const { head, size } = picture;
-  if (size === 0) return 'it is empty';
-  const latin = head.toString('latin1', 0, 16);
-  if (latin.startsWith('\x89PNG\r\n\x1a\n')) return pngFault(picture);
-  if (latin.startsWith('\xff\xd8\xff')) return jpegFault(picture);
-  if (latin.startsWith('RIFF') && latin.startsWith('WEBP', 8)) {
-    return size < 8 + head.readUInt32LE(4) ? CUT : undefined;
+  const { path, size, head } = picture;
+  if (size > LARGEST_PICTURE_FILE) return `it is larger than ${LARGEST_PICTURE_FILE} bytes`;
+  try {
+    const format = requirePictureFormat(head);
+    if (format === 'PNG') return await pngFault(picture);
+    if (format === 'JPEG') return await jpegFault(picture);
+    if (format === 'WebP') return webpFault(picture);
+    readPictureHeader(await readPicture(path), format);
+    return undefined;
+  } catch (error) {
+    if (error instanceof InputError) return error.message;
+    throw error;
   }
-  if (latin.startsWith('ftypavi', 4)) return avifFault(picture);
-  return 'it is no PNG, JPEG, WebP or AVIF';
 }
 
 const CUT = 'it is cut off';
@@ -59,8 +68,7 @@ const PNG_END = Buffer.from('0000000049454e44ae426082', 'hex');
 
 async function pngFault({ file, size, head, tail }: OpenPicture): Promise<string | undefined> {
   if (head.toString('latin1', 12, 16) !== 'IHDR' || size < 33) return CUT;
-  const pixels = head.readUInt32BE(16) * head.readUInt32BE(20);
-  if (pixels > MAX_PIXELS) return `it has ${pixels} pixels, more than the ${MAX_PIXELS} that are read`;
+  requireReadableSize('PNG', head.readUInt32BE(16), head.readUInt32BE(20));
   if (tail.subarray(-PNG_END.length).equals(PNG_END)) return undefined;
   // Something may follow the picture: go from chunk to chunk.
   for (let offset = 8; offset + 12 <= size; ) {
@@ -71,33 +79,26 @@ async function pngFault({ file, size, head, tail }: OpenPicture): Promise<string
   return CUT;
 }
 
-async function jpegFault({ file, size, tail }: OpenPicture): Promise<string | undefined> {
-  if (tail.at(-2) === 0xff && tail.at(-1) === 0xd9) return undefined;
-  // Cameras append things. The end is looked for in the picture itself, because thumbnails before it have one, too.
-  for (let offset = 2; offset + 4 <= size; ) {
-    const marker = await at(file, offset, 4);
-    if (marker[0] !== 0xff) return 'it is damaged';
-    const isScan = marker[1] === 0xda;
+async function jpegFault({ file, size, head, tail }: OpenPicture): Promise<string | undefined> {
+  const isWhole = tail.at(-2) === 0xff && tail.at(-1) === 0xd9;
+  for (let offset = 2; offset + 10 <= size; ) {
+    const segment = offset + 10 <= head.length ? head.subarray(offset) : await at(file, offset, 10);
+    if (segment[0] !== 0xff) return 'it is damaged';
+    const marker = segment[1]!;
+    if (isFrame(marker)) requireReadableSize('JPEG', segment.readUInt16BE(7), segment.readUInt16BE(5));
     // Bytes that fill up the space before a marker.
-    offset += marker[1] === 0xff ? 1 : 2 + marker.readUInt16BE(2);
-    if (isScan)
-      return (await at(file, offset, size - offset)).includes('\xff\xd9', 0, 'latin1') ? undefined : CUT;
+    offset += marker === 0xff ? 1 : 2 + segment.readUInt16BE(2);
+    if (marker !== 0xda) continue;
+    // Cameras append things. The end is looked for in the picture itself, because thumbnails before it have one, too.
+    const end = isWhole || (await at(file, offset, size - offset)).includes('\xff\xd9', 0, 'latin1');
+    return end ? undefined : CUT;
   }
   return CUT;
 }
 
-/** Boxes follow each other, each with its length first: 0 for all that is left, 1 for a length of 64 bits. */
-async function avifFault({ file, size }: OpenPicture): Promise<string | undefined> {
-  for (let offset = 0; offset < size; ) {
-    const box = await at(file, offset, 16);
-    if (box.length < 8) return CUT;
-    const short = box.readUInt32BE(0);
-    if (short === 0) return undefined;
-    const length = short === 1 && box.length === 16 ? Number(box.readBigUInt64BE(8)) : short;
-    if (length < 8) return 'it is damaged';
-    offset += length;
-    if (offset > size) return CUT;
-  }
+function webpFault({ size, head }: OpenPicture): string | undefined {
+  if (head.length < 32 || size < 8 + head.readUInt32LE(4)) return CUT;
+  requireReadableSize('WebP', ...webpSize(head));
   return undefined;
 }
 

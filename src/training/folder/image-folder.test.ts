@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { createCanvas } from '@napi-rs/canvas';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { InputError } from '../../errors.ts';
@@ -139,14 +140,33 @@ it('leaves out pictures that are no whole ones, whatever their ending, and says 
   await write('x4.avif', cut('avif'));
   const { train, test } = await open();
   expect(train.size + test!.size).toBe(44);
-  expect(messages('warning')).toEqual([
-    `${path}: left out 4 pictures, because they cannot be read: x1.png (it is cut off), x2.jpg (it is cut off), x3.webp (it is cut off), x4.avif (it is cut off)`,
-  ]);
+  const faults =
+    'x1.png (it is cut off), x2.jpg (it is cut off), x3.webp (it is cut off), x4.avif (AVIF file is cut off';
+  const [warning, ...others] = messages('warning');
+  expect(warning).toContain(`${path}: left out 4 pictures, because they cannot be read: ${faults}`);
+  expect(others).toEqual([]);
   await write('x5.png', 'a text');
   await write('x6.png', '');
-  expect(await refusal()).toBe(
-    'pictures: 6 of 50 pictures cannot be read: x1.png (it is cut off), x2.jpg (it is cut off), x3.webp (it is cut off), x4.avif (it is cut off), x5.png (it is no PNG, JPEG, WebP or AVIF) and 1 more; remove them or save them again',
-  );
+  const message = await refusal();
+  expect(message).toContain(`pictures: 6 of 50 pictures cannot be read: ${faults}`);
+  expect(message).toMatch(/, x5\.png \(it is no picture.* and 1 more; remove them or save them again$/);
+});
+
+it('reads pictures as --image does: every format, turned, in sRGB', async () => {
+  const fixtures = fileURLToPath(new URL('../../../tests/fixtures/pictures/', import.meta.url));
+  const same = ['rgb8.png', 'interlaced-rgb8.png', 'lossless.webp', 'rgb.bmp', 'lzw.tif', 'tile.tif'];
+  const turned = ['orientation6.png', 'orientation6.webp', 'orientation6.tif'];
+  const converted = ['profile.png', 'profile.webp', 'profile.tif'];
+  for (const group of [same, turned, converted]) {
+    await rm(path, { recursive: true });
+    for (const name of group) await write(name, await readFile(join(fixtures, name)));
+    const { train } = await open();
+    expect(train.size).toBe(group.length);
+    const plane = 3 * 8 * 8;
+    const pixels = await train.pixels(group.map((_, i) => i));
+    const [first, ...others] = group.map((_, i) => Array.from(pixels.subarray(i * plane, (i + 1) * plane)));
+    expect(others).toEqual(others.map(() => first));
+  }
 });
 
 it('knows another folder by names, sizes, contents and captions', async () => {
@@ -171,7 +191,7 @@ it('knows another folder by names, sizes, contents and captions', async () => {
 
 it('says what is wrong', async () => {
   expect(await refusal()).toBe(
-    'pictures holds no pictures; expected files that end in .png, .jpg, .jpeg, .webp, .avif',
+    'pictures holds no pictures; expected files that end in .png, .jpg, .jpeg, .webp, .avif, .gif, .bmp, .tif, .tiff',
   );
   await write('a.png');
   await write('a.txt', Buffer.from('caf\xe9', 'latin1'));

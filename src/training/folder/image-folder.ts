@@ -1,9 +1,10 @@
 /** A folder of pictures with captions as a source of training pictures. */
 import { createHash, type Hash } from 'node:crypto';
 import { join } from 'node:path';
-import { createCanvas, loadImage } from '@napi-rs/canvas';
+import { createCanvas } from '@napi-rs/canvas';
 import { InputError } from '../../errors.ts';
-import { readPicture } from '../../images/node/open-image.ts';
+import { drawable } from '../../images/node/canvas-image.ts';
+import { openImage } from '../../images/node/open-image.ts';
 import { listed } from '../../messages.ts';
 import type { OnProgress } from '../events.ts';
 import type { PictureSource } from '../picture-source.ts';
@@ -150,9 +151,7 @@ function digest(add: (hash: Hash) => void): string {
 
 /** RGBA bytes of the picture, [size, size, 4]; what is transparent becomes white. */
 async function readSquare(file: string, size: number): Promise<Uint8ClampedArray> {
-  const image = await loadImage(await readPicture(file)).catch((cause) => {
-    throw new InputError(`${file} cannot be read as a picture; remove it or save it again`, { cause });
-  });
+  const image = await drawable(await openImage(file));
   const context = createCanvas(size, size).getContext('2d');
   context.fillStyle = 'white';
   context.fillRect(0, 0, size, size);

@@ -4,7 +4,7 @@ import { extname, join, sep } from 'node:path';
 import { InputError } from '../../errors.ts';
 
 /** Endings of pictures, in lower case. */
-export const PICTURE_ENDINGS = ['.png', '.jpg', '.jpeg', '.webp', '.avif'];
+export const PICTURE_ENDINGS = ['.png', '.jpg', '.jpeg', '.webp', '.avif', '.gif', '.bmp', '.tif', '.tiff'];
 
 export interface FolderListing {
   /** Paths within the folder with forward slashes, sorted. */
