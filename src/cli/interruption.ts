@@ -15,19 +15,27 @@ export interface Interruption {
 /** Milliseconds until a process that was asked to end, and has cleaned up, ends whatever still computes in it. */
 const GRACE = 500;
 
+/**
+ * Milliseconds in which a further Ctrl-C is the same one: supervisors send it to a process and to its group, and people's
+ * fingers slip.
+ */
+const SAME = 1000;
+
 /** Listens from now on. A second Ctrl-C does not wait for the work to stop. */
 export function interruption(): Interruption {
   const controller = new AbortController();
   let code: number | undefined;
+  let endedAt = 0;
   const end = (exitCode: number, said: string | undefined, stream: NodeJS.WriteStream = process.stderr) => {
     if (code !== undefined) return;
     code = exitCode;
+    endedAt = performance.now();
     if (said) stream.write(`${stream.isTTY ? '\r\x1b[K' : ''}lcm: ${said}\n`);
     controller.abort();
   };
   process.on('SIGINT', () => {
-    if (code !== undefined) dieOf(130);
-    else end(130, 'cancelled');
+    if (code === undefined) end(130, 'cancelled');
+    else if (performance.now() - endedAt > SAME) dieOf(130);
   });
   process.on('SIGTERM', () => end(143, 'ended by SIGTERM'));
   const fail = (name: string, other: NodeJS.WriteStream) => (error: NodeJS.ErrnoException) => {

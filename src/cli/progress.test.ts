@@ -68,6 +68,21 @@ it('writes a plain line every few seconds where there is no terminal', () => {
   );
 });
 
+it('tells two things apart that go on at a time', () => {
+  const { reporter, said, clock } = recorded();
+  for (let done = 0; done <= 39; done++) {
+    reporter.progress({ ...state(done), label: 'encoding', unit: 'image' });
+    reporter.progress(state(Math.floor(done / 2)));
+    clock.milliseconds += 400;
+  }
+  expect(said.stderr.split('\n').slice(0, 4)).toEqual([
+    'encoding 13/40  2.5 images/s  11 s left',
+    'drawing 6/40  1.2 steps/s  29 s left',
+    'encoding 26/40  2.5 images/s  5.6 s left',
+    'drawing 13/40  1.3 steps/s  22 s left',
+  ]);
+});
+
 it('writes nothing but JSON lines on stdout with json', () => {
   const { reporter, said } = recorded({ json: true });
   reporter.progress(state(3));

@@ -58,8 +58,8 @@ export function createReporter(options: ReporterOptions = {}): Reporter {
     stderr = process.stderr,
     now = () => performance.now(),
   } = options;
-  let begun: { label: string; at: number; done: number } | undefined;
-  let shownAt = Number.NEGATIVE_INFINITY;
+  /** By label, because two things may go on at a time. */
+  const begun = new Map<string, { at: number; done: number; shownAt: number }>();
   let barShown = false;
 
   const clearBar = () => {
@@ -69,25 +69,27 @@ export function createReporter(options: ReporterOptions = {}): Reporter {
   const progress = (state: ProgressState) => {
     const time = now();
     const finished = state.done >= state.total;
-    if (begun?.label !== state.label || state.done < begun.done) {
-      begun = { label: state.label, at: time, done: state.done };
-      shownAt = stderr.isTTY ? Number.NEGATIVE_INFINITY : time;
+    let first = begun.get(state.label);
+    if (!first || state.done < first.done) {
+      first = { at: time, done: state.done, shownAt: stderr.isTTY ? Number.NEGATIVE_INFINITY : time };
+      begun.set(state.label, first);
     }
-    const seconds = (time - begun.at) / 1000;
-    const rate = state.rate ?? (seconds > 0 ? (state.done - begun.done) / seconds : 0);
+    if (finished) begun.delete(state.label);
+    const seconds = (time - first.at) / 1000;
+    const rate = state.rate ?? (seconds > 0 ? (state.done - first.done) / seconds : 0);
     const secondsLeft = state.secondsLeft ?? (rate > 0 ? (state.total - state.done) / rate : undefined);
     const label = shownLine(state.label);
     const text = shownLine(describe(state, rate, secondsLeft));
     if (stderr.isTTY) {
       if (finished) return clearBar();
-      if (time - shownAt < BAR_INTERVAL) return;
+      if (time - first.shownAt < BAR_INTERVAL) return;
       stderr.write(`\r\x1b[K${bar({ ...state, label }, text, stderr.columns ?? 80)}`);
       barShown = true;
     } else {
-      if (time - shownAt < LINE_INTERVAL) return;
+      if (time - first.shownAt < LINE_INTERVAL) return;
       stderr.write(`${label} ${text}\n`);
     }
-    shownAt = time;
+    first.shownAt = time;
   };
 
   return {

@@ -1,4 +1,5 @@
 /** What the training commands share: settings from a file, a dry run, progress, and the way to resume. */
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -12,10 +13,11 @@ import type { RunConfig } from '../training/runs/config.ts';
 import { plan, type RecipeKind, train } from '../training/runs/recipe.ts';
 import type { RunPlan } from '../training/runs/run.ts';
 import { overlay } from '../training/settings.ts';
+import { disposeUnlessCancelled } from './dispose.ts';
 import { type EngineOptions, engineOptions, withEngineOptions } from './engine-options.ts';
 import { integer, number } from './option-values.ts';
 import { createReporter, type Reporter } from './progress.ts';
-import { writeSampleGrid } from './sample-grid.ts';
+import { writeSampleSheet } from './sample-sheet.ts';
 
 export interface TrainingOptions extends EngineOptions {
   readonly out?: string;
@@ -84,15 +86,16 @@ export async function runTraining<Config extends RunConfig>(
       directory,
       signal,
       onProgress: (event) => show(event, reporter),
-      onSample: async ({ step, model, prompts }) => {
-        if (prompts.length === 0 || signal.aborted) return;
-        const folder = join(directory, 'samples');
-        const sheet = { model, folder, prompts, step, engine: engineOptions(options), signal };
-        const path = await writeSampleGrid(sheet).catch((error: unknown) => {
+      onSample: async ({ step, sheet, again }) => {
+        const path = join(directory, 'samples', `step-${String(step).padStart(8, '0')}.png`);
+        if (signal.aborted || (again && existsSync(path))) return;
+        try {
+          await writeSampleSheet(path, sheet, engineOptions(options), signal);
+        } catch (error) {
           // Cancelled while drawing: the training itself ends after its step, with a checkpoint.
-          if (!signal.aborted) throw error;
-        });
-        if (path === undefined) return;
+          if (signal.aborted) return;
+          throw error;
+        }
         reporter.event('sample-grid', { step, path });
         reporter.note(`samples after step ${step}: ${path}`);
       },
@@ -108,7 +111,7 @@ export async function runTraining<Config extends RunConfig>(
     }
     reporter.print(`${result.modelDirectory}  (after ${result.step} steps)`);
   } finally {
-    await Promise.all([engine, ...replicas].map((each) => each.dispose()));
+    await disposeUnlessCancelled(signal, engine, ...replicas);
   }
 }
 
@@ -171,7 +174,14 @@ function show(event: TrainingEvent, reporter: Reporter): void {
     case 'phase':
       if (event.total === undefined) reporter.note(event.message);
       else
-        reporter.progress({ label: event.message, done: event.done ?? 0, total: event.total, unit: 'image' });
+        reporter.progress({
+          label: event.message,
+          done: event.done ?? 0,
+          total: event.total,
+          unit: 'image',
+          rate: event.imagesPerSecond,
+          secondsLeft: event.secondsLeft,
+        });
       break;
     case 'start':
       reporter.note(
@@ -200,6 +210,9 @@ function show(event: TrainingEvent, reporter: Reporter): void {
       reporter.note(`step ${step}: ${text.join(', ')}`);
       break;
     }
+    case 'stopping':
+      reporter.note(`finishing step ${event.step}; Ctrl-C again to end at once`);
+      break;
     case 'checkpoint':
       reporter.note(`checkpoint after step ${event.step}: ${event.directory}`);
       break;

@@ -10,7 +10,6 @@ import { type Autoencoder, autoencoder } from './autoencoder.ts';
 import { type Denoiser, denoiser } from './denoiser.ts';
 import type { ModelFiles, StoredAutoencoder } from './model-files.ts';
 import { type Scheduler, type SchedulerName, scheduler } from './scheduler.ts';
-import type { Size } from './size.ts';
 
 /** A network: what describes it (its config, mostly) and its weights. */
 export interface Component<Description> {
@@ -62,11 +61,10 @@ export const supportedClasses: readonly string[] = [
   'StableDiffusionXLInpaintPipeline',
 ];
 
-/** Pixels of the pictures that a model was made for; undefined where it does not say. */
-export function pictureSize({ unet, vae }: Pick<Components, 'unet' | 'vae'>): Size | undefined {
+/** Pixels along each side of the pictures that a model was made for; undefined where it does not say. */
+export function pictureSize({ unet, vae }: Pick<Components, 'unet' | 'vae'>): number | undefined {
   const latent = unet.config.sampleSize;
-  const { factor, sampleSize } = vae.config;
-  return latent ? { height: latent.height * factor, width: latent.width * factor } : sampleSize;
+  return latent === undefined ? vae.config.sampleSize : latent * vae.config.factor;
 }
 
 /**

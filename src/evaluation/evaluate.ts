@@ -5,7 +5,6 @@
 
 import { pictureSize } from '../components/components.ts';
 import { createSampler, type SchedulerName } from '../components/scheduler.ts';
-import { squareSide } from '../components/size.ts';
 import type { Canvas2D } from '../datasets/postcards/canvas2d.ts';
 import type { Postcard } from '../datasets/postcards/postcards.ts';
 import { InputError } from '../errors.ts';
@@ -260,10 +259,10 @@ function toTensor(pictures: readonly Image[]): Float32Array {
 }
 
 function requireSize(model: Pipeline['model'], size: number): void {
-  const own = pictureSize(model);
-  if (squareSide(own) === size) return;
+  const side = pictureSize(model);
+  if (side === size) return;
   throw new InputError(
-    `${model.location} draws pictures of ${own ? `${own.width}×${own.height}` : 'no particular size'}; ` +
+    `${model.location} draws pictures of ${side ?? 'no particular size'}${side ? `×${side}` : ''}; ` +
       `this evaluation is for models of postcards, ${size}×${size}, as its judge sees them`,
   );
 }

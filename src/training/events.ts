@@ -2,7 +2,14 @@
 import type { MetricsRecord } from './metrics.ts';
 
 export type TrainingEvent =
-  | { readonly type: 'phase'; readonly message: string; readonly done?: number; readonly total?: number }
+  | {
+      readonly type: 'phase';
+      readonly message: string;
+      readonly done?: number;
+      readonly total?: number;
+      readonly imagesPerSecond?: number;
+      readonly secondsLeft?: number;
+    }
   | { readonly type: 'warning'; readonly message: string }
   | { readonly type: 'start'; readonly step: number; readonly steps: number; readonly resumed: boolean }
   | {
@@ -15,6 +22,7 @@ export type TrainingEvent =
       readonly secondsLeft: number;
     }
   | { readonly type: 'metrics'; readonly record: MetricsRecord }
+  | { readonly type: 'stopping'; readonly step: number }
   | { readonly type: 'checkpoint'; readonly step: number; readonly directory: string }
   | { readonly type: 'samples'; readonly step: number }
   | { readonly type: 'end'; readonly step: number; readonly completed: boolean };

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -57,6 +57,10 @@ function training(changes: Partial<Training> = {}): Training & { events: Trainin
   };
 }
 
+function withoutTimes({ seconds, seconds_left, images_per_second, ...rest }: Record<string, number>) {
+  return rest;
+}
+
 const records = async () =>
   (await readFile(join(directory, 'metrics.jsonl'), 'utf8'))
     .trimEnd()
@@ -111,6 +115,110 @@ describe('train', () => {
       return training().batch(step);
     };
     await expect(train(training({ batch }))).rejects.toThrow('the data set is gone');
+    expect(await readdir(directory)).toContain('checkpoint-00000002');
+    const second = training();
+    await train(second);
+    expect(second.events[0]).toEqual({ type: 'start', step: 2, steps: 6, resumed: true });
+    expect((await records()).map(({ step }) => step)).toEqual([2, 4, 6]);
+  });
+
+  it('does not wait for a batch when it is to stop, and says which step it finishes', async () => {
+    const stop = new AbortController();
+    const batch: Training['batch'] = (step) =>
+      step < 2
+        ? training().batch(step)
+        : new Promise((_, reject) => stop.signal.addEventListener('abort', () => reject(stop.signal.reason)));
+    setTimeout(() => stop.abort(), 50);
+    const waiting = training({ batch, signal: stop.signal });
+    expect(await train(waiting)).toEqual({ step: 2, completed: false });
+    expect(waiting.events.map(({ type }) => type)).not.toContain('stopping');
+    expect(await readdir(directory)).toContain('checkpoint-00000002');
+
+    const later = new AbortController();
+    const { run } = quadratic();
+    const slow: Executable = {
+      async run(inputs) {
+        later.abort();
+        return run(inputs);
+      },
+      async dispose() {},
+    };
+    const running = training({ executable: slow, signal: later.signal });
+    expect(await train(running)).toEqual({ step: 3, completed: false });
+    expect(running.events).toContainEqual({ type: 'stopping', step: 3 });
+  });
+
+  it('leaves nothing behind when it is stopped before its first step', async () => {
+    const run = training({ signal: AbortSignal.abort() });
+    expect(await train(run)).toEqual({ step: 0, completed: false });
+    expect(await readdir(directory)).toEqual(['metrics.jsonl']);
+  });
+
+  it('draws the samples that a kill prevented', async () => {
+    const cadence = { logEvery: 2, checkpointEverySteps: 2, checkpointEveryMinutes: 60, sampleEvery: 2 };
+    const sampled: [step: number, again: boolean][] = [];
+    const killed = training({
+      cadence,
+      onSample: async (step) => {
+        if (step === 4) throw new Error('killed');
+      },
+    });
+    await expect(train(killed)).rejects.toThrow('killed');
+    await train(training({ cadence, onSample: async (...sample) => void sampled.push(sample) }));
+    expect(sampled).toEqual([
+      [4, true],
+      [6, false],
+    ]);
+  });
+
+  it('says so when the disk is full, and the same run goes on to the same records', async () => {
+    await train(training());
+    const undisturbed = (await records()).map(withoutTimes);
+    await rm(directory, { recursive: true });
+    await mkdir(directory);
+
+    const path = join(directory, 'metrics.jsonl');
+    const full: Training['batch'] = async (step) => {
+      // Nothing can be appended to a folder.
+      if (step === 3) {
+        await rename(path, `${path}.old`);
+        await mkdir(path);
+      }
+      return training().batch(step);
+    };
+    const error: unknown = await train(training({ batch: full })).catch((error) => error);
+    expect(error).toBeInstanceOf(InputError);
+    expect((error as Error).message).toMatch(
+      /^cannot write .*metrics\.jsonl: there is a folder of that name/,
+    );
+    await rmdir(path);
+    await rename(`${path}.old`, path);
+    await train(training());
+    expect((await records()).map(withoutTimes)).toEqual(undisturbed);
+  });
+
+  it('throws no record away of which something is missing', async () => {
+    await train(training());
+    const path = join(directory, 'metrics.jsonl');
+    const whole = await readFile(path, 'utf8');
+    await rename(join(directory, 'checkpoint-00000006'), join(directory, 'elsewhere'));
+    await expect(train(training())).rejects.toThrow(
+      /metrics\.jsonl records 6 steps of training, but there is no checkpoint beside it: bring the folder/,
+    );
+    expect(await readFile(path, 'utf8')).toBe(whole);
+    await rename(join(directory, 'elsewhere'), join(directory, 'checkpoint-00000006'));
+    for (const [line, message] of [
+      ['nonsense', /metrics\.jsonl, line 2 is not valid JSON/],
+      ['{"loss": 1}', /metrics\.jsonl, line 2: expected a record with a step/],
+    ] as const) {
+      const damaged = whole.replace(/\n/, `\n${line}\n`);
+      await writeFile(path, damaged);
+      await expect(train(training())).rejects.toThrow(message);
+      expect(await readFile(path, 'utf8')).toBe(damaged);
+    }
+    await writeFile(path, `${whole}{"step": 7, "lo`);
+    await train(training());
+    expect(await readFile(path, 'utf8')).toBe(whole);
   });
 
   it.each<[string, (text: string) => string, RegExp]>([

@@ -12,7 +12,7 @@ import { readLatestCheckpoint, type TrainingState, writeCheckpoint } from './che
 import type { Ema } from './ema.ts';
 import type { OnProgress } from './events.ts';
 import type { FlatParameters } from './flat-parameters.ts';
-import { accumulate, appendMetrics, emptyInterval, means, truncateMetrics } from './metrics.ts';
+import { accumulate, appendMetrics, beginMetrics, emptyInterval, means, truncateMetrics } from './metrics.ts';
 import { GRADIENT_PREFIX } from './objective.ts';
 import { type AdamW, globalNorm } from './optimizer.ts';
 
@@ -52,9 +52,10 @@ export interface Training {
   readonly learningRate: (step: number) => number;
   readonly maxGradientNorm?: number;
   readonly cadence: Cadence;
-  readonly onSample?: (step: number) => Promise<void>;
+  /** `again`: a run goes on from that step, and what a kill prevented may be missing. */
+  readonly onSample?: (step: number, again: boolean) => Promise<void>;
   readonly onProgress?: OnProgress;
-  /** Stops after the step in progress and writes a checkpoint. */
+  /** Stops after the step in progress and writes a checkpoint. Batches that are being made are waited for no longer. */
   readonly signal?: AbortSignal;
 }
 
@@ -65,10 +66,9 @@ export interface TrainingResult {
 }
 
 /**
- * Runs, or goes on with, a training.
+ * Runs, or goes on with, a training. Errors of batches, steps and samples end it with a checkpoint of the steps before.
  *
- * Throws `InputError` when loss or gradients are not finite: the parameters of the step before are in the last
- * checkpoint, which is left as it is.
+ * Throws `InputError` when loss or gradients are not finite: the last checkpoint is then left as it is.
  */
 export async function train(training: Training): Promise<TrainingResult> {
   const { directory, steps, executable, parameters, optimizer, averages, cadence, onProgress, signal } =
@@ -77,31 +77,52 @@ export async function train(training: Training): Promise<TrainingResult> {
   const stored = { parameters, optimizer, averages };
   const resumed = await readLatestCheckpoint(directory, stored);
   const state: TrainingState = resumed ?? { step: 0, images: 0, seconds: 0, interval: emptyInterval() };
-  await truncateMetrics(metricsPath, state.step);
+  if (resumed) await truncateMetrics(metricsPath, state.step);
+  else await beginMetrics(metricsPath, cadence);
   onProgress?.({ type: 'start', step: state.step, steps, resumed: resumed !== undefined });
 
+  /** Whether parameters, counters and records are those after `state.step` updates, and can be saved. */
+  let isWhole = true;
   const save = async () => {
+    isWhole = false; // what cannot be saved now need not be tried again
     const path = await writeCheckpoint(directory, state, stored);
     lastCheckpoint = performance.now();
     savedStep = state.step;
+    isWhole = true;
     onProgress?.({ type: 'checkpoint', step: state.step, directory: path });
+  };
+  const samplesAreDue = () =>
+    cadence.sampleEvery > 0 && state.step > 0 && state.step % cadence.sampleEvery === 0;
+  const sample = async (again: boolean) => {
+    if (!training.onSample) return;
+    await training.onSample(state.step, again);
+    onProgress?.({ type: 'samples', step: state.step });
   };
   const inputs = { ...parameters.tensors(training.parameterPrefix), ...training.feeds };
   const rate = new RateMeter();
   let lastCheckpoint = performance.now();
-  let savedStep = resumed ? state.step : -1;
-  let next = state.step < steps ? training.batch(state.step) : undefined;
+  let savedStep = state.step;
+  let next: Promise<Batch> | undefined;
+  let isRunning = false;
+  const stopping = () => {
+    if (isRunning) onProgress?.({ type: 'stopping', step: state.step + 1 });
+  };
+  signal?.addEventListener('abort', stopping);
 
   try {
+    if (resumed && samplesAreDue()) await sample(true);
+    next = state.step < steps ? training.batch(state.step) : undefined;
     while (next && !signal?.aborted) {
       const started = performance.now();
       const batch = await next;
+      isRunning = true;
       const running = executable.run({ ...inputs, ...batch.inputs });
       // The next batch is made while this one runs.
       next = state.step + 1 < steps ? training.batch(state.step + 1) : undefined;
       next?.catch(() => {}); // heard by the step that uses it
       const outputs = await running;
 
+      isWhole = false;
       const gradients = gradientsOf(outputs);
       const gradientNorm = globalNorm(gradients.values());
       const reported = reportedValues(outputs, batch);
@@ -140,26 +161,41 @@ export async function train(training: Training): Promise<TrainingResult> {
           seconds: state.seconds,
           seconds_left: secondsLeft,
         };
-        state.interval = emptyInterval();
         await appendMetrics(metricsPath, record);
+        state.interval = emptyInterval();
         onProgress?.({ type: 'metrics', record });
       }
+      isWhole = true;
+      isRunning = false;
       const minutes = (performance.now() - lastCheckpoint) / 60_000;
       if (state.step % cadence.checkpointEverySteps === 0 || minutes >= cadence.checkpointEveryMinutes)
         await save();
-      if (training.onSample && cadence.sampleEvery > 0 && state.step % cadence.sampleEvery === 0) {
-        await training.onSample(state.step);
-        onProgress?.({ type: 'samples', step: state.step });
-      }
+      if (samplesAreDue()) await sample(false);
+    }
+  } catch (error) {
+    // Batches are given up when the signal is aborted, and the training stops as after any step.
+    if (!signal?.aborted) {
+      if (isWhole && savedStep < state.step) await saveIfPossible(save, onProgress);
+      throw error;
     }
   } finally {
+    signal?.removeEventListener('abort', stopping);
     // Whoever called may now close what batches are made of.
     await Promise.allSettled([next]);
   }
-  if (savedStep !== state.step) await save();
+  if (savedStep < state.step) await save();
   const completed = state.step >= steps;
   onProgress?.({ type: 'end', step: state.step, completed });
   return { step: state.step, completed };
+}
+
+/** What went wrong before is what counts, and is thrown; a disk that is full may well be the reason for both. */
+async function saveIfPossible(save: () => Promise<void>, onProgress: OnProgress | undefined): Promise<void> {
+  try {
+    await save();
+  } catch (error) {
+    onProgress?.({ type: 'warning', message: `no checkpoint was written: ${(error as Error).message}` });
+  }
 }
 
 function gradientsOf(outputs: Readonly<Record<string, HostTensor>>): Map<string, HostTensor> {
@@ -203,7 +239,7 @@ function checkFinite(
   );
   throw new InputError(
     `step ${step + 1}: loss and gradients must be finite numbers, found ${values.join(', ')}. ` +
-      `Nothing was overwritten: ${savedStep < 0 ? 'no checkpoint had been written yet' : `the last checkpoint in ${directory} is of step ${savedStep}`}. ` +
+      `Nothing was overwritten: ${savedStep === 0 ? 'no checkpoint had been written yet' : `the last checkpoint in ${directory} is of step ${savedStep}`}. ` +
       'Lower the learning rate or the gradient clipping, or check the data.',
   );
 }

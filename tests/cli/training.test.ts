@@ -1,4 +1,5 @@
 /** The whole way on the command line, with tiny networks: pictures, autoencoder, diffusion, distillation, picture. */
+import type { ChildProcess } from 'node:child_process';
 import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, expect, it } from 'vitest';
 import { decodePng } from '../../src/images/png.ts';
@@ -75,6 +76,43 @@ it('trains, distils and draws', async () => {
   expect(drawn.stdout).toMatch(/^tent\.png {2}\(64×64, seed \d+\)\n/);
 });
 
+it('distils a LoRA, and shows what its teacher draws with it', async () => {
+  write('lora.json', { ...settings('distillation.json'), lora: { rank: 2 }, cadence: { sampleEvery: 2 } });
+  const two = ['--config', 'lora.json', '--steps', '2', '--batch', '2', '--threads', '1'];
+  const { stderr } = await done('distill', '--teacher', 'runs/ldm/model', ...two, '--out', 'runs/lora');
+  expect(stderr).toMatch(/^samples after step 2: runs.lora.samples.step-00000002\.png$/m);
+  expect(readdirSync(at('runs/lora/model'))).toEqual(['pytorch_lora_weights.safetensors']);
+});
+
+it('loses nothing to a full disk: the same command goes on, and says what was full', async () => {
+  const limited = (blocks: number) => ({
+    through: ['bash', '-c', `ulimit -f ${blocks} && exec "$@"`, 'bash'],
+  });
+  // Blocks of 1024 bytes: too few for the latents of 64 pictures, then for a checkpoint.
+  for (const [blocks, file] of [
+    [60, 'latents.safetensors'],
+    [140, 'checkpoint-00000002'],
+  ] as const) {
+    const { code, stderr } = await runWith(limited(blocks), ...distillation('runs/full'));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      new RegExp(`(^|\\n)lcm: cannot write runs.full.*${file}: the file would be larger than`),
+    );
+  }
+  await done(...distillation('runs/full'));
+  const model = 'model/unet/diffusion_pytorch_model.safetensors';
+  expect(read(`runs/full/${model}`)).toEqual(read(`runs/lcm/${model}`));
+});
+
+it('keeps a checkpoint when the standard output cannot be written', async () => {
+  if (process.platform !== 'linux') return;
+  const { code, stderr } = await runWith(
+    { through: ['bash', '-c', 'exec "$@" > /dev/full', 'bash'] },
+    ...[...distillation('runs/unheard'), '--steps', '4000', '--json'],
+  );
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/^lcm: standard output cannot be written/)]);
+});
+
 it('goes on after kill -9, bit for bit as if nothing had happened', async () => {
   const killed = await runWith(
     { once: { said: /"type":"checkpoint"/, act: (child) => child.kill('SIGKILL') } },
@@ -89,9 +127,13 @@ it('goes on after kill -9, bit for bit as if nothing had happened', async () => 
   expect(weights('killed').equals(weights('lcm'))).toBe(true);
 });
 
-it('stops at Ctrl-C with a checkpoint', async () => {
+it('stops at Ctrl-C with a checkpoint, also when a supervisor sends it twice', async () => {
+  const twice = (child: ChildProcess) => {
+    child.kill('SIGINT');
+    setTimeout(() => child.kill('SIGINT'), 20);
+  };
   const { code, stderr } = await runWith(
-    { once: { said: /^step 2:/m, act: (child) => child.kill('SIGINT') } },
+    { once: { said: /^step 2:/m, act: twice } },
     ...[...distillation('runs/stopped'), '--steps', '4000'],
   );
   expect(code).toBe(130);
@@ -158,6 +200,10 @@ it('trains on a small folder of pictures, and only on the same when it goes on',
   const two = ['--steps', '2', '--batch', '2', '--threads', '1'];
   const autoencoder = ['train', 'autoencoder', '--config', 'own-autoencoder.json', ...two, '--out', 'own/ae'];
   const trained = await done(...autoencoder);
+  const reconstructions = await decodePng(read('own/ae/samples/step-00000002.png'));
+  expect([reconstructions.width, reconstructions.height]).toEqual([5 * (64 + 4) + 4, 2 * (64 + 4) + 4]);
+  // Measured once for the sheet and the model.
+  expect(trained.stderr.match(/PSNR/g)).toHaveLength(1);
   expect(trained.stderr).toMatch(
     /^pictures: 5 pictures, 5 of them with a caption; 5 to train on, 0 kept for tests$/m,
   );

@@ -17,8 +17,12 @@ const REASONS: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'its name is longer than names of files can be; choose a shorter one',
 };
 
-/** What the system says of writing `path` as an InputError that names it; other errors as they are. */
+/**
+ * What the system says of writing `path`, or a part of it, as an InputError that names it: nobody knows the names that
+ * are used on the way. Other errors as they are.
+ */
 export function unwritable(path: string, error: unknown): unknown {
-  const reason = REASONS[(error as { code?: string }).code ?? ''];
+  const { code } = ((error instanceof InputError && error.cause) || error) as { code?: string };
+  const reason = REASONS[code ?? ''];
   return reason === undefined ? error : new InputError(`cannot write ${path}: ${reason}`, { cause: error });
 }

@@ -73,8 +73,6 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
     };
     return {
       data: { pictures: source.identity, captions: source.captionIdentity },
-      // A LoRA draws only together with its teacher.
-      samplePrompts: config.lora ? [] : sampleCaptions(pictures),
       write(share) {
         const leaves = new Leaves<DistillationDraw>(share);
         const text = captionStates(teacher, share, guided, leaves);
@@ -85,8 +83,8 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
           trained: step.trained.declarations,
           counts: { [config.lora ? 'lora' : 'unet']: step.trained.count },
           frozen: new Map([...step.frozen, ...text.frozen]),
-          async open({ engine, directory }) {
-            const data = await openLatentData({ ...config, vae, source, engine, directory });
+          async open(io) {
+            const data = await openLatentData({ ...config, ...io, vae, source });
             return {
               async batch(at) {
                 const drawn = await draw(config, data, tokenizer, pairs, at);
@@ -101,6 +99,12 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
           },
         };
       },
+      sheet: (directory) => ({
+        kind: 'drawn',
+        // A LoRA draws together with its teacher.
+        ...(config.lora ? { model: config.teacher, loras: [directory] } : { model: directory, loras: [] }),
+        prompts: sampleCaptions(pictures),
+      }),
       async start(parameters) {
         if (config.lora) return;
         await loadParameters(parameters, teacher.unet.weights, config.teacher, isGuidanceInput);

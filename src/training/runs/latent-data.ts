@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { autoencoder } from '../../components/autoencoder.ts';
-import type { Engine } from '../../engines/engine.ts';
+import { abortable } from '../../engines/abortable.ts';
+import type { Engine, Executable } from '../../engines/engine.ts';
 import { UsageError } from '../../errors.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { program } from '../../graph/program.ts';
@@ -18,6 +19,7 @@ import type { ModelFolder } from '../../weights/node/model-folder.ts';
 import { loadTensors } from '../../weights/node/safetensors-file.ts';
 import { bytesOf } from '../../weights/safetensors.ts';
 import { paramsFromWeights } from '../../weights/source.ts';
+import type { OnProgress } from '../events.ts';
 import { LatentsCache } from '../latents-cache.ts';
 import type { PictureSource } from '../picture-source.ts';
 import { ShuffledIndices } from '../random-stream.ts';
@@ -32,7 +34,14 @@ export interface LatentData {
   close(): Promise<void>;
 }
 
-const ENCODE_BATCH = 32;
+/** Pixels of the pictures that are encoded at once: 32 of 64×64, 2 of 256×256. */
+const PIXELS_AT_ONCE = 2 ** 17;
+const MOST_AT_ONCE = 32;
+
+/** Pictures that an autoencoder takes at once, so that neither its memory nor a step of it grows with their size. */
+export function picturesAtOnce({ height, width }: PictureSource): number {
+  return Math.max(1, Math.min(MOST_AT_ONCE, Math.floor(PIXELS_AT_ONCE / (height * width))));
+}
 
 type Shape4 = readonly [number, number, number, number];
 
@@ -79,23 +88,35 @@ export interface LatentDataOptions {
   readonly seed: number;
   /** The run's folder. */
   readonly directory: string;
+  readonly onProgress?: OnProgress | undefined;
+  /** Ends the encoding at once. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Opens the data of a run. Pictures are encoded while they are needed for the first time. */
 export async function openLatentData(options: LatentDataOptions): Promise<LatentData> {
-  const { engine, vae, source, latents, batch, seed, directory } = options;
+  const { engine, vae, source, latents, batch, seed, directory, onProgress, signal } = options;
   const { stored, config } = vae;
   const shape: Shape4 = [batch, ...vae.shape];
-  const { pixels } = batchShapes(config, ENCODE_BATCH, source);
-  const encoder = await compileEncoder(engine, stored, pixels);
+  const block = picturesAtOnce(source);
+  const { pixels } = batchShapes(config, block, source);
+  let compiled: Promise<Executable> | undefined;
+  const encoder = () => {
+    if (!compiled) onProgress?.({ type: 'phase', message: 'compiling the encoder of pictures' });
+    compiled ??= compileEncoder(engine, stored, pixels);
+    return abortable(compiled, signal);
+  };
   const count = Math.min(latents.pictures, source.size);
   const cache = await LatentsCache.open({
     path: latents.file ?? join(directory, 'latents.safetensors'),
     count,
     source,
     encoder,
-    encodeBatch: ENCODE_BATCH,
+    block,
+    seed,
     shape: vae.shape,
+    onProgress,
+    signal,
     description: { pictures: source.identity, autoencoder: await fingerprint(stored, config) },
   });
   const order = new ShuffledIndices(seed, count, source.shuffled);
@@ -110,7 +131,8 @@ export async function openLatentData(options: LatentDataOptions): Promise<Latent
     },
     async close() {
       await cache.close();
-      await encoder.dispose();
+      // An engine finishes what it is at before it lets go, and frees the rest itself when it is disposed of.
+      if (!signal?.aborted) await (await compiled)?.dispose();
     },
   };
 }

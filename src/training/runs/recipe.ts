@@ -16,7 +16,7 @@ import { randomStream } from '../random-stream.ts';
 import type { Batch } from '../trainer.ts';
 import type { RunConfig } from './config.ts';
 import type { Watch } from './pictures.ts';
-import { type RunIO, type RunPlan, type RunResult, replicasOf, runSteps } from './run.ts';
+import { type RunIO, type RunPlan, type RunResult, replicasOf, runSteps, type SampleSheet } from './run.ts';
 import { inRunDirectory } from './run-directory.ts';
 
 /** A kind of training: from settings to a recipe. */
@@ -32,8 +32,6 @@ export interface RecipeKind<Config extends RunConfig> {
 export interface Recipe {
   /** Says what is trained on, by kind: a run goes on only with the same. */
   readonly data: Readonly<Record<string, string>>;
-  /** What the model draws now and then while it is trained; nothing for parts that cannot draw. */
-  readonly samplePrompts?: readonly string[];
   /** Writes the training step for a share of each batch. */
   write(share: number): WrittenStep;
   /** Sets the values that training starts from where they are not the declared random ones. */
@@ -42,6 +40,8 @@ export interface Recipe {
   readonly averages?: Readonly<Record<string, AverageOptions>>;
   /** Writes what was learned so far, the averaged parameters, to a folder. */
   writeModel(directory: string, model: FlatParameters, io: RunIO): Promise<void>;
+  /** How the model that was just written to a folder is doing; nothing for what cannot be seen. */
+  sheet?(modelDirectory: string): SampleSheet;
   /** Called when the last step is done and the model is written. */
   finish?(modelDirectory: string, io: RunIO): Promise<void>;
 }
@@ -111,7 +111,7 @@ export async function train<Config extends RunConfig>(
         feeds,
         batch: (at) => batches.batch(at),
         writeModel: (directory) => recipe.writeModel(directory, model.parameters, io),
-        samplePrompts: recipe.samplePrompts ?? [],
+        sheet: recipe.sheet,
       });
       if (result.completed) await recipe.finish?.(result.modelDirectory, io);
       return result;

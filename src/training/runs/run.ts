@@ -1,7 +1,9 @@
 /** What every training run does around its own objective: its folder, its plan, and its loop. */
 import { join } from 'node:path';
+import { abortable } from '../../engines/abortable.ts';
 import type { Engine, Executable } from '../../engines/engine.ts';
 import type { Program } from '../../graph/program.ts';
+import type { Image } from '../../images/image.ts';
 import type { Weights } from '../../weights/weights.ts';
 import { compileShares } from '../data-parallel.ts';
 import type { OnProgress } from '../events.ts';
@@ -24,15 +26,31 @@ export interface RunIO {
   readonly onSample?: (sample: Sample) => Promise<void>;
 }
 
-/** What is to be drawn by a model that is being trained. */
+/** How a training is doing, as pictures. */
 export interface Sample {
   /** Updates that the model has had. */
   readonly step: number;
-  /** The folder to which it was just written. */
-  readonly model: string;
-  /** Empty for parts that cannot draw. */
-  readonly prompts: readonly string[];
+  readonly sheet: SampleSheet;
+  /** A run goes on from this step: what there is to see may have been drawn before. */
+  readonly again: boolean;
 }
+
+export type SampleSheet =
+  | {
+      readonly kind: 'drawn';
+      /** What is to draw: a folder, and LoRAs for it. */
+      readonly model: string;
+      readonly loras: readonly string[];
+      readonly prompts: readonly string[];
+    }
+  | {
+      readonly kind: 'pictures';
+      /** In rows of `columns`. */
+      readonly images: readonly Image[];
+      readonly columns: number;
+      /** What they show. */
+      readonly description: string;
+    };
 
 /** The engines that compute training steps. */
 export function replicasOf({ engine, replicas }: RunIO): readonly Engine[] {
@@ -53,7 +71,10 @@ export interface RunResult {
   readonly step: number;
   /** False when the signal stopped the run early; the same call goes on with it. */
   readonly completed: boolean;
-  /** The diffusers folder with the averaged weights, written at every sample and when the run ends or is stopped. */
+  /**
+   * The diffusers folder with the averaged weights, written at every sample and when the run ends or is stopped after a
+   * step.
+   */
   readonly modelDirectory: string;
 }
 
@@ -72,7 +93,8 @@ export interface RunParts {
   readonly batch: Training['batch'];
   /** Writes what was learned so far to the folder. */
   readonly writeModel: (modelDirectory: string) => Promise<void>;
-  readonly samplePrompts: readonly string[];
+  /** What the model that was just written to the folder has to show; undefined for what cannot be seen. */
+  readonly sheet?: ((modelDirectory: string) => SampleSheet) | undefined;
 }
 
 /** Compiles the step, trains, and writes the model, to `<directory>/model`, when samples are due and when it ends. */
@@ -82,9 +104,16 @@ export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): P
   const { steps, optimizer, cadence } = config;
   const modelDirectory = join(directory, 'model');
   onProgress?.({ type: 'phase', message: 'compiling the training step' });
-  const executable = await compileShares(replicasOf(io), step, { weights, name: `${name} training step` });
-  const result = await using(executable, () =>
-    train({
+  let written = 0;
+  const write = async (at: number) => {
+    if (at === written) return;
+    await writeModel(modelDirectory);
+    written = at;
+  };
+  const compiling = compileShares(replicasOf(io), step, { weights, name: `${name} training step` });
+  const executable = await abortable(compiling, signal);
+  try {
+    const result = await train({
       directory,
       steps,
       executable,
@@ -96,16 +125,19 @@ export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): P
       learningRate: (at) => optimizer.learningRate * learningRateFactor(optimizer.schedule, at, steps),
       maxGradientNorm: optimizer.maxGradientNorm,
       cadence,
-      onSample: async (at) => {
-        await writeModel(modelDirectory);
-        await io.onSample?.({ step: at, model: modelDirectory, prompts: parts.samplePrompts });
+      onSample: async (at, again) => {
+        await write(at);
+        if (parts.sheet) await io.onSample?.({ step: at, sheet: parts.sheet(modelDirectory), again });
       },
       onProgress,
       signal,
-    }),
-  );
-  await writeModel(modelDirectory);
-  return { ...result, plan, modelDirectory };
+    });
+    await write(result.step);
+    return { ...result, plan, modelDirectory };
+  } finally {
+    // An engine finishes what it is at before it lets go, and frees the rest itself when it is disposed of.
+    if (!signal?.aborted) await executable.dispose();
+  }
 }
 
 /** Runs `use` with an executable and frees it afterwards. */

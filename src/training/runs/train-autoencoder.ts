@@ -6,6 +6,7 @@ import { reduceMean, square, subtract } from '../../graph/operators/index.ts';
 import { program } from '../../graph/program.ts';
 import { elementCount } from '../../graph/shape.ts';
 import { input, type Tensor } from '../../graph/tensor.ts';
+import { type Image, tensorToImage } from '../../images/image.ts';
 import { DeclaredParams } from '../../layers/params.ts';
 import {
   type AutoencoderKLConfig,
@@ -23,11 +24,11 @@ import { autoencoderLoss, decoderLoss } from '../objectives/autoencoder.ts';
 import type { PictureSource } from '../picture-source.ts';
 import { randomStream, ShuffledIndices } from '../random-stream.ts';
 import { type AutoencoderRunConfig, autoencoderRunConfig } from './autoencoder-config.ts';
-import { batchShapes } from './latent-data.ts';
+import { batchShapes, picturesAtOnce } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork } from './model-files.ts';
 import { openPictures, type TrainingPictures } from './pictures.ts';
 import type { RecipeKind } from './recipe.ts';
-import { type RunIO, using } from './run.ts';
+import { type RunIO, type SampleSheet, using } from './run.ts';
 
 /** `lcm train autoencoder`: writes the averaged weights to `vae` of a folder. */
 export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
@@ -39,6 +40,7 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
     const pictures = await openPictures(config.data, watch);
     const source = pictures.train;
     const decoderOnly = config.part === 'decoder';
+    let examples: SampleSheet;
     return {
       data: { pictures: source.identity },
       write(share) {
@@ -77,6 +79,7 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
       async start(parameters) {
         if (initial) await loadParameters(parameters, initial.weights, config.initial ?? '');
       },
+      sheet: () => examples,
       async writeModel(directory, average, io) {
         const tensors = new Map(Object.entries(average.tensors()));
         if (decoderOnly && initial) {
@@ -86,6 +89,7 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
           }
         }
         const measured = await evaluate(pictures, model, Object.fromEntries(tensors), io);
+        examples = measured.examples;
         const scaling = decoderOnly ? model.scaling_factor : measured.scaling;
         const network = networkToWrite('vae', { ...model, scaling_factor: scaling }, tensors);
         await writeModelFolder(join(directory, 'vae'), network, { replace: true });
@@ -117,51 +121,71 @@ async function draw(
   };
 }
 
+/** Pictures on a sheet: the originals above, what the autoencoder makes of them below. */
+const EXAMPLES = 8;
+
 /**
- * On up to 512 test pictures, or where there are none on those of training: the quality of reconstructions, and 1 / the standard deviation of the latents, which lets
- * the diffusion model see unit variance (Rombach et al. 2022, section G). Once the run is to stop, no more pictures are
- * taken than the 32 without which there is no scaling; of postcards they give it within 2 %.
+ * On up to 512 test pictures, or where there are none on those of training: the quality of reconstructions, some of them,
+ * and 1 / the standard deviation of the latents, which lets the diffusion model see unit variance (Rombach et al. 2022,
+ * section G). Once the run is to stop, no more pictures are taken than the 32 without which there is no scaling; of
+ * postcards they give it within 2 %.
  */
 async function evaluate(
   { train, test }: TrainingPictures,
   model: AutoencoderKLConfig,
   tensors: Readonly<Record<string, HostTensor>>,
   { engine, onProgress, signal }: RunIO,
-): Promise<{ psnr: number; scaling: number }> {
+): Promise<{ scaling: number; examples: SampleSheet }> {
   const source = test ?? train;
-  const { pixels: shape } = batchShapes(model, 32, source);
+  const atOnce = picturesAtOnce(source);
+  const { pixels: shape } = batchShapes(model, atOnce, source);
   const declared = new DeclaredParams();
   const pixels = input('pixels', shape);
   const { mean: latents } = diagonalGaussian(encode(model, declared.params, pixels));
-  const error = subtract(decode(model, declared.params, latents), pixels);
+  const reconstructed = decode(model, declared.params, latents);
+  const error = subtract(reconstructed, pixels);
   const outputs = {
+    reconstructed,
     mean: reduceMean(latents),
     square: reduceMean(square(latents)),
     mse: reduceMean(square(error), [1, 2, 3]),
   };
   const executable = await engine.compile(program(outputs), { name: 'autoencoder evaluation' });
   return using(executable, async () => {
-    const count = Math.min(512, Math.max(32, source.size));
-    const batches = Math.floor(count / 32);
+    const count = Math.min(512, Math.max(atOnce, source.size));
+    const batches = Math.floor(count / atOnce);
     const means: number[] = [];
     const squares: number[] = [];
     const decibels: number[] = [];
-    for (let k = 0; k < batches && !(k > 0 && signal?.aborted); k++) {
-      const indices = Array.from({ length: 32 }, (_, i) => (k * 32 + i) % source.size);
-      const result = await executable.run({
-        ...tensors,
-        pixels: hostTensor(await source.pixels(indices), shape),
-      });
+    const originals: Image[] = [];
+    const reconstructions: Image[] = [];
+    for (let k = 0; k < batches && !(k * atOnce >= 32 && signal?.aborted); k++) {
+      const indices = Array.from({ length: atOnce }, (_, i) => (k * atOnce + i) % source.size);
+      const batch = hostTensor(await source.pixels(indices), shape);
+      const result = await executable.run({ ...tensors, pixels: batch });
+      for (let i = 0; i < atOnce && originals.length < Math.min(EXAMPLES, source.size); i++) {
+        originals.push(tensorToImage(float32Data(batch), source.width, source.height, i));
+        reconstructions.push(
+          tensorToImage(float32Data(result.reconstructed!), source.width, source.height, i),
+        );
+      }
       means.push(float32Data(result.mean!)[0]!);
       squares.push(float32Data(result.square!)[0]!);
       for (const mse of float32Data(result.mse!)) decibels.push(10 * Math.log10(4 / mse));
     }
     const psnr = mean(decibels);
     const scaling = 1 / Math.sqrt(mean(squares) - mean(means) ** 2);
+    const kind = test ? 'test' : 'training';
     onProgress?.({
       type: 'phase',
-      message: `reconstructions of ${Math.min(decibels.length, source.size)} ${test ? 'test' : 'training'} pictures: PSNR ${psnr.toFixed(2)} dB; latent scaling factor ${scaling.toFixed(4)}`,
+      message: `reconstructions of ${Math.min(decibels.length, source.size)} ${kind} pictures: PSNR ${psnr.toFixed(2)} dB; latent scaling factor ${scaling.toFixed(4)}`,
     });
-    return { psnr, scaling };
+    const examples: SampleSheet = {
+      kind: 'pictures',
+      images: [...originals, ...reconstructions],
+      columns: originals.length,
+      description: `${kind} pictures, and below them their reconstructions`,
+    };
+    return { scaling, examples };
   });
 }

@@ -41,7 +41,6 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
     const schedule = noiseSchedule(config.schedule);
     return {
       data: { pictures: source.identity, captions: source.captionIdentity },
-      samplePrompts: sampleCaptions(pictures),
       write(share) {
         const shape = [share, ...vae.shape];
         const leaves = new Leaves<DiffusionDraw>(share);
@@ -74,8 +73,8 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
           objective,
           trained: new Map([...withNames(unet, UNET), ...withNames(text, TEXT_ENCODER)]),
           counts: { unet: unet.count, text_encoder: text.count },
-          async open({ engine, directory }) {
-            const data = await openLatentData({ ...config, vae, source, engine, directory });
+          async open(io) {
+            const data = await openLatentData({ ...config, ...io, vae, source });
             return {
               async batch(at) {
                 const drawn = await draw(config, data, tokenizer, schedule, at);
@@ -92,6 +91,7 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
           },
         };
       },
+      sheet: (model) => ({ kind: 'drawn', model, loras: [], prompts: sampleCaptions(pictures) }),
       async start(parameters) {
         if (initial) await loadParameters(parameters, initial, config.initial ?? '');
       },
