@@ -20,6 +20,7 @@ export function tokenizePrompts(
   onWarning?: (message: string) => void,
 ): TokenizedPrompts {
   const unique = [...new Set(prompts)];
+  const rowOf = new Map(unique.map((prompt, row) => [prompt, row]));
   const length = Math.min(tokenizer.maxLength, textEncoder.config.max_position_embeddings);
   const texts = unique.map((prompt) => tokenizer.tokenize(prompt, length));
   for (const { truncated } of texts) {
@@ -34,7 +35,7 @@ export function tokenizePrompts(
   );
   return {
     ids: hostTensor(ids, [unique.length, length]),
-    rows: prompts.map((prompt) => unique.indexOf(prompt)),
+    rows: prompts.map((prompt) => rowOf.get(prompt)!),
   };
 }
 
