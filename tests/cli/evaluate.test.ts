@@ -1,5 +1,6 @@
 /** `lcm evaluate` and `lcm explain` from end to end, on tiny models of random weights. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { JUDGE_CONFIG, judge } from '../../src/evaluation/judge.ts';
 import { writeJudge } from '../../src/evaluation/node/judge-files.ts';
@@ -39,6 +40,37 @@ it('measures real pictures, reconstructions, teacher and model', async () => {
   for (const row of written.rows) expect(Number.isFinite(row.frechetDistance)).toBe(true);
   const sheet = await decodePng(read('table/lcm-1.png'));
   expect([sheet.width, sheet.height]).toEqual([4 * 128, 128]);
+});
+
+it('takes a UNet from elsewhere, which makes the teacher the student, and says so', async () => {
+  const unet = join(tinyModel, 'unet');
+  const figure = ['explain', 'consistency', '--model', tinyTeacher, '--columns', '3', '--threads', '1'];
+  const own = await run(...figure, '--out', 'own.png');
+  expect(own).toMatchObject({ code: 1, stdout: '' });
+  expect(own.stderr).toMatch(/is no consistency model/);
+  const other = await run(...figure, '--unet', unet, '--vae', tinyModel, '--out', 'other.png');
+  expect(other.code).toBe(0);
+  expect(other.stdout).toMatch(/^Self-consistency error, .*\n.*\nother\.png\n$/);
+  const { code, stdout } = await run(
+    ...[
+      'evaluate',
+      '--model',
+      tinyTeacher,
+      '--unet',
+      unet,
+      '--judge',
+      'judge',
+      '--count',
+      '2',
+      '--steps',
+      '1',
+    ],
+    ...['--threads', '1', '--json'],
+  );
+  expect(code).toBe(0);
+  const records = jsonLines(stdout);
+  expect(records.at(-1)).toMatchObject({ type: 'evaluation', model: 'model', unet: 'unet' });
+  expect(records.map(({ name }) => name)).toContain('LCM, 1 step');
 });
 
 it('stops at Ctrl-C with exit code 130', async () => {

@@ -79,6 +79,31 @@ it('loads each model and each LoRA once, whatever axis they are on', async () =>
   expect(existsSync(at('plot.png'))).toBe(true);
 });
 
+it('draws the UNets of an axis, each as it would alone', async () => {
+  const unet = join(tinyModel, 'unet');
+  const plain = ['a fox', '--model', tinyTeacher, '--seed', '3', '--steps', '2'];
+  const { code, stdout } = await run(
+    ...[
+      'plot',
+      ...plain,
+      '--x',
+      `unet=none,${unet}`,
+      '--save-images',
+      'unets',
+      '--json',
+      '--out',
+      'unets.png',
+    ],
+  );
+  expect(code).toBe(0);
+  expect(jsonLines(stdout).slice(0, 2)).toMatchObject([
+    { scheduler: 'ddim', guidanceScale: 7.5 },
+    { scheduler: 'lcm', guidanceScale: 8.5 },
+  ]);
+  expect((await run('generate', ...plain, '--unet', unet, '--out', 'alone.png')).code).toBe(0);
+  expect(read('unets/x2.png')).toEqual(read('alone.png'));
+});
+
 it('takes the settings of a picture, and its axes in their place', async () => {
   await run(
     ...['generate', 'a red fox', '--model', tinyModel, '--seed', '3', '--steps', '5', '--out', 'x.png'],

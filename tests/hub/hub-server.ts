@@ -33,8 +33,8 @@ export interface Misbehaviour {
   extraFiles?: object[];
   /** Sizes that the list of files gives, by path. */
   claimedSizes?: Record<string, number>;
-  /** What the interface answers instead: text without end (compressed or not), pages without end, or nothing. */
-  endless?: 'text' | 'compressed' | 'pages' | 'silence';
+  /** What the interface answers instead: text without end (compressed or not), pages without end (empty or large), or nothing. */
+  endless?: 'text' | 'compressed' | 'pages' | 'large pages' | 'silence';
   /** In place of the answers about the revision and the list of files. */
   answers?: { revision?: unknown; tree?: unknown };
   /** In place of any answer. */
@@ -153,9 +153,10 @@ function answerWithoutEnd(
   response: ServerResponse,
 ): void {
   if (kind === 'silence') return;
-  if (kind === 'pages') {
+  if (kind === 'pages' || kind === 'large pages') {
     response.setHeader('Link', `<${url.href}>; rel="next"`);
-    json(response, url.pathname.includes('/revision/') ? { sha: COMMIT } : []);
+    const list = kind === 'pages' ? [] : [{ type: 'directory', path: 'x'.repeat(5e6) }];
+    json(response, url.pathname.includes('/revision/') ? { sha: COMMIT } : list);
     return;
   }
   const text = Buffer.alloc(1 << 20, ' ');

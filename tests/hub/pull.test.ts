@@ -436,8 +436,9 @@ describe('what is not as it should be', () => {
   });
 
   it.each([
-    ['text', /sends more than 32\.0 MB about a model/],
-    ['compressed', /sends more than 32\.0 MB about a model/],
+    ['text', /sends more than 8\.00 MB in one answer/],
+    ['compressed', /sends more than 8\.00 MB in one answer/],
+    ['large pages', /sends more than 32\.0 MB about a model/],
     ['pages', /more than 500 pages/],
   ] as const)('is refused: %s without end', async (endless, message) => {
     hub.misbehaviour = { endless };

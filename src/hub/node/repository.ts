@@ -23,6 +23,8 @@ const ETAG = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
 
 /** Far more than any model has: the hub's pages have 1000 files, of some 300 bytes each. */
 const MOST_BYTES = 32e6;
+/** What JSON makes of an answer may take ten times as much memory. */
+const MOST_BYTES_AT_ONCE = 8e6;
 const MOST_PAGES = 500;
 const MOST_FILES = 50_000;
 
@@ -86,12 +88,16 @@ async function askJson(hub: HubRequests, url: string, budget: { bytes: number })
   const ask = () =>
     request(hub, { url, headers: { Accept: 'application/json' }, timeout }, async ({ headers, body }) => {
       const pieces: Uint8Array[] = [];
+      let length = 0;
       for await (const piece of body) {
-        budget.bytes -= piece.length;
-        if (budget.bytes < 0)
-          throw unexpected(hub, `it sends more than ${formatBytes(MOST_BYTES)} about a model`);
+        length += piece.length;
+        if (length > MOST_BYTES_AT_ONCE)
+          throw unexpected(hub, `it sends more than ${formatBytes(MOST_BYTES_AT_ONCE)} in one answer`);
         pieces.push(piece);
       }
+      budget.bytes -= length;
+      if (budget.bytes < 0)
+        throw unexpected(hub, `it sends more than ${formatBytes(MOST_BYTES)} about a model`);
       return { text: Buffer.concat(pieces).toString('utf8'), link: headers.get('Link') ?? '' };
     });
   const { text, link } = await retrying(hub, ask);
