@@ -1,7 +1,7 @@
 /** Inpainting models made of ordinary ones: the UNet gets inputs for the mask and the masked picture. */
 import { float32Data, type HostTensor, hostTensor } from '../src/graph/host-tensor.ts';
 import type { ModelFiles } from '../src/index.ts';
-import { loadTensors } from '../src/weights/node/safetensors-file.ts';
+import { loadTensors } from '../src/weights/load-tensors.ts';
 import { asWeights } from './conformance/model-cases.ts';
 
 /** The weights of a first convolution [O, 4, …] with five more inputs: the mask, weighted with `mask`, and zeros. */

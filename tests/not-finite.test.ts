@@ -11,8 +11,8 @@ import {
   InputError,
 } from '../src/index.ts';
 import type { PipelineOptions } from '../src/pipelines/pipeline.ts';
+import { loadTensors } from '../src/weights/load-tensors.ts';
 import { readLora } from '../src/weights/lora-file.ts';
-import { loadTensors } from '../src/weights/node/safetensors-file.ts';
 import type { Weight } from '../src/weights/weights.ts';
 
 const path = (model: string) =>

@@ -11,8 +11,9 @@ import { InputError } from '../src/errors.ts';
 import { float32Data } from '../src/graph/host-tensor.ts';
 import { createPipeline, type GenerationRequest, openModel } from '../src/index.ts';
 import { settingsOf } from '../src/pipelines/settings.ts';
+import { loadTensors } from '../src/weights/load-tensors.ts';
 import { openModelFolder } from '../src/weights/node/model-folder.ts';
-import { loadTensors, writeSafetensors } from '../src/weights/node/safetensors-file.ts';
+import { writeSafetensors } from '../src/weights/node/safetensors-file.ts';
 import { checkpoints } from './cli/stand-ins.ts';
 import { expectClose, floats, readTensors } from './conformance/golden.ts';
 

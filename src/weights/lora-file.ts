@@ -124,7 +124,7 @@ function storedAlpha(weights: Weights, name: string, from: string): number | str
     );
   }
   if (isFloat(dtype)) return name;
-  if (storage.kind === 'file') throw new RangeError(`${name} is an integer and has to be read before`);
+  if (storage.kind === 'source') throw new RangeError(`${name} is an integer and has to be read before`);
   const value = integerIn(dtype, storage.bytes);
   if (value !== undefined) return value;
   throw new InputError(`${from}: "${brief(name)}" is stored as ${dtype}; expected a number`);

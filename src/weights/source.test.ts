@@ -8,7 +8,7 @@ import { program } from '../graph/program.ts';
 import type { Shape } from '../graph/shape.ts';
 import { zerosInitializer } from '../layers/initializers.ts';
 import type { Params } from '../layers/params.ts';
-import { loadTensors } from './node/safetensors-file.ts';
+import { loadTensors } from './load-tensors.ts';
 import { rowsOf } from './rows.ts';
 import { paramsFromWeights, withPrefix } from './source.ts';
 import type { Storage, Weight } from './weights.ts';
@@ -22,12 +22,15 @@ const stored = (dtype: DType, shape: Shape): Weight => ({
 const layer = (p: Params) =>
   add(p.weight('weight', [2, 3], zerosInitializer), p.weight('bias', [3], zerosInitializer));
 
+/** A file that nobody reads. */
+const source = { name: 'a', size: 1000, read: () => Promise.reject(new Error('read')) };
+
 describe('a part of the rows', () => {
   it.each<[string, Storage, Storage]>([
     [
       'of a file',
-      { kind: 'file', path: 'a', offset: 100, length: 48 },
-      { kind: 'file', path: 'a', offset: 116, length: 16 },
+      { kind: 'source', source, offset: 100, length: 48 },
+      { kind: 'source', source, offset: 116, length: 16 },
     ],
     [
       'in memory',

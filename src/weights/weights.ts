@@ -1,5 +1,7 @@
 /** Stored weights: names, shapes, types, and where the bytes lie. Nothing is read until somebody needs it. */
+
 import { InputError } from '../errors.ts';
+import type { ByteSource } from '../files/files.ts';
 import { type DType, isDType } from '../graph/dtype.ts';
 import type { Shape } from '../graph/shape.ts';
 import { brief } from '../messages.ts';
@@ -21,10 +23,15 @@ export interface Weight {
   readonly transposed?: boolean;
 }
 
-/** Little-endian, row-major bytes: in memory, or a range of a file that is read in place. */
+/** Little-endian, row-major bytes: in memory, or a range of a file, which engines map into memory where they can. */
 export type Storage =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
-  | { readonly kind: 'file'; readonly path: string; readonly offset: number; readonly length: number };
+  | {
+      readonly kind: 'source';
+      readonly source: ByteSource;
+      readonly offset: number;
+      readonly length: number;
+    };
 
 /** By parameter name, e.g. `down_blocks.0.resnets.0.conv1.weight`. */
 export type Weights = ReadonlyMap<string, Weight>;
@@ -45,7 +52,7 @@ export function readableType(name: string, weight: Weight): DType {
 
 /** For messages: the name of a weight, and of its file if it lies in one. */
 export function placed(name: string, { storage }: Weight): string {
-  return storage.kind === 'file' ? `${brief(name)} of ${storage.path}` : brief(name);
+  return storage.kind === 'source' ? `${brief(name)} of ${storage.source.name}` : brief(name);
 }
 
 /** The names of the weights of foreign types. */

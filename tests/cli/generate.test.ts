@@ -6,7 +6,8 @@ import { createImage } from '../../src/images/image.ts';
 import { decodePng, encodePng } from '../../src/images/png.ts';
 import { readPngText } from '../../src/images/png-text.ts';
 import { readPictureSettings } from '../../src/pipelines/picture-text.ts';
-import { loadTensors, openSafetensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
+import { loadTensors } from '../../src/weights/load-tensors.ts';
+import { openSafetensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
 import { jsonLines, taesd, tinyModel, tinyTeacher, workspace } from './lcm.ts';
 import { checkpoints } from './stand-ins.ts';
 

@@ -8,8 +8,9 @@ import { readPngText } from '../../src/images/png-text.ts';
 import { readPictureSettings } from '../../src/pipelines/picture-text.ts';
 import { Generator } from '../../src/random/generator.ts';
 import { randnTensor } from '../../src/random/randn-tensor.ts';
+import { loadTensors } from '../../src/weights/load-tensors.ts';
 import { formatLora, type LoraComponent } from '../../src/weights/lora-file.ts';
-import { loadTensors, openSafetensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
+import { openSafetensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
 import { kohyaLora } from '../kohya-lora.ts';
 import { tinyModel, tinyTeacher, workspace } from './lcm.ts';
 

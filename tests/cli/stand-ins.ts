@@ -12,9 +12,10 @@ import { type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
 import { elementCount } from '../../src/graph/shape.ts';
 import type { PngText } from '../../src/images/png-text.ts';
 import { createImage, encodePng, Generator } from '../../src/index.ts';
+import { loadTensors } from '../../src/weights/load-tensors.ts';
 import { formatLora } from '../../src/weights/lora-file.ts';
 import { openModelFolder } from '../../src/weights/node/model-folder.ts';
-import { loadTensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
+import { writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
 import { widened } from '../inpainting-unet.ts';
 import { kohyaLora } from '../kohya-lora.ts';
 import {

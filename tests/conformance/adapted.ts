@@ -7,9 +7,9 @@ import { input, type Tensor } from '../../src/graph/tensor.ts';
 import type { Params } from '../../src/layers/params.ts';
 import { unet2DCondition } from '../../src/models/unet-2d-condition.ts';
 import type { UNet2DConditionConfig } from '../../src/models/unet-2d-condition-config.ts';
+import { loadTensors } from '../../src/weights/load-tensors.ts';
 import { type AppliedLora, withLoras } from '../../src/weights/lora.ts';
 import type { LoraComponent } from '../../src/weights/lora-file.ts';
-import { loadTensors } from '../../src/weights/node/safetensors-file.ts';
 import { paramsFromWeights } from '../../src/weights/source.ts';
 import { asWeights, type Tensors, tensorOf } from './model-cases.ts';
 

@@ -140,6 +140,9 @@ const damage: fc.Arbitrary<Damage> = fc.oneof(
 
 const dtypes: DType[] = ['float16', 'float32', 'bfloat16', 'int8', 'int64', 'bool'];
 
+/** A file that nobody reads. */
+const source = { name: 'damaged', size: 2 ** 40, read: () => Promise.reject(new Error('read')) };
+
 /** Damaged copies of `originals`, some of them not damaged at all. */
 const damaged = (originals: readonly Shapes[]): fc.Arbitrary<Weights> =>
   fc
@@ -150,7 +153,7 @@ const damaged = (originals: readonly Shapes[]): fc.Arbitrary<Weights> =>
       return new Map(
         entries.map(([name, s]): [string, Weight] => {
           const length = elementCount(s);
-          return [name, { dtype, shape: s, storage: { kind: 'file', path: 'damaged', offset: 0, length } }];
+          return [name, { dtype, shape: s, storage: { kind: 'source', source, offset: 0, length } }];
         }),
       );
     });

@@ -2,7 +2,8 @@
  * The tensors of single-file checkpoints at full size, shapes without values: what the constructors of the original
  * code (CompVis' openaimodel.py and model.py, OpenCLIP's transformer.py) make of their settings.
  */
-import type { Weights } from '../../src/weights/weights.ts';
+import type { ByteSource } from '../../src/files/files.ts';
+import type { Weight, Weights } from '../../src/weights/weights.ts';
 
 export type Shapes = Map<string, readonly number[]>;
 
@@ -248,12 +249,19 @@ function merge(...parts: Shapes[]): Shapes {
 }
 
 /** Half precision, in a file that nobody opens. */
+/** A file that nobody reads. */
+export const source: ByteSource = {
+  name: 'a',
+  size: 2 ** 40,
+  read: () => Promise.reject(new Error('read')),
+};
+
 export function inFile(shapes: Shapes): Weights {
   let offset = 0;
-  const weights = new Map();
+  const weights = new Map<string, Weight>();
   for (const [name, shape] of shapes) {
     const length = 2 * shape.reduce((product, size) => product * size, 1);
-    weights.set(name, { dtype: 'float16', shape, storage: { kind: 'file', path: 'a', offset, length } });
+    weights.set(name, { dtype: 'float16', shape, storage: { kind: 'source', source, offset, length } });
     offset += length;
   }
   return weights;

@@ -8,7 +8,8 @@ import { loadComponents } from '../../src/components/components.ts';
 import type { ModelFiles } from '../../src/components/model-files.ts';
 import { singleFile } from '../../src/components/node/single-file.ts';
 import { type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
-import { loadTensors, openSafetensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
+import { loadTensors } from '../../src/weights/load-tensors.ts';
+import { openSafetensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
 import { originalClip, originalOpenClip, originalUNet, type Shapes } from './original-layout.ts';
 
 const fixture = fileURLToPath(new URL('../fixtures/golden/pipelines/single_file', import.meta.url));

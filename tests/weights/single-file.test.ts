@@ -14,7 +14,7 @@ import {
   readCheckpoint,
 } from '../../src/weights/single-file/checkpoint.ts';
 import { parameterShape } from '../../src/weights/weights.ts';
-import { inFile, originalAutoencoder, originalCheckpoints, type Shapes } from './original-layout.ts';
+import { inFile, originalAutoencoder, originalCheckpoints, type Shapes, source } from './original-layout.ts';
 
 const read = (shapes: Shapes, hints?: CheckpointHints) =>
   readCheckpoint(inFile(shapes), 'model.safetensors', hints);
@@ -186,12 +186,12 @@ describe('OpenCLIP', () => {
       'cond_stage_model.model.transformer.resblocks.3.attn.in_proj_weight',
     )!.storage;
     const { weights } = read(shapes).networks.get('text_encoder')!;
-    const start = joint.kind === 'file' ? joint.offset : 0;
+    const start = joint.kind === 'source' ? joint.offset : 0;
     ['q_proj', 'k_proj', 'v_proj'].forEach((projection, i) => {
       expect(weights.get(`text_model.encoder.layers.3.self_attn.${projection}.weight`)).toEqual({
         dtype: 'float16',
         shape: [1024, 1024],
-        storage: { kind: 'file', path: 'a', offset: start + i * 2 * 1024 * 1024, length: 2 * 1024 * 1024 },
+        storage: { kind: 'source', source, offset: start + i * 2 * 1024 * 1024, length: 2 * 1024 * 1024 },
       });
     });
   });

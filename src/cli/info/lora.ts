@@ -2,11 +2,12 @@
 import { InputError } from '../../errors.ts';
 import { float32Data } from '../../graph/host-tensor.ts';
 import { convertTensor } from '../../weights/convert.ts';
+import { loadTensors } from '../../weights/load-tensors.ts';
 import type { Lora, LoraLayer } from '../../weights/lora-file.ts';
 import { parseLoraName } from '../../weights/lora-names.ts';
 import { hashTensors } from '../../weights/node/file-hash.ts';
 import { readLoraFile } from '../../weights/node/lora.ts';
-import { loadTensors, type OpenedSafetensors } from '../../weights/node/safetensors-file.ts';
+import type { OpenedSafetensors } from '../../weights/open-safetensors.ts';
 import type { Weights } from '../../weights/weights.ts';
 import type { Reporter } from '../progress.ts';
 import { filesFacts, printFiles, printMetadata } from './files.ts';

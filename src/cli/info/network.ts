@@ -1,8 +1,8 @@
 /** `lcm info` of a network alone: an autoencoder in a file, or the folder of one part of a diffusers directory. */
 
 import { brief, shown } from '../../messages.ts';
+import type { ModelFolder } from '../../weights/model-folder.ts';
 import { filesOf } from '../../weights/node/file-hash.ts';
-import type { ModelFolder } from '../../weights/node/model-folder.ts';
 import { foreignNames } from '../../weights/weights.ts';
 import type { Reporter } from '../progress.ts';
 import { filesFacts, printFiles, printForeign, printMetadata } from './files.ts';

@@ -2,10 +2,9 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../../errors.ts';
-import { readTextIfThere } from '../../files/node/text-file.ts';
 import { modelFiles, partFiles } from '../../weights/node/copied-files.ts';
-import { openComponent, openDiffusersDirectory } from '../../weights/node/diffusers-directory.ts';
-import type { StoredNetwork } from '../model-files.ts';
+import { openDiffusersDirectory } from '../../weights/node/diffusers-directory.ts';
+import { modelFilesOf } from '../diffusers-files.ts';
 import type { StoredModel } from './stored-model.ts';
 
 /** Opens a diffusers directory, and each of its networks when it is first asked for. Throws InputError when there is none. */
@@ -18,26 +17,10 @@ export async function diffusersFiles(path: string): Promise<StoredModel> {
     );
   }
   const directory = await openDiffusersDirectory(path);
-  const networks = new Map<string, Promise<StoredNetwork>>();
-  const open = async (component: string): Promise<StoredNetwork> => {
-    const { path: location, config, weights } = await openComponent(directory, component);
-    return { location, config, weights };
-  };
   return {
-    location: path,
-    pipelineClass: directory.pipelineClass,
-    classes: new Map([...directory.components].map(([name, { className }]) => [name, className])),
-    options: directory.options,
+    ...modelFilesOf(directory),
     isCombined: false,
     libraries: new Map([...directory.components].map(([name, { library }]) => [name, library])),
-    async network(component) {
-      const opened = networks.get(component) ?? open(component);
-      networks.set(component, opened);
-      return opened;
-    },
-    async text(name) {
-      return readTextIfThere(join(path, name));
-    },
     copies: (part) => partFiles(path, join(path, part)),
     about: () => modelFiles(path),
   };

@@ -1,8 +1,7 @@
 /** A model's weights in a few digits, without reading all of them. */
 import { createHash } from 'node:crypto';
-import { type FileHandle, open } from 'node:fs/promises';
-import { InputError } from '../../errors.ts';
-import type { Storage, Weights } from '../../weights/weights.ts';
+import { storedBytes } from '../../weights/load-tensors.ts';
+import type { Weights } from '../../weights/weights.ts';
 import type { ModelFiles } from '../model-files.ts';
 
 /** In the order in which they are hashed. */
@@ -37,30 +36,9 @@ export async function weightsFingerprint(
       hash.update(`${component}.${name} ${dtype} ${shape}\n`);
     }
     const every = Math.ceil(names.length / SAMPLED_TENSORS);
-    const sampled = names.filter((_, i) => i % every === 0).map((name) => weights.get(name)!.storage);
-    for (const bytes of await beginnings(sampled)) hash.update(bytes);
+    for (const name of names.filter((_, i) => i % every === 0)) {
+      hash.update(await storedBytes(weights.get(name)!.storage, SAMPLED_BYTES));
+    }
   }
   return hash.digest('hex').slice(0, 16);
-}
-
-async function beginnings(places: readonly Storage[]): Promise<Uint8Array[]> {
-  const opened = new Map<string, FileHandle>();
-  try {
-    for (const place of places) {
-      if (place.kind === 'file' && !opened.has(place.path)) opened.set(place.path, await open(place.path));
-    }
-    return await Promise.all(
-      places.map(async (place) => {
-        if (place.kind === 'bytes') return place.bytes.subarray(0, SAMPLED_BYTES);
-        const length = Math.min(SAMPLED_BYTES, place.length);
-        const file = opened.get(place.path)!;
-        const { bytesRead, buffer } = await file.read(Buffer.alloc(length), 0, length, place.offset);
-        return buffer.subarray(0, bytesRead);
-      }),
-    );
-  } catch (cause) {
-    throw new InputError(`cannot read the weights: ${(cause as Error).message}`, { cause });
-  } finally {
-    for (const file of opened.values()) await file.close();
-  }
 }

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { InputError, UsageError } from '../../errors.ts';
-import { loadTensors, openSafetensors, writeSafetensors } from '../../weights/node/safetensors-file.ts';
+import { loadTensors } from '../../weights/load-tensors.ts';
+import { openSafetensors, writeSafetensors } from '../../weights/node/safetensors-file.ts';
 import { loadComponents } from '../components.ts';
 import { type OpenModelOptions, openModel } from './open-model.ts';
 

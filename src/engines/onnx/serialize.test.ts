@@ -1,5 +1,6 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
+import type { ByteSource } from '../../files/files.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
 import {
   add,
@@ -27,8 +28,17 @@ function weight(shape: readonly number[], dtype: 'float32' | 'float16' = 'float3
   return { dtype, shape, storage: { kind: 'bytes', bytes: new Uint8Array(length).fill(1) } };
 }
 
+/** Of a file that nobody reads. */
+function localSource(path: string): ByteSource {
+  return { name: path, path, size: 1000, read: () => Promise.reject(new Error('read')) };
+}
+
 function inFile(path: string, offset: number): Weight {
-  return { dtype: 'float32', shape: [2, 2], storage: { kind: 'file', path, offset, length: 16 } };
+  return {
+    dtype: 'float32',
+    shape: [2, 2],
+    storage: { kind: 'source', source: localSource(path), offset, length: 16 },
+  };
 }
 
 test('names values after the program and operators after their place and type', () => {

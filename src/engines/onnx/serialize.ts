@@ -90,11 +90,9 @@ export function serialize(program: Program, options: SerializeOptions = {}): Onn
   const addInitializer = (name: string, dtype: DType, shape: Shape, storage: Storage) => {
     const tensor = { name, dataType: dataTypes[dtype], dims: shape.map(BigInt) };
     const { locationOf } = options;
-    if (storage.kind === 'file' && locationOf) {
-      initializers.push({
-        ...tensor,
-        ...reference(locationOf(storage.path), storage.offset, storage.length),
-      });
+    const path = storage.kind === 'source' ? storage.source.path : undefined;
+    if (storage.kind === 'source' && path !== undefined && locationOf) {
+      initializers.push({ ...tensor, ...reference(locationOf(path), storage.offset, storage.length) });
     } else if (storage.kind === 'bytes' && (locationOf || storage.bytes.byteLength <= INLINE_BYTES)) {
       initializers.push({ ...tensor, rawData: storage.bytes });
     } else {

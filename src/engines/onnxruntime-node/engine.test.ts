@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import type { ByteSource } from '../../files/files.ts';
 import { float32ToFloat16 } from '../../graph/float16.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
 import { add, gather, gemm, matmul, multiply } from '../../graph/operators/index.ts';
@@ -22,6 +23,11 @@ afterAll(async () => {
 
 const range = (length: number) => Float32Array.from({ length }, (_, i) => i);
 
+/** A file that the engine maps into memory, and nobody reads otherwise. */
+function localSource(path: string): ByteSource {
+  return { name: path, path, size: 1e6, read: () => Promise.reject(new Error('read')) };
+}
+
 describe('weights in files', () => {
   /** Writes `values` behind `offset` bytes of something else. */
   function fileWith(name: string, values: Float32Array | Uint16Array, offset: number): Weight {
@@ -31,7 +37,7 @@ describe('weights in files', () => {
     return {
       dtype: values instanceof Float32Array ? 'float32' : 'float16',
       shape: [values.length],
-      storage: { kind: 'file', path, offset, length: bytes.byteLength },
+      storage: { kind: 'source', source: localSource(path), offset, length: bytes.byteLength },
     };
   }
 
@@ -69,7 +75,9 @@ describe('weights in files', () => {
     const weight = fileWith('target.bin', range(600), 0);
     symlinkSync(join(folder, 'target.bin'), join(folder, 'link.bin'));
     const through = (path: string): Weights =>
-      new Map([['w', { ...weight, storage: { kind: 'file', path, offset: 0, length: 2400 } }]]);
+      new Map([
+        ['w', { ...weight, storage: { kind: 'source', source: localSource(path), offset: 0, length: 2400 } }],
+      ]);
     expect(await run(600, through(join(folder, 'link.bin')))).toEqual([...range(600)]);
     const up = process
       .cwd()
@@ -81,7 +89,9 @@ describe('weights in files', () => {
   test('that are gone, or shorter than they say, are an error that names them', async () => {
     const weight = fileWith('short.bin', range(500), 0);
     const at = (path: string, offset: number): Weights =>
-      new Map([['w', { ...weight, storage: { kind: 'file', path, offset, length: 2000 } }]]);
+      new Map([
+        ['w', { ...weight, storage: { kind: 'source', source: localSource(path), offset, length: 2000 } }],
+      ]);
     await expect(run(500, at(join(folder, 'gone.bin'), 0))).rejects.toThrow(/gone\.bin/);
     await expect(run(500, at(join(folder, 'short.bin'), 1900))).rejects.toThrow(
       /short\.bin has 2003 bytes, but the weight w lies at 1900 to 3900/,

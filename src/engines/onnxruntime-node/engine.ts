@@ -7,6 +7,7 @@ import { type Program, program } from '../../graph/program.ts';
 import { segments } from '../../graph/segments.ts';
 import { elementCount } from '../../graph/shape.ts';
 import { input } from '../../graph/tensor.ts';
+import { storedBytes } from '../../weights/load-tensors.ts';
 import { abortable } from '../abortable.ts';
 import { checkInputs, checkKept } from '../check-inputs.ts';
 import { compileSegments } from '../compile-segments.ts';
@@ -328,12 +329,14 @@ async function externalValues(model: OnnxModel): Promise<ExternalValue[]> {
   const values: ExternalValue[] = [];
   let copied = 0;
   for (const [location, storage] of model.external) {
-    if (storage.kind === 'file') {
-      values.push({ location, path: storage.path, offset: storage.offset, length: storage.length });
+    if (storage.kind === 'source' && storage.source.path !== undefined) {
+      const { source, offset, length } = storage;
+      values.push({ location, path: source.path!, offset, length });
       continue;
     }
-    values.push({ location, bytes: storage.bytes.slice() });
-    copied += storage.bytes.byteLength;
+    const stored = await storedBytes(storage);
+    values.push({ location, bytes: storage.kind === 'bytes' ? stored.slice() : stored });
+    copied += stored.byteLength;
     if (copied >= COPY_AT_ONCE) {
       await setImmediate();
       copied = 0;

@@ -35,8 +35,13 @@ export async function weightFiles(
   for (const name of program.parameters.keys()) {
     const storage = weights?.get(name)?.storage;
     if (storage?.kind === 'bytes') inMemory += storage.bytes.byteLength;
-    if (storage?.kind !== 'file') continue;
-    const { path, offset, length } = storage;
+    if (storage?.kind !== 'source') continue;
+    const { source, offset, length } = storage;
+    const { path } = source;
+    if (path === undefined) {
+      inMemory += length;
+      continue;
+    }
     const size = sizes.get(path) ?? (await fileSize(path, name));
     sizes.set(path, size);
     if (offset + length > size) {

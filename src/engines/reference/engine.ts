@@ -9,6 +9,7 @@ import type { Program } from '../../graph/program.ts';
 import { formatShape, sameShape } from '../../graph/shape.ts';
 import type { OperationNode, Tensor } from '../../graph/tensor.ts';
 import { checkWeight } from '../../weights/check-weight.ts';
+import { storedBytes } from '../../weights/load-tensors.ts';
 import { readableType, type Weight } from '../../weights/weights.ts';
 import { checkInputs, checkKept } from '../check-inputs.ts';
 import {
@@ -56,16 +57,16 @@ export function createReferenceEngine({
     name: precision === 'double' ? 'reference/double' : 'reference',
     compile: async (program, options) => compile(program, options ?? {}, precision === 'double'),
     compileKeeping: async (program, keep, options) =>
-      keeping(compile(program, options ?? {}, precision === 'double'), program, keep, options?.name),
+      keeping(await compile(program, options ?? {}, precision === 'double'), program, keep, options?.name),
     dispose: async () => {},
   };
 }
 
-function compile(
+async function compile(
   program: Program,
   { weights, name = 'program' }: CompileOptions,
   double: boolean,
-): Executable {
+): Promise<Executable> {
   for (const node of program.operations) {
     if (!(node.type in kernels))
       throw new InputError(`${name}: the reference engine has no operator ${node.type}`);
@@ -80,7 +81,7 @@ function compile(
       continue;
     }
     checkWeight(parameter, tensor, weight);
-    bound.set(tensor, keep({ ...fromHost(stored(parameter, weight)), dtype: tensor.dtype }));
+    bound.set(tensor, keep({ ...fromHost(await stored(parameter, weight)), dtype: tensor.dtype }));
   }
   for (const tensor of program.constants) {
     if (tensor.node.kind === 'constant') bound.set(tensor, fromHost(tensor.node.value));
@@ -191,15 +192,9 @@ function interpret(
   });
 }
 
-function stored(name: string, weight: Weight): HostTensor {
-  const { shape, storage } = weight;
-  if (storage.kind === 'file') {
-    throw new InputError(
-      `the reference engine reads no files: load the weight ${name} from ${storage.path} into memory`,
-    );
-  }
+async function stored(name: string, weight: Weight): Promise<HostTensor> {
   const dtype = readableType(name, weight);
-  return hostTensor(viewAs(dtype, storage.bytes), shape, dtype);
+  return hostTensor(viewAs(dtype, await storedBytes(weight.storage)), weight.shape, dtype);
 }
 
 /** For the check of names and shapes: a float64 tensor passes for whatever floating-point type is declared. */

@@ -2,7 +2,8 @@
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { InputError } from '../../errors.ts';
-import { LARGEST_TEXT, readText } from '../../files/node/text-file.ts';
+import { LARGEST_TEXT } from '../../files/files.ts';
+import { readText } from '../../files/node/text-file.ts';
 import { requirePathPart } from '../../files/path-part.ts';
 import { formatBytes } from '../../format-bytes.ts';
 import { type BlobRequest, downloadBlob, hasBlob, partialSize } from './blob.ts';

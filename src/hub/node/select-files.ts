@@ -4,7 +4,7 @@ import { InputError } from '../../errors.ts';
 import { isJsonObject, parseJsonObject } from '../../files/json.ts';
 import { listed, shown } from '../../messages.ts';
 import { ADAPTER_CONFIG_NAME, ADAPTER_FILE_NAME, LORA_FILE_NAME } from '../../weights/lora-file.ts';
-import { chooseWeightsFile } from '../../weights/node/model-folder.ts';
+import { chooseWeightsFile } from '../../weights/model-folder.ts';
 
 export interface SelectionOptions {
   /** `fp16` for `diffusion_pytorch_model.fp16.safetensors`. */

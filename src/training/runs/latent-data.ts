@@ -15,8 +15,8 @@ import {
 } from '../../models/autoencoder-kl.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { convertTensor } from '../../weights/convert.ts';
-import type { ModelFolder } from '../../weights/node/model-folder.ts';
-import { loadTensors } from '../../weights/node/safetensors-file.ts';
+import { loadTensors } from '../../weights/load-tensors.ts';
+import type { ModelFolder } from '../../weights/model-folder.ts';
 import { bytesOf } from '../../weights/safetensors.ts';
 import { paramsFromWeights } from '../../weights/source.ts';
 import type { OnProgress } from '../events.ts';

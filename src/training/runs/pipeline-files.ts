@@ -1,8 +1,8 @@
 /** Writing trained networks as a pipeline that diffusers loads. */
 import { join } from 'node:path';
 import type { NoiseScheduleConfig } from '../../diffusion/noise-schedule.ts';
+import { decodeText } from '../../files/files.ts';
 import { formatJson } from '../../files/format-json.ts';
-import { decodeText } from '../../files/node/text-file.ts';
 import type { TokenizerFiles } from '../../text/train-bpe.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { partFiles } from '../../weights/node/copied-files.ts';

@@ -16,7 +16,7 @@ import {
 } from '../../models/autoencoder-kl.ts';
 import { diagonalGaussian } from '../../models/diagonal-gaussian.ts';
 import { convertTensor } from '../../weights/convert.ts';
-import { loadTensors } from '../../weights/node/safetensors-file.ts';
+import { loadTensors } from '../../weights/load-tensors.ts';
 import { writeModelFolder } from '../../weights/node/write-diffusers.ts';
 import { paramsFromWeights } from '../../weights/source.ts';
 import { Leaves } from '../leaves.ts';

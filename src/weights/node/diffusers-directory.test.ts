@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InputError } from '../../errors.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
-import { openComponent, openDiffusersDirectory, readSchedulerConfig } from './diffusers-directory.ts';
-import { loadTensors } from './safetensors-file.ts';
+import { openComponent, readSchedulerConfig } from '../diffusers-directory.ts';
+import { loadTensors } from '../load-tensors.ts';
+import { openDiffusersDirectory } from './diffusers-directory.ts';
 import { type DiffusersDirectoryToWrite, writeDiffusersDirectory } from './write-diffusers.ts';
 
 let folder: string;

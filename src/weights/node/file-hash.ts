@@ -35,6 +35,8 @@ export async function hashTensors(path: string, options: Pick<HashOptions, 'sign
 
 /** The files that weights lie in, without repetition, in alphabetical order. */
 export function filesOf(weights: Weights): string[] {
-  const paths = [...weights.values()].flatMap(({ storage }) => (storage.kind === 'file' ? storage.path : []));
+  const paths = [...weights.values()].flatMap(({ storage }) =>
+    storage.kind === 'source' ? (storage.source.path ?? []) : [],
+  );
   return [...new Set(paths)].sort();
 }

@@ -7,6 +7,7 @@ import { namesIn } from '../../files/node/regular-file.ts';
 import { readTextIfThere } from '../../files/node/text-file.ts';
 import { localPath } from '../../hub/node/cache.ts';
 import { listed } from '../../messages.ts';
+import { loadBytes } from '../load-tensors.ts';
 import {
   ADAPTER_CONFIG_NAME,
   ADAPTER_FILE_NAME,
@@ -17,8 +18,9 @@ import {
   readLora,
 } from '../lora-file.ts';
 import type { AdapterConfig } from '../lora-settings.ts';
+import type { OpenedSafetensors } from '../open-safetensors.ts';
 import type { Weight } from '../weights.ts';
-import { loadBytes, type OpenedSafetensors, openSafetensors } from './safetensors-file.ts';
+import { openSafetensors } from './safetensors-file.ts';
 
 const PICKLE = /\.(ckpt|pt|pth|bin)$/;
 

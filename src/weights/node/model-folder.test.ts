@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InputError } from '../../errors.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
+import { loadTensors } from '../load-tensors.ts';
 import { encodeSafetensors } from '../safetensors.ts';
 import { openModelFolder } from './model-folder.ts';
-import { loadTensors } from './safetensors-file.ts';
 
 let folder: string;
 beforeEach(async () => {

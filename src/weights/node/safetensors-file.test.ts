@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InputError } from '../../errors.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
+import { loadTensors } from '../load-tensors.ts';
 import { encodeSafetensors } from '../safetensors.ts';
-import { loadTensors, openSafetensors, writeSafetensors } from './safetensors-file.ts';
+import { openSafetensors, writeSafetensors } from './safetensors-file.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -37,8 +38,8 @@ describe('a safetensors file on disk', () => {
     await symlink(path, join(folder, 'link.safetensors'));
     const { weights } = await openSafetensors(join(folder, 'link.safetensors'));
     const { storage } = weights.get('weight')!;
-    expect(storage).toMatchObject({ kind: 'file', length: 24 });
-    expect(storage.kind === 'file' && storage.path.endsWith('target.safetensors')).toBe(true);
+    expect(storage).toMatchObject({ kind: 'source', length: 24 });
+    expect(storage.kind === 'source' && storage.source.path?.endsWith('target.safetensors')).toBe(true);
   });
 
   it.each([

@@ -7,8 +7,8 @@ import { spelledLike } from '../../files/number-spelling.ts';
 import { requirePathPart } from '../../files/path-part.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import { convertTensor, type StorageDType } from '../convert.ts';
+import type { DiffusersComponent } from '../diffusers-directory.ts';
 import { syncDirectory, writeDirectoryAtomically, writeDurably } from './atomic-write.ts';
-import type { DiffusersComponent } from './diffusers-directory.ts';
 import { writeSafetensors } from './safetensors-file.ts';
 
 /** The version whose layout is written; some of diffusers' loaders look at it. */
