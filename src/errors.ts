@@ -13,6 +13,25 @@ export class UsageError extends Error {
   }
 }
 
+/**
+ * One setting of a request that cannot be what it is. Its name stands apart from what is wrong with it, because each
+ * surface calls it by a name of its own: `--guidance-scale`, a field of a form.
+ */
+export class SettingError extends UsageError {
+  override name = 'SettingError';
+  /** As in a request: `guidanceScale`. */
+  readonly setting: string;
+  /** What was found and what was expected: `-2: expected a number from 0`. */
+  readonly about: string;
+
+  /** words: what messages call the setting, `guidance scale`. */
+  constructor(setting: string, words: string, about: string, options?: ErrorOptions) {
+    super(`${words} ${about}`, options);
+    this.setting = setting;
+    this.about = shortened(about);
+  }
+}
+
 /** The request is fine but something it needs is not (a file, a model, the disk). The command line exits with 1. */
 export class InputError extends Error {
   override name = 'InputError';

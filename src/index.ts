@@ -23,7 +23,7 @@ export { createContext } from './datasets/node/canvas.ts';
 export type { PredictionType } from './diffusion/prediction.ts';
 export type { Engine, Executable } from './engines/engine.ts';
 export { createNodeEngine, type NodeEngineOptions } from './engines/onnxruntime-node/engine.ts';
-export { InputError, UsageError } from './errors.ts';
+export { InputError, SettingError, UsageError } from './errors.ts';
 export { Autoencoding } from './evaluation/autoencoding.ts';
 export {
   contactSheet,
@@ -58,6 +58,12 @@ export {
   type Surroundings,
 } from './pipelines/picture-text.ts';
 export { createPipeline, type Pipeline, type PipelineOptions } from './pipelines/pipeline.ts';
+export {
+  type RequestSetting,
+  requestSettings,
+  type SettingKind,
+  type SettingName,
+} from './pipelines/request-settings.ts';
 export type {
   GenerationRequest,
   ImageToImageRequest,

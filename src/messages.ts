@@ -43,6 +43,7 @@ function written(value: unknown, room: number, depth: number): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, room));
   if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`;
   if (typeof value !== 'object' || value === null) return String(value);
+  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name} of ${value.byteLength} bytes`;
   const isList = Array.isArray(value);
   if (depth === DEEPEST) return isList ? '[…]' : '{…}';
   const items = Object.entries(isList ? value.slice(0, room) : value);

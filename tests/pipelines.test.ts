@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { loadComponents } from '../src/components/components.ts';
 import {
   createNodeEngine,
   createPipeline,
@@ -13,6 +14,7 @@ import {
   schedulerNames,
   UsageError,
 } from '../src/index.ts';
+import { settingsOf } from '../src/pipelines/settings.ts';
 
 const models = fileURLToPath(new URL('./fixtures/golden/pipelines', import.meta.url));
 let lcm: Pipeline;
@@ -50,6 +52,15 @@ it('yields every step with a preview, and the picture at the end', async () => {
     scheduler: 'lcm',
   });
   expect(Object.keys(timings)).toEqual(['load', 'text', 'denoise', 'decode']);
+});
+
+it('draws at the height and the width that a UNet was trained with', async () => {
+  const files = await diffusersFiles(join(models, 'sd/model'));
+  const { config, ...stored } = await files.network('unet');
+  const unet = { ...stored, config: { ...(config as object), sample_size: [8, 12] } };
+  const model = { ...files, network: async (name: string) => (name === 'unet' ? unet : files.network(name)) };
+  const { width, height } = settingsOf(await loadComponents(model), { prompt: 'a fox' });
+  expect({ width, height }).toEqual({ width: 96, height: 64 });
 });
 
 it('draws each prompt of a batch as it would alone', async () => {
@@ -106,13 +117,13 @@ it('warns of what has no effect', async () => {
 it.each([
   [{ steps: 51 }, /steps 51: .* a grid of 50 timesteps/],
   [{ steps: 1.5 }, /steps 1\.5: expected a whole number/],
-  [{ width: 63 }, /width 63: .* multiples of 8/],
-  [{ height: -8 }, /height -8: .* use 8/],
+  [{ width: 63 }, /width 63: .* multiples of 8, .* use 64/],
+  [{ height: -8 }, /height -8: expected a whole number from 1 to 16384/],
   [{ width: Number.NaN }, /width NaN/],
   [{ guidanceScale: -2 }, /guidance scale -2: expected a number from 0/],
   [{ guidanceRescale: 2 }, /guidance rescale 2: expected a number from 0 to 1/],
   [{ seed: [1, 2] }, /2 seeds for 1 pictures/],
-  [{ seed: 0.5 }, /a seed is an integer/],
+  [{ seed: 0.5 }, /seed 0\.5: expected a whole number/],
   [{ prompt: [] }, /the list of prompts is empty/],
   [{ numImages: 0 }, /number of images 0/],
   [{ negativePrompt: ['a', 'b'] }, /2 negative prompts for 1 pictures/],

@@ -5,15 +5,17 @@ import { nearest } from '../nearest.ts';
 export interface Range {
   readonly min?: number;
   readonly max?: number;
+  /** Why no more, and what to do in place of it. */
+  readonly because?: string;
 }
 
 /** A whole number, written in decimal digits. */
-export function integer(option: string, { min, max = Number.MAX_SAFE_INTEGER }: Range = {}) {
+export function integer(option: string, { min, max = Number.MAX_SAFE_INTEGER, because }: Range = {}) {
   return (text: string): number => {
     const value = Number(text);
     const inRange = Number.isSafeInteger(value) && value >= (min ?? -max) && value <= max;
     if (!/^[+-]?\d+$/.test(text) || !inRange)
-      throw new UsageError(wrong(option, text, 'a whole number', { min, max }));
+      throw new UsageError(wrong(option, text, 'a whole number', { min, max, because }));
     return value;
   };
 }
@@ -40,11 +42,12 @@ export function oneOf<T extends string>(option: string, values: readonly T[]) {
   };
 }
 
-function wrong(option: string, text: string, kind: string, { min, max }: Range): string {
+function wrong(option: string, text: string, kind: string, { min, max, because }: Range): string {
   const bounded = max !== undefined && max !== Number.MAX_SAFE_INTEGER;
   const range = [
     min === undefined ? '' : bounded ? ` from ${min}` : `, ${min} or more`,
     bounded ? (min === undefined ? ` up to ${max}` : ` to ${max}`) : '',
+    because === undefined ? '' : `; ${because}`,
   ].join('');
   return `${option} ${text === '' ? '""' : text}: expected ${kind}${range}`;
 }

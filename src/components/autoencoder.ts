@@ -6,6 +6,7 @@ import type { Params } from '../layers/params.ts';
 import * as kl from '../models/autoencoder-kl.ts';
 import * as tiny from '../models/autoencoder-tiny.ts';
 import { diagonalGaussian } from '../models/diagonal-gaussian.ts';
+import { type Size, sizeOf } from './size.ts';
 
 /** What an encoder says about a picture: a Gaussian over latents, or the latents themselves. */
 export interface Posterior {
@@ -22,7 +23,7 @@ export interface Autoencoder {
   /** Pixels along each side that one latent pixel stands for. */
   readonly factor: number;
   /** Picture size the model was trained at; undefined where its config does not say. */
-  readonly sampleSize: number | undefined;
+  readonly sampleSize: Size | undefined;
   readonly scalingFactor: number;
   /** Channels of the decoder, from the pixels on. */
   readonly widths: readonly number[];
@@ -41,7 +42,7 @@ export function autoencoder(className: string, json: unknown): Autoencoder {
         className,
         latentChannels: config.latent_channels,
         factor: kl.downsamplingFactor(config),
-        sampleSize: config.sample_size,
+        sampleSize: sizeOf(config.sample_size),
         scalingFactor: config.scaling_factor,
         widths: config.block_out_channels,
         encode(p, pixels) {

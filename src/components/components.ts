@@ -10,6 +10,7 @@ import { type Autoencoder, autoencoder } from './autoencoder.ts';
 import { type Denoiser, denoiser } from './denoiser.ts';
 import type { ModelFiles, StoredAutoencoder } from './model-files.ts';
 import { type Scheduler, type SchedulerName, scheduler } from './scheduler.ts';
+import type { Size } from './size.ts';
 
 /** A network: what describes it (its config, mostly) and its weights. */
 export interface Component<Description> {
@@ -61,10 +62,11 @@ export const supportedClasses: readonly string[] = [
   'StableDiffusionXLInpaintPipeline',
 ];
 
-/** Pixels along each side of the pictures that a model was made for; undefined where it does not say. */
-export function pictureSize({ unet, vae }: Pick<Components, 'unet' | 'vae'>): number | undefined {
+/** Pixels of the pictures that a model was made for; undefined where it does not say. */
+export function pictureSize({ unet, vae }: Pick<Components, 'unet' | 'vae'>): Size | undefined {
   const latent = unet.config.sampleSize;
-  return latent === undefined ? vae.config.sampleSize : latent * vae.config.factor;
+  const { factor, sampleSize } = vae.config;
+  return latent ? { height: latent.height * factor, width: latent.width * factor } : sampleSize;
 }
 
 /**

@@ -5,6 +5,7 @@ import type { FurtherContext } from '../layers/attention.ts';
 import type { Params } from '../layers/params.ts';
 import { type UNetFeatures, unet2DCondition } from '../models/unet-2d-condition.ts';
 import { unet2DConditionConfig } from '../models/unet-2d-condition-config.ts';
+import { type Size, sizeOf } from './size.ts';
 
 export interface Denoiser {
   readonly className: 'UNet2DConditionModel';
@@ -14,8 +15,8 @@ export interface Denoiser {
   readonly furtherChannels: number;
   /** Width of the guidance embedding; undefined where it takes none. */
   readonly guidanceWidth: number | undefined;
-  /** Latent pixels along a side with which it was trained; undefined where its config does not say. */
-  readonly sampleSize: number | undefined;
+  /** Latent pixels with which it was trained; undefined where its config does not say. */
+  readonly sampleSize: Size | undefined;
   /** Width of the text states. */
   readonly contextWidth: number;
   /** Width of what it is told of the whole prompt, and how many numbers of each size (SDXL); undefined for neither. */
@@ -56,7 +57,7 @@ export function denoiser(className: string, json: unknown): Denoiser {
     latentChannels: config.out_channels,
     furtherChannels: config.in_channels - config.out_channels,
     guidanceWidth: config.time_cond_proj_dim ?? undefined,
-    sampleSize: config.sample_size ?? undefined,
+    sampleSize: sizeOf(config.sample_size),
     contextWidth: config.cross_attention_dim,
     added:
       config.addition_embed_type === null

@@ -30,10 +30,13 @@ const samplers = {
   euler: { kind: 'euler' },
   'euler-a': { kind: 'euler-ancestral' },
   heun: { kind: 'heun' },
+  dpm2: { kind: 'kdpm2' },
   'dpm++': { kind: 'dpm-solver', fields: { ...ode, use_karras_sigmas: false } },
   'dpm++-karras': { kind: 'dpm-solver', fields: { ...ode, ...karras } },
   'dpm++-sde': { kind: 'dpm-solver', fields: { ...sde, use_karras_sigmas: false } },
   'dpm++-sde-karras': { kind: 'dpm-solver', fields: { ...sde, ...karras } },
+  'dpm++-2s': { kind: 'dpm-solver-singlestep', fields: ode },
+  'dpm++-2s-sde': { kind: 'dpm-solver-singlestep', fields: sde },
   unipc: { kind: 'unipc' },
   deis: { kind: 'deis' },
 } as const satisfies Record<string, NamedSampler>;
@@ -145,6 +148,7 @@ export function createSampler(
     case 'ddim':
       return samplerFromConfig(kind, read, { steps, eta, batchSize });
     case 'dpm-solver':
+    case 'dpm-solver-singlestep':
     case 'unipc':
     case 'deis':
       return samplerFromConfig(kind, read, { steps, batchSize });

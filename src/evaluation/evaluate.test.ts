@@ -23,6 +23,7 @@ const idle: Engine = {
 };
 
 const COUNT = 6;
+const latents = (side: number) => ({ height: side, width: side });
 const cards = protocolCards(COUNT);
 
 /** A pipeline that draws grey pictures, as bright as their seed says, and writes down what it was asked. */
@@ -33,7 +34,10 @@ async function greyPipeline(name: 'lcm' | 'sd', asked: TextToImageRequest[]): Pr
     ...pipeline,
     model: {
       ...model,
-      unet: { ...model.unet, config: { ...model.unet.config, sampleSize: 64 / model.vae.config.factor } },
+      unet: {
+        ...model.unet,
+        config: { ...model.unet.config, sampleSize: latents(64 / model.vae.config.factor) },
+      },
     },
     async run(request) {
       asked.push(request);
@@ -170,7 +174,10 @@ it('prints a row of the tables for each row, and a dash for what was not asked',
 it('refuses a model of other pictures', async () => {
   const given = await options([]);
   const model = await loadComponents(await diffusersFiles(`${fixtures}lcm/model`));
-  const large = { ...model, unet: { ...model.unet, config: { ...model.unet.config, sampleSize: 64 } } };
+  const large = {
+    ...model,
+    unet: { ...model.unet, config: { ...model.unet.config, sampleSize: latents(64) } },
+  };
   await expect(evaluate({ ...given, pipeline: { ...given.pipeline, model: large } })).rejects.toThrow(
     /this evaluation is for models of postcards, 64×64/,
   );

@@ -5,6 +5,7 @@
 
 import { pictureSize } from '../components/components.ts';
 import { createSampler, type SchedulerName } from '../components/scheduler.ts';
+import { squareSide } from '../components/size.ts';
 import type { Canvas2D } from '../datasets/postcards/canvas2d.ts';
 import type { Postcard } from '../datasets/postcards/postcards.ts';
 import { InputError } from '../errors.ts';
@@ -259,10 +260,10 @@ function toTensor(pictures: readonly Image[]): Float32Array {
 }
 
 function requireSize(model: Pipeline['model'], size: number): void {
-  const side = pictureSize(model);
-  if (side === size) return;
+  const own = pictureSize(model);
+  if (squareSide(own) === size) return;
   throw new InputError(
-    `${model.location} draws pictures of ${side ?? 'no particular size'}${side ? `×${side}` : ''}; ` +
+    `${model.location} draws pictures of ${own ? `${own.width}×${own.height}` : 'no particular size'}; ` +
       `this evaluation is for models of postcards, ${size}×${size}, as its judge sees them`,
   );
 }

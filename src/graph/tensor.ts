@@ -33,6 +33,8 @@ export interface ParameterNode {
 export interface ConstantNode {
   readonly kind: 'constant';
   readonly value: HostTensor;
+  /** What stands in every place, where that is known: equal constants need be stored only once. */
+  readonly fill?: number;
 }
 
 /** An ONNX operator. */
@@ -86,6 +88,7 @@ export function filled(shape: Shape, value: number): Tensor {
   let made: HostTensor | undefined;
   const node: ConstantNode = {
     kind: 'constant',
+    fill: value,
     // When somebody looks at it: programs are also written to be counted, in sizes that no memory holds.
     get value() {
       made ??= hostTensor(new Float32Array(elementCount(shape)).fill(value), shape);

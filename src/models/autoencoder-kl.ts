@@ -25,8 +25,8 @@ export interface AutoencoderKLConfig {
   readonly act_fn: ActivationName;
   readonly latent_channels: number;
   readonly norm_num_groups: number;
-  /** Picture size the model was trained at, in pixels; not a limit. */
-  readonly sample_size: number;
+  /** Picture size the model was trained at, in pixels, one number or height and width; not a limit. */
+  readonly sample_size: number | readonly [number, number];
   /** The diffusion model sees (latents − shift_factor)·scaling_factor; applying it is up to the pipeline. */
   readonly scaling_factor: number;
   readonly shift_factor: number | null;
@@ -51,7 +51,7 @@ export function autoencoderKLConfig(json: unknown): AutoencoderKLConfig {
     act_fn: fields.choice('act_fn', activationNames, 'silu'),
     latent_channels: fields.integer('latent_channels', 4, WIDTHS),
     norm_num_groups: fields.integer('norm_num_groups', 32, WIDTHS),
-    sample_size: fields.integer('sample_size', 32, SIDES),
+    sample_size: fields.optionalSize('sample_size', SIDES) ?? 32,
     scaling_factor: fields.number('scaling_factor', 0.18215, SCALES),
     shift_factor: fields.optionalNumber('shift_factor', SHIFTS),
     use_quant_conv: fields.boolean('use_quant_conv', true),

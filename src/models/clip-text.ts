@@ -32,6 +32,41 @@ export interface CLIPTextConfig {
   readonly pad_token_id: number;
 }
 
+/**
+ * Fields that old versions of transformers write for every kind of model: how text is generated, what labels are called,
+ * what else is returned. None of them changes what a CLIP text encoder computes.
+ */
+const GENERAL_FIELDS = [
+  ...['return_dict', 'output_hidden_states', 'output_attentions', 'torchscript', 'use_bfloat16', 'use_cache'],
+  ...[
+    'tf_legacy_loss',
+    'pruned_heads',
+    'tie_word_embeddings',
+    'tie_encoder_decoder',
+    'chunk_size_feed_forward',
+  ],
+  ...[
+    'max_length',
+    'min_length',
+    'do_sample',
+    'early_stopping',
+    'num_beams',
+    'num_beam_groups',
+    'temperature',
+  ],
+  ...['diversity_penalty', 'top_k', 'top_p', 'typical_p', 'repetition_penalty', 'length_penalty'],
+  ...['no_repeat_ngram_size', 'encoder_no_repeat_ngram_size', 'bad_words_ids', 'num_return_sequences'],
+  ...['output_scores', 'return_dict_in_generate', 'forced_bos_token_id', 'forced_eos_token_id'],
+  ...[
+    'remove_invalid_values',
+    'exponential_decay_length_penalty',
+    'suppress_tokens',
+    'begin_suppress_tokens',
+  ],
+  ...['finetuning_task', 'id2label', 'label2id', 'num_labels', 'tokenizer_class', 'prefix', 'sep_token_id'],
+  ...['decoder_start_token_id', 'task_specific_params', 'problem_type', 'gradient_checkpointing'],
+];
+
 /** Checks a config.json. Throws InputError naming the field that is wrong or not supported. */
 export function clipTextConfig(json: unknown): CLIPTextConfig {
   const fields = configFields('CLIPTextModel', json);
@@ -54,7 +89,7 @@ export function clipTextConfig(json: unknown): CLIPTextConfig {
   fields.only('dropout', 0);
   // Fields of transformers' own bookkeeping.
   fields.ignore('architectures', 'dtype', 'torch_dtype', 'transformers_version');
-  fields.ignore('initializer_factor', 'initializer_range');
+  fields.ignore('initializer_factor', 'initializer_range', ...GENERAL_FIELDS);
   fields.finish();
   if (config.hidden_size % config.num_attention_heads !== 0) {
     fields.fail('num_attention_heads', `a divisor of hidden_size, ${config.hidden_size}`);

@@ -23,7 +23,21 @@ describe('model configs', () => {
   it('read back what they write', () => {
     const unet = unet2DConditionConfig({ time_cond_proj_dim: 256, attention_head_dim: [5, 10, 20, 20] });
     expect(unet2DConditionConfig(JSON.parse(JSON.stringify(unet)))).toEqual(unet);
-    const vae = autoencoderKLConfig({ mid_block_add_attention: false });
+    const lists = unet2DConditionConfig({
+      sample_size: [64, 96],
+      layers_per_block: [1, 2, 2, 1],
+      // Where nothing attends, the width is of no consequence.
+      mid_block_type: null,
+      cross_attention_dim: [768, 768, 768, 1],
+      transformer_layers_per_block: [[1], [2, 1], 3, [9, 9, 9]],
+      reverse_transformer_layers_per_block: [1, [1, 2, 3], 1, 1],
+      only_cross_attention: [false, false, false, false],
+    });
+    expect(lists.cross_attention_dim).toBe(768);
+    expect(unet2DConditionConfig(JSON.parse(JSON.stringify(lists)))).toEqual(lists);
+    expect(unet2DConditionConfig({ layers_per_block: [2, 2, 2, 2] })).toEqual(unet2DConditionConfig({}));
+    const vae = autoencoderKLConfig({ mid_block_add_attention: false, sample_size: [256, 512] });
+    expect(vae.sample_size).toEqual([256, 512]);
     expect(autoencoderKLConfig(JSON.parse(JSON.stringify(vae)))).toEqual(vae);
   });
 
@@ -38,6 +52,36 @@ describe('model configs', () => {
     [{ norm_num_groups: 48 }, 'norm_num_groups is 48; expected a divisor'],
     [{ block_out_channels: [320, 640] }, 'down_block_types is absent; expected 2 entries'],
     [{ addition_embed_type: 'text_time' }, 'addition_time_embed_dim is absent'],
+    [
+      { layers_per_block: [2, 2] },
+      'layers_per_block is [2,2]; expected a positive integer up to 128, or a list of 4',
+    ],
+    [
+      { transformer_layers_per_block: [1, 1, 1, [1, 1]] },
+      'reverse_transformer_layers_per_block is absent; expected a list, because transformer_layers_per_block has',
+    ],
+    [
+      {
+        transformer_layers_per_block: [[1, 1, 1], 1, 1, 1],
+        reverse_transformer_layers_per_block: [1, 1, 1, 1],
+      },
+      'expected a list of 2 where level 0 has a list: one for each of its blocks',
+    ],
+    [
+      { reverse_transformer_layers_per_block: [1, 1, 1, [1, 2]] },
+      'reverse_transformer_layers_per_block is [1,1,1,[1,2]]; expected a list of 3 where level 3 has a list',
+    ],
+    [{ transformer_layers_per_block: [1, 1, 1, ['x']] }, 'or a list of 4 such numbers, or lists of them'],
+    [
+      { cross_attention_dim: [768, 768, 1024, 768] },
+      'cross_attention_dim is [768,768,1024,768]; expected the same width at all levels that attend',
+    ],
+    [
+      { only_cross_attention: [false, false, true, false] },
+      'only_cross_attention is [false,false,true,false]',
+    ],
+    [{ sample_size: [64] }, 'sample_size is [64]; expected a positive integer up to'],
+    [{ sample_size: [64, 0] }, 'a list of two, height and width, or null'],
     [{ act_fn: 'mish' }, 'act_fn is "mish"; expected one of "silu"'],
     [{ in_channels: -4 }, 'in_channels is -4; expected a positive integer'],
     [{ a_later_invention: 3 }, 'a_later_invention is 3'],

@@ -3,10 +3,12 @@ import { InputError } from '../errors.ts';
 import { isJsonObject } from '../files/json.ts';
 import { brief, shown } from '../messages.ts';
 import { integerWithin, isIntegerWithin, isWithin, numberWithin, type Range } from '../range.ts';
-import { LEVELS, MOST_BLOCKS } from './limits.ts';
+import { LAYERS, LEVELS, MOST_BLOCKS } from './limits.ts';
 
 /** Reads the fields of one config file by type. Each reader takes the name, and the value where it is absent. */
 export interface ConfigFields {
+  /** Whether the field is there and not null. */
+  isGiven(name: string): boolean;
   integer(name: string, fallback: number, range: Range): number;
   number(name: string, fallback: number, range: Range): number;
   boolean(name: string, fallback: boolean): boolean;
@@ -20,8 +22,19 @@ export interface ConfigFields {
   choices<T extends string>(name: string, supported: readonly T[], fallback: readonly T[]): readonly T[];
   /** A list with one integer per level, or one integer for all of them. */
   integerPerLevel(name: string, levels: number, fallback: number, range: Range): readonly number[];
+  /** As `integerPerLevel`; an entry may be a list of its own, with one integer per block of the level. */
+  integersPerLevel(
+    name: string,
+    levels: number,
+    fallback: number,
+    range: Range,
+  ): readonly (number | readonly number[])[];
+  /** One integer for both sides, or a height and a width. */
+  optionalSize(name: string, range: Range): number | readonly [height: number, width: number] | null;
   /** The model is built for these values only, and for the field being absent; null is as good as false. */
   only(name: string, ...supported: readonly (string | number | boolean | null)[]): void;
+  /** As `only`, for a field that may be a list with the value for each level. */
+  onlyPerLevel(name: string, levels: number, supported: string | number | boolean): void;
   /** The field changes nothing that is computed here. */
   ignore(...names: readonly string[]): void;
   /** Refuses a network of more blocks than anybody has; `name` is the field that asks for them. */
@@ -52,6 +65,7 @@ export function configFields(model: string, json: unknown): ConfigFields {
     `${values.length > 1 ? 'one of ' : ''}${values.map(shown).join(', ')}`;
 
   return {
+    isGiven: (name) => (get(name) ?? null) !== null,
     integer(name, fallback, range) {
       const value = get(name) ?? fallback;
       return isIntegerWithin(value, range) ? value : fail(name, integerWithin(range));
@@ -109,6 +123,33 @@ export function configFields(model: string, json: unknown): ConfigFields {
         name,
         `${integerWithin(range)}, or a list of ${levels}, one for each of block_out_channels`,
       );
+    },
+    integersPerLevel(name, levels, fallback, range) {
+      const value = get(name) ?? fallback;
+      const list: unknown[] = Array.isArray(value) ? value : new Array(levels).fill(value);
+      const isEntry = (entry: unknown): entry is number | readonly number[] =>
+        isIntegerWithin(entry, range) ||
+        (Array.isArray(entry) &&
+          isWithin(entry.length, LAYERS) &&
+          entry.every((one) => isIntegerWithin(one, range)));
+      if (list.length === levels && list.every(isEntry)) return list;
+      return fail(
+        name,
+        `${integerWithin(range)}, or a list of ${levels} such numbers, or lists of them, one for each of block_out_channels`,
+      );
+    },
+    optionalSize(name, range) {
+      const value = get(name) ?? null;
+      if (value === null || isIntegerWithin(value, range)) return value;
+      const isPair = Array.isArray(value) && value.length === 2;
+      if (isPair && value.every((side) => isIntegerWithin(side, range)))
+        return value as unknown as readonly [number, number];
+      return fail(name, `${integerWithin(range)}, a list of two, height and width, or null`);
+    },
+    onlyPerLevel(name, levels, supported) {
+      const value = get(name);
+      const list = Array.isArray(value) && value.length === levels ? value : undefined;
+      if (!list?.every((entry) => entry === supported)) this.only(name, supported);
     },
     only(name, ...supported) {
       const value = get(name);

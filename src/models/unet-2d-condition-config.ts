@@ -1,17 +1,22 @@
 /** The UNet's config: diffusers' field names and defaults, checked. */
 import { type ActivationName, activationNames } from '../layers/activations.ts';
 import { shown } from '../messages.ts';
-import { configFields } from './config.ts';
+import type { Range } from '../range.ts';
+import { type ConfigFields, configFields } from './config.ts';
 import { EPSILONS, KERNELS, LAYERS, SIDES, WIDTHS } from './limits.ts';
+import { depthInMiddle, depthsDown, depthsUp } from './unet-2d-condition-layout.ts';
 
 const downBlockTypes = ['CrossAttnDownBlock2D', 'DownBlock2D'] as const;
 const upBlockTypes = ['CrossAttnUpBlock2D', 'UpBlock2D'] as const;
+/** Transformer layers beside a block. */
+const DEPTHS: Range = { least: 0, most: LAYERS.most };
+
 const midBlockTypes = ['UNetMidBlock2DCrossAttn', 'UNetMidBlock2D'] as const;
 
 /** What `unet2DConditionConfig` returns; written back as JSON it is again a config that diffusers reads. */
 export interface UNet2DConditionConfig {
-  /** Latent size the model was trained at, in latent pixels; not a limit. */
-  readonly sample_size: number | null;
+  /** Latent size the model was trained at, in latent pixels, one number or height and width; not a limit. */
+  readonly sample_size: number | readonly [number, number] | null;
   readonly in_channels: number;
   readonly out_channels: number;
   readonly center_input_sample: boolean;
@@ -23,13 +28,17 @@ export interface UNet2DConditionConfig {
   /** From the lowest resolution to the highest. */
   readonly up_block_types: readonly (typeof upBlockTypes)[number][];
   readonly block_out_channels: readonly number[];
-  readonly layers_per_block: number;
+  /** Residual blocks at each resolution on the way down; on the way up there is one more. */
+  readonly layers_per_block: number | readonly number[];
   readonly downsample_padding: number;
   readonly act_fn: ActivationName;
   readonly norm_num_groups: number;
   readonly norm_eps: number;
   readonly cross_attention_dim: number;
-  readonly transformer_layers_per_block: readonly number[];
+  /** For each resolution the layers of its transformers, or a list of them, one for each residual block. */
+  readonly transformer_layers_per_block: readonly (number | readonly number[])[];
+  /** The same for the way up, from the lowest resolution to the highest; null: as on the way down. */
+  readonly reverse_transformer_layers_per_block: readonly (number | readonly number[])[] | null;
   /** In spite of its name the NUMBER of heads at each level: a slip of diffusers that checkpoints rely on. */
   readonly attention_head_dim: readonly number[];
   readonly use_linear_projection: boolean;
@@ -48,9 +57,10 @@ export function unet2DConditionConfig(json: unknown): UNet2DConditionConfig {
   const fields = configFields('UNet2DConditionModel', json);
   const channels = fields.integers('block_out_channels', [320, 640, 1280, 1280], WIDTHS);
   const levels = channels.length;
+  const widths = fields.integerPerLevel('cross_attention_dim', levels, 1280, WIDTHS);
 
   const config: UNet2DConditionConfig = {
-    sample_size: fields.optionalInteger('sample_size', SIDES),
+    sample_size: fields.optionalSize('sample_size', SIDES),
     in_channels: fields.integer('in_channels', 4, WIDTHS),
     out_channels: fields.integer('out_channels', 4, WIDTHS),
     center_input_sample: fields.boolean('center_input_sample', false),
@@ -70,13 +80,16 @@ export function unet2DConditionConfig(json: unknown): UNet2DConditionConfig {
       'CrossAttnUpBlock2D',
     ]),
     block_out_channels: channels,
-    layers_per_block: fields.integer('layers_per_block', 2, LAYERS),
+    layers_per_block: oneForAll(fields.integerPerLevel('layers_per_block', levels, 2, LAYERS)),
     downsample_padding: fields.integer('downsample_padding', 1, { least: 0, most: 1 }),
     act_fn: fields.choice('act_fn', activationNames, 'silu'),
     norm_num_groups: fields.integer('norm_num_groups', 32, WIDTHS),
     norm_eps: fields.number('norm_eps', 1e-5, EPSILONS),
-    cross_attention_dim: fields.integer('cross_attention_dim', 1280, WIDTHS),
-    transformer_layers_per_block: fields.integerPerLevel('transformer_layers_per_block', levels, 1, LAYERS),
+    cross_attention_dim: widths[0]!,
+    transformer_layers_per_block: fields.integersPerLevel('transformer_layers_per_block', levels, 1, DEPTHS),
+    reverse_transformer_layers_per_block: fields.isGiven('reverse_transformer_layers_per_block')
+      ? fields.integersPerLevel('reverse_transformer_layers_per_block', levels, 1, DEPTHS)
+      : null,
     attention_head_dim: fields.integerPerLevel('attention_head_dim', levels, 8, WIDTHS),
     use_linear_projection: fields.boolean('use_linear_projection', false),
     addition_embed_type: fields.choiceOrNull('addition_embed_type', ['text_time'], null),
@@ -92,12 +105,11 @@ export function unet2DConditionConfig(json: unknown): UNet2DConditionConfig {
   };
 
   fields.only('num_attention_heads', null);
-  fields.only('only_cross_attention', false);
+  fields.onlyPerLevel('only_cross_attention', levels, false);
   fields.only('mid_block_only_cross_attention', false);
   fields.only('dual_cross_attention', false);
   fields.only('attention_type', 'default');
   fields.only('cross_attention_norm', null);
-  fields.only('reverse_transformer_layers_per_block', null);
   fields.only('encoder_hid_dim', null);
   fields.only('encoder_hid_dim_type', null);
   fields.only('class_embed_type', null);
@@ -130,11 +142,10 @@ export function unet2DConditionConfig(json: unknown): UNet2DConditionConfig {
   for (const name of ['conv_in_kernel', 'conv_out_kernel'] as const) {
     if (config[name] % 2 === 0) fields.fail(name, 'an odd number: only those keep the size');
   }
-  const mostLayers = Math.max(...config.transformer_layers_per_block);
-  fields.blocks(
-    mostLayers > config.layers_per_block ? 'transformer_layers_per_block' : 'layers_per_block',
-    blocksOf(config),
-  );
+  requireDepths(config, fields);
+  // All levels that attend are given the same states.
+  const [width = widths[0]!, ...others] = new Set(widths.filter((_, level) => attendsAt(config, level)));
+  if (others.length > 0) fields.fail('cross_attention_dim', 'the same width at all levels that attend');
   // Of the sinusoids' frequencies, of which there are half as many as numbers, the last is divided by this.
   const frequencies = Math.min(channels[0]!, config.addition_time_embed_dim ?? channels[0]!) >> 1;
   if (frequencies <= config.freq_shift) {
@@ -149,16 +160,37 @@ export function unet2DConditionConfig(json: unknown): UNet2DConditionConfig {
         fields.fail(name, 'a positive integer, because addition_embed_type is "text_time"');
     }
   }
-  return config;
+  return { ...config, cross_attention_dim: width };
 }
 
-/** Residual blocks and transformer layers, about. */
-function blocksOf(config: UNet2DConditionConfig): number {
-  const { layers_per_block: blocks, transformer_layers_per_block: layers } = config;
-  return layers.reduce(
-    (sum, count, level) => sum + (2 * blocks + 1) * (1 + (attendsAt(config, level) ? count : 0)),
-    0,
-  );
+/** Lists of lists must have an entry for each residual block, and all of them together must not be too many. */
+function requireDepths(config: UNet2DConditionConfig, fields: ConfigFields): void {
+  const names = ['transformer_layers_per_block', 'reverse_transformer_layers_per_block'] as const;
+  const { [names[0]]: down, [names[1]]: up } = config;
+  const isNested = down.some((layers) => Array.isArray(layers));
+  if (isNested && up === null) {
+    // diffusers refuses it too: reversed, the lists would be too short.
+    fields.fail(names[1], `a list, because ${names[0]} has lists for single levels`);
+  }
+  const levels = [...config.block_out_channels.keys()];
+  const ways = [levels.map((level) => depthsDown(config, level)), levels.map((i) => depthsUp(config, i))];
+  for (const [way, list] of [down, up].entries()) {
+    list?.forEach((layers, i) => {
+      const depths = ways[way]![i]!;
+      if (!Array.isArray(layers) || depths[0] === undefined || layers.length === depths.length) return;
+      fields.fail(
+        names[way]!,
+        `a list of ${depths.length} where level ${i} has a list: one for each of its blocks`,
+      );
+    });
+  }
+  const all = [...ways.flat(2), depthInMiddle(config)];
+  const layers = all.reduce<number>((sum, depth = 0) => sum + depth, 0);
+  fields.blocks(layers > all.length ? names[0] : 'layers_per_block', all.length + layers);
+}
+
+function oneForAll(list: readonly number[]): number | readonly number[] {
+  return list.every((entry) => entry === list[0]) ? list[0]! : list;
 }
 
 /** Whether the blocks of this level (0: the highest resolution) have transformers. */

@@ -14,6 +14,7 @@ import type { Params } from '../layers/params.ts';
 import { downsample, resnetBlock, upsample } from '../layers/resnet-block.ts';
 import { transformer2D } from '../layers/transformer-2d.ts';
 import type { UNet2DConditionConfig } from './unet-2d-condition-config.ts';
+import { type Depth, depthInMiddle, depthsDown, depthsUp } from './unet-2d-condition-layout.ts';
 
 export interface UNet2DConditionInputs {
   /** Noisy latents, [B, in_channels, H, W]; for inpainting with mask and masked image as further channels. */
@@ -74,11 +75,10 @@ export function unet2DCondition(
   for (let up = 0; up < levels; up++) {
     const level = levels - 1 - up;
     const scope = p.in('up_blocks').in(up);
-    const attends = config.up_block_types[up] === 'CrossAttnUpBlock2D';
-    for (let i = 0; i <= config.layers_per_block; i++) {
+    for (const [i, depth] of depthsUp(config, up).entries()) {
       const joined = ops.concat([h, waiting.pop()!], 1);
       h = resnet(block, scope.in('resnets').in(i), joined, channels[level]!);
-      if (attends) h = transformer(block, scope.in('attentions').in(i), h, level);
+      h = transformer(block, scope.in('attentions').in(i), h, level, depth);
     }
     if (level > 0) {
       // To the size of the next skip connection: twice the size, or one less where halving rounded up.
@@ -104,10 +104,9 @@ export function unetEncoder(p: Params, block: Block, start: Tensor): UNetFeature
   const skips = [h];
   for (let level = 0; level < levels; level++) {
     const scope = p.in('down_blocks').in(level);
-    const attends = config.down_block_types[level] === 'CrossAttnDownBlock2D';
-    for (let i = 0; i < config.layers_per_block; i++) {
+    for (const [i, depth] of depthsDown(config, level).entries()) {
       h = resnet(block, scope.in('resnets').in(i), h, channels[level]!);
-      if (attends) h = transformer(block, scope.in('attentions').in(i), h, level);
+      h = transformer(block, scope.in('attentions').in(i), h, level, depth);
       skips.push(h);
     }
     if (level < levels - 1) {
@@ -120,7 +119,7 @@ export function unetEncoder(p: Params, block: Block, start: Tensor): UNetFeature
     const scope = p.in('mid_block');
     h = resnet(block, scope.in('resnets.0'), h, channels[levels - 1]!);
     if (config.mid_block_type === 'UNetMidBlock2DCrossAttn') {
-      h = transformer(block, scope.in('attentions.0'), h, levels - 1);
+      h = transformer(block, scope.in('attentions.0'), h, levels - 1, depthInMiddle(config));
       h = resnet(block, scope.in('resnets.1'), h, channels[levels - 1]!);
     }
   }
@@ -172,10 +171,18 @@ function resnet({ config, temb }: Block, p: Params, x: Tensor, channels: number)
   });
 }
 
-function transformer({ config, context, further }: Block, p: Params, x: Tensor, level: number): Tensor {
+/** x where there is no transformer. */
+function transformer(
+  { config, context, further }: Block,
+  p: Params,
+  x: Tensor,
+  level: number,
+  layers: Depth,
+): Tensor {
+  if (layers === undefined) return x;
   return transformer2D(p, x, context, {
     heads: config.attention_head_dim[level]!,
-    layers: config.transformer_layers_per_block[level]!,
+    layers,
     groups: config.norm_num_groups,
     linearProjection: config.use_linear_projection,
     further,

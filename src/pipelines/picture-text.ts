@@ -94,10 +94,13 @@ const samplerNames: Readonly<Record<SchedulerName, string>> = {
   euler: 'Euler',
   'euler-a': 'Euler a',
   heun: 'Heun',
+  dpm2: 'DPM2',
   'dpm++': 'DPM++ 2M',
   'dpm++-karras': 'DPM++ 2M Karras',
   'dpm++-sde': 'DPM++ 2M SDE',
   'dpm++-sde-karras': 'DPM++ 2M SDE Karras',
+  'dpm++-2s': 'DPM++ 2S',
+  'dpm++-2s-sde': 'DPM++ SDE',
   unipc: 'UniPC',
   deis: 'DEIS',
 };

@@ -70,7 +70,8 @@ export function pipelineOf(
     previewVae: previewVae && previewAutoencoder(model, previewVae),
   });
   const generate = (request: GenerationRequest) => {
-    const { image, mask } = request;
+    // From JavaScript it may be anything: what is wrong with it is said where its settings are read.
+    const { image, mask } = Object(request) as GenerationRequest;
     if (mask !== undefined) return inpaint(model, networks, { ...request, mask });
     if (image !== undefined) return imageToImage(model, networks, { ...request, image });
     return textToImage(model, networks, request);

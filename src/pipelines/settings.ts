@@ -1,11 +1,11 @@
 /** What a request for pictures may say, and what is made of it: checked, with every gap filled. */
-
 import { type Components, pictureSize } from '../components/components.ts';
 import { type SchedulerName, schedulerNames } from '../components/scheduler.ts';
 import { UsageError } from '../errors.ts';
 import type { Image } from '../images/image.ts';
 import { brief } from '../messages.ts';
 import { Generator } from '../random/generator.ts';
+import { checkRequest, LARGEST_SIDE, settingError } from './request-settings.ts';
 
 /** Only the prompt is required; the rest defaults to what the model was made for. */
 export interface TextToImageRequest {
@@ -103,14 +103,12 @@ export interface Settings {
   readonly timeIds: readonly number[];
 }
 
-/** The largest side of a picture, in pixels. */
-const LARGEST_SIDE = 16384;
-
 /** The smallest side of a tile, in latents. */
 const LEAST_TILE = 8;
 
-/** Fills the gaps. Throws UsageError for what the model cannot do, before anything is loaded. */
+/** Fills the gaps. Throws UsageError for what no request may say, or the model cannot do, before anything is loaded. */
 export function settingsOf(model: Components, request: GenerationRequest): Settings {
+  checkRequest(request);
   const embedded = model.unet.config.guidanceWidth !== undefined;
   const scheduler = schedulerOf(model, request.scheduler);
   const consistency = scheduler === 'lcm' || scheduler === 'tcd';
@@ -118,14 +116,7 @@ export function settingsOf(model: Components, request: GenerationRequest): Setti
   const usualScale = embedded ? 8.5 : consistency ? 1 : model.second && !request.mask ? 5 : 7.5;
 
   const guidanceScale = request.guidanceScale ?? model.defaults.guidanceScale ?? usualScale;
-  if (!Number.isFinite(guidanceScale) || guidanceScale < 0) {
-    throw new UsageError(`guidance scale ${guidanceScale}: expected a number from 0; 1 means no guidance`);
-  }
   const guidance = embedded ? 'embedded' : guidanceScale > 1 ? 'classifier-free' : 'none';
-  const guidanceRescale = request.guidanceRescale ?? 0;
-  if (!(guidanceRescale >= 0 && guidanceRescale <= 1)) {
-    throw new UsageError(`guidance rescale ${guidanceRescale}: expected a number from 0 to 1`);
-  }
   const negativePrompts = [request.negativePrompt].flat();
   if (guidance !== 'classifier-free' && negativePrompts.some(Boolean)) {
     const why = embedded
@@ -136,16 +127,14 @@ export function settingsOf(model: Components, request: GenerationRequest): Setti
 
   const prompts = promptsOf(request);
   const steps = request.timesteps?.length ?? request.steps ?? model.defaults.steps ?? (consistency ? 4 : 50);
-  if (!Number.isInteger(steps) || steps < 1)
-    throw new UsageError(`steps ${steps}: expected a whole number from 1`);
   const clipSkip = request.clipSkip ?? 0;
   // SDXL attends to the layer before the last as it is, so it has one less to leave out.
   const layers = Math.min(
     model.textEncoder.config.num_hidden_layers,
     (model.second?.textEncoder.config.num_hidden_layers ?? Infinity) - 1,
   );
-  if (!Number.isInteger(clipSkip) || clipSkip < 0 || clipSkip > layers) {
-    throw new UsageError(`clip skip ${clipSkip}: the text encoder has ${layers} layers; use 0 to ${layers}`);
+  if (clipSkip > layers) {
+    throw settingError('clipSkip', clipSkip, `the text encoder has ${layers} layers; use 0 to ${layers}`);
   }
   const width = sideOf(model, 'width', request.width, request.image);
   const height = sideOf(model, 'height', request.height, request.image);
@@ -158,7 +147,7 @@ export function settingsOf(model: Components, request: GenerationRequest): Setti
     height,
     steps,
     guidanceScale,
-    guidanceRescale,
+    guidanceRescale: request.guidanceRescale ?? 0,
     scheduler,
     guidance,
     eta: request.eta,
@@ -181,7 +170,7 @@ function strengthOf(model: Components, { image, mask, strength }: GenerationRequ
   }
   if (image === undefined) {
     if (mask !== undefined) throw new UsageError('a mask needs an image whose white parts are drawn anew');
-    if (strength !== undefined) throw new UsageError(`strength ${strength}: there is no image to begin with`);
+    if (strength !== undefined) throw settingError('strength', strength, 'there is no image to begin with');
     return undefined;
   }
   if (mask !== undefined && (mask.width !== image.width || mask.height !== image.height)) {
@@ -190,15 +179,13 @@ function strengthOf(model: Components, { image, mask, strength }: GenerationRequ
     );
   }
   // As in diffusers, whose pipelines for SDXL have defaults of their own.
-  const value = strength ?? (model.second ? (mask ? 0.9999 : 0.3) : mask ? 1 : 0.8);
-  if (value > 0 && value <= 1) return value;
-  throw new UsageError(`strength ${value}: expected a number above 0, up to 1`);
+  return strength ?? (model.second ? (mask ? 0.9999 : 0.3) : mask ? 1 : 0.8);
 }
 
 function tileSizeOf({ vae }: Components, size: number | undefined): number | undefined {
   const least = LEAST_TILE * vae.config.factor;
   if (size === undefined || (size >= least && size % vae.config.factor === 0)) return size;
-  throw new UsageError(`tile size ${size}: expected a multiple of ${vae.config.factor} from ${least}`);
+  throw settingError('tileSize', size, `expected a multiple of ${vae.config.factor} from ${least}`);
 }
 
 function schedulerOf(model: Components, wanted: SchedulerName | undefined): SchedulerName {
@@ -211,12 +198,7 @@ function schedulerOf(model: Components, wanted: SchedulerName | undefined): Sche
 }
 
 function promptsOf({ prompt, numImages = 1 }: TextToImageRequest): string[] {
-  if (!Number.isInteger(numImages) || numImages < 1) {
-    throw new UsageError(`number of images ${numImages}: expected a whole number from 1`);
-  }
-  const prompts = [prompt].flat();
-  if (prompts.length === 0) throw new UsageError('the list of prompts is empty: expected at least one');
-  return prompts.flatMap((text) => new Array<string>(numImages).fill(text));
+  return [prompt].flat().flatMap((text) => new Array<string>(numImages).fill(text));
 }
 
 /** A list with one text for each picture: the one text for all, or one for each prompt. */
@@ -230,7 +212,11 @@ function randomness(
   { seed, generator }: TextToImageRequest,
   count: number,
 ): Pick<Settings, 'seeds' | 'generators'> {
-  if (generator !== undefined) return { seeds: [], generators: generator };
+  if (generator !== undefined) {
+    const { length } = [generator].flat();
+    if (length === 1 || length === count) return { seeds: [], generators: generator };
+    throw new UsageError(`${length} generators for ${count} pictures: expected one, or one for each`);
+  }
   const first = seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
   const seeds = typeof first === 'number' ? Array.from({ length: count }, (_, i) => first + i) : first;
   if (seeds.length !== count)
@@ -251,13 +237,14 @@ function sideOf(
     );
   }
   const ofImage = image && image[name] - (image[name] % factor);
-  const side = wanted ?? ofImage ?? pictureSize(model);
+  const side = wanted ?? ofImage ?? pictureSize(model)?.[name];
   if (side === undefined) throw new UsageError(`the model names no picture size: give width and height`);
-  if (Number.isInteger(side) && side > 0 && side <= LARGEST_SIDE && side % factor === 0) return side;
-  const nearest =
-    Math.min(Math.max(Math.round(side / factor), 1), Math.floor(LARGEST_SIDE / factor)) * factor;
-  throw new UsageError(
-    `${name} ${side}: the model makes pictures whose sides are multiples of ${factor}, up to ${LARGEST_SIDE}` +
-      (Number.isFinite(nearest) ? `; use ${nearest}` : ''),
+  if (side % factor === 0 && side <= LARGEST_SIDE) return side;
+  const most = Math.floor(LARGEST_SIDE / factor);
+  const nearest = Math.min(Math.max(Math.round(side / factor), 1), most) * factor;
+  throw settingError(
+    name,
+    side,
+    `the model makes pictures whose sides are multiples of ${factor}, up to ${LARGEST_SIDE}; use ${nearest}`,
   );
 }

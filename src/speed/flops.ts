@@ -16,6 +16,9 @@ export interface StageFlops {
   readonly decoder: number;
 }
 
+/** Latents of Stable Diffusion 1, for models that do not say theirs. */
+const USUAL_SIZE = { height: 64, width: 64 };
+
 /** FLOPs of one picture: text encoder once, UNet at every step, decoder once. */
 export function pictureFlops(model: Components, steps: number): number {
   const { textEncoder, unet, decoder } = stageFlops(model);
@@ -26,9 +29,9 @@ export function pictureFlops(model: Components, steps: number): number {
 export function stageFlops({ vae, unet, textEncoder }: Components): StageFlops {
   const { params } = new DeclaredParams();
   const length = textEncoder.config.max_position_embeddings;
-  const { latentChannels, sampleSize: side = 64 } = unet.config;
+  const { latentChannels, sampleSize: { height, width } = USUAL_SIZE } = unet.config;
   const states = clipText(textEncoder.config, params.in('text'), input('ids', [1, length], 'int64'));
-  const pixels = vae.config.decode(params.in('vae'), input('latents', [1, latentChannels, side, side]));
+  const pixels = vae.config.decode(params.in('vae'), input('latents', [1, latentChannels, height, width]));
   return {
     textEncoder: countFlops(program({ states: states.lastHiddenState })),
     unet: denoiserFlops(unet.config, length),
@@ -37,12 +40,10 @@ export function stageFlops({ vae, unet, textEncoder }: Components): StageFlops {
 }
 
 /** FLOPs of one pass for one picture of the network's own size. tokens: the length of a prompt, with its padding. */
-export function denoiserFlops(
-  { latentChannels, furtherChannels, sampleSize = 64, guidanceWidth, contextWidth, predict }: Denoiser,
-  tokens: number,
-): number {
-  const prediction = predict(new DeclaredParams().params, {
-    sample: input('sample', [1, latentChannels + furtherChannels, sampleSize, sampleSize]),
+export function denoiserFlops(denoiser: Denoiser, tokens: number): number {
+  const { latentChannels, furtherChannels, sampleSize = USUAL_SIZE, guidanceWidth, contextWidth } = denoiser;
+  const prediction = denoiser.predict(new DeclaredParams().params, {
+    sample: input('sample', [1, latentChannels + furtherChannels, sampleSize.height, sampleSize.width]),
     time: input('timestep', [1]),
     states: input('states', [1, tokens, contextWidth]),
     guidance: guidanceWidth === undefined ? undefined : input('guidance', [1, guidanceWidth]),

@@ -44,7 +44,7 @@ const usage: readonly (readonly [args: readonly string[], message: RegExp])[] = 
     /--seed 99999999999999999999: expected a whole number/,
   ],
   [['generate', 'a fox', '--width', '65'], /--width 65: .* multiples of 8, up to 16384; use 64/],
-  [['generate', 'a fox', '--height', '100000'], /--height 100000: .* up to 16384; use 16384/],
+  [['generate', 'a fox', '--height', '100000'], /--height 100000: expected a whole number from 1 to 16384/],
   [
     ['generate', 'a fox', '--prediction-type', 'v'],
     /--prediction-type v: expected one of epsilon, v_prediction, sample/,
@@ -57,7 +57,12 @@ const usage: readonly (readonly [args: readonly string[], message: RegExp])[] = 
     ['generate', 'a fox', '--config', 'sd15'],
     /--config sd15: .* is a diffusers directory, which has its own; only a single-file checkpoint takes another/,
   ],
-  [['generate', 'a fox', '--num-images', '0'], /--num-images 0: expected a whole number, 1 or more/],
+  [['generate', 'a fox', '--num-images', '0'], /--num-images 0: expected a whole number from 1 to 100000/],
+  [
+    ['generate', 'a fox', '--num-images', '1000000000'],
+    /to 100000; for more, draw again with another --seed/,
+  ],
+  [['generate', 'a fox', '--batch-size', '20000'], /to 10000; they are in memory together/],
   [['generate', 'a fox', '--threads', '0'], /--threads 0: expected a whole number from 1 to 1024/],
   [
     ['generate', 'a fox', '--replicas', '2'],
@@ -174,7 +179,7 @@ const damage: readonly (readonly [what: string, damage: (model: string) => void,
   [
     'weights of another shape',
     (model) => edit(model, 'unet/config.json', { time_cond_proj_dim: 20 }),
-    /the weight time_embedding\.cond_proj\.weight is stored with the shape \[12, 16\], the model's config asks for \[12, 20\]/,
+    /the weight time_embedding\.cond_proj\.weight of \S+unet\S+ is stored with the shape \[12, 16\], the model's config asks for \[12, 20\]/,
   ],
   [
     'weights of another model',

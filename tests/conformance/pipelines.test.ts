@@ -206,7 +206,7 @@ function visitedTimesteps({ class: pipelineClass, scheduler, call, timesteps }: 
   if (call.strength === undefined || pipelineClass.startsWith('LatentConsistency')) return timesteps;
   const steps = call.num_inference_steps ?? timesteps.length; // Those of PNDM and Heun are longer.
   const leftOut = steps - Math.trunc(steps * call.strength);
-  return timesteps.slice(scheduler === 'HeunDiscreteScheduler' ? 2 * leftOut : leftOut);
+  return timesteps.slice(/^(Heun|KDPM2)/.test(scheduler) ? 2 * leftOut : leftOut);
 }
 
 async function pictureOf(folder: string, name: string | undefined): Promise<Image | undefined> {

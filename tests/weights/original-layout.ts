@@ -11,9 +11,11 @@ export interface OriginalUNet {
   readonly inChannels: number;
   readonly modelChannels: number;
   readonly channelMult: readonly number[];
-  /** Transformer layers at each resolution, 0 for none, and in the middle. */
+  /** Transformer layers at each resolution, 0 for none, and in the middle, which -1 leaves with one residual block. */
   readonly depths: readonly number[];
   readonly midDepth: number;
+  /** The same for each block on the way up, from the lowest resolution; by default as on the way down. */
+  readonly upDepths?: readonly (readonly [number, number, number])[];
   readonly contextDim: number;
   readonly linear: boolean;
   readonly admInChannels?: number;
@@ -87,15 +89,18 @@ export function originalUNet(settings: OriginalUNet): Shapes {
     skips.push(channels);
   }
   resBlock('middle_block.0', channels, channels);
-  transformer('middle_block.1', channels, midDepth);
-  resBlock('middle_block.2', channels, channels);
+  if (midDepth >= 0) {
+    transformer('middle_block.1', channels, midDepth);
+    resBlock('middle_block.2', channels, channels);
+  }
   index = 0;
   for (const [level, mult] of [...channelMult.entries()].reverse()) {
     for (let i = 0; i < 3; i++) {
       resBlock(`output_blocks.${index}.0`, channels + skips.pop()!, mult * base);
       channels = mult * base;
-      const attends = depths[level]! > 0;
-      if (attends) transformer(`output_blocks.${index}.1`, channels, depths[level]!);
+      const depth = settings.upDepths?.[channelMult.length - 1 - level]?.[i] ?? depths[level]!;
+      const attends = depth > 0;
+      if (attends) transformer(`output_blocks.${index}.1`, channels, depth);
       if (level > 0 && i === 2) {
         put(`output_blocks.${index}.${attends ? 2 : 1}.conv`, [channels, channels, 3, 3]);
       }
@@ -234,6 +239,27 @@ export const originalCheckpoints = {
         channelMult: [1, 2, 4],
         depths: [0, 2, 10],
         midDepth: 10,
+        contextDim: 2048,
+        linear: true,
+        admInChannels: 2816,
+      }),
+      originalAutoencoder(),
+      originalClip('conditioner.embedders.0.transformer.'),
+      originalOpenClip('conditioner.embedders.1.model.', 1280, 32),
+    ),
+  /** segmind/SSD-1B: SDXL with less of its transformers. */
+  ssd1b: () =>
+    merge(
+      originalUNet({
+        ...unet1,
+        channelMult: [1, 2, 4],
+        depths: [0, 2, 4],
+        midDepth: -1,
+        upDepths: [
+          [4, 4, 10],
+          [2, 1, 1],
+          [0, 0, 0],
+        ],
         contextDim: 2048,
         linear: true,
         admInChannels: 2816,

@@ -38,6 +38,30 @@ function expectWeights(
   ).toEqual(described([...declared.declarations].map(([name, { shape }]) => [name, shape])));
 }
 
+const xlText = [
+  { hidden_size: 768, intermediate_size: 3072, num_attention_heads: 12, hidden_act: 'quick_gelu' },
+  {
+    hidden_size: 1280,
+    intermediate_size: 5120,
+    num_attention_heads: 20,
+    num_hidden_layers: 32,
+    projection_dim: 1280,
+    hidden_act: 'gelu',
+  },
+] as const;
+const xlUNet = {
+  sample_size: 128,
+  cross_attention_dim: 2048,
+  block_out_channels: [320, 640, 1280],
+  down_block_types: ['DownBlock2D', 'CrossAttnDownBlock2D', 'CrossAttnDownBlock2D'],
+  up_block_types: ['CrossAttnUpBlock2D', 'CrossAttnUpBlock2D', 'UpBlock2D'],
+  attention_head_dim: [5, 10, 20],
+  use_linear_projection: true,
+  addition_embed_type: 'text_time',
+  addition_time_embed_dim: 256,
+  projection_class_embeddings_input_dim: 2816,
+} as const;
+
 const published = [
   {
     name: 'sd15',
@@ -91,31 +115,22 @@ const published = [
     name: 'sdxl',
     pipelineClass: 'StableDiffusionXLPipeline',
     scheduler: { className: 'EulerDiscreteScheduler', config: { prediction_type: 'epsilon' } },
+    unet: { ...xlUNet, transformer_layers_per_block: [1, 2, 10] },
+    vae: { sample_size: 1024, scaling_factor: 0.13025 },
+    text: xlText,
+  },
+  {
+    name: 'ssd1b',
+    pipelineClass: 'StableDiffusionXLPipeline',
+    scheduler: { className: 'EulerDiscreteScheduler', config: { prediction_type: 'epsilon' } },
     unet: {
-      sample_size: 128,
-      cross_attention_dim: 2048,
-      block_out_channels: [320, 640, 1280],
-      down_block_types: ['DownBlock2D', 'CrossAttnDownBlock2D', 'CrossAttnDownBlock2D'],
-      up_block_types: ['CrossAttnUpBlock2D', 'CrossAttnUpBlock2D', 'UpBlock2D'],
-      transformer_layers_per_block: [1, 2, 10],
-      attention_head_dim: [5, 10, 20],
-      use_linear_projection: true,
-      addition_embed_type: 'text_time',
-      addition_time_embed_dim: 256,
-      projection_class_embeddings_input_dim: 2816,
+      ...xlUNet,
+      mid_block_type: 'UNetMidBlock2D',
+      transformer_layers_per_block: [1, 2, 4],
+      reverse_transformer_layers_per_block: [[4, 4, 10], [2, 1, 1], 1],
     },
     vae: { sample_size: 1024, scaling_factor: 0.13025 },
-    text: [
-      { hidden_size: 768, intermediate_size: 3072, num_attention_heads: 12, hidden_act: 'quick_gelu' },
-      {
-        hidden_size: 1280,
-        intermediate_size: 5120,
-        num_attention_heads: 20,
-        num_hidden_layers: 32,
-        projection_dim: 1280,
-        hidden_act: 'gelu',
-      },
-    ],
+    text: xlText,
   },
 ] as const;
 
@@ -281,12 +296,12 @@ describe('what is no checkpoint', () => {
       /its UNet has no out\.2\.weight/,
     ],
     ['a UNet without a block', /output_blocks\.3\.0\./, 'unet', /on the way up/],
-    ['a UNet without a transformer', /input_blocks\.4\.1\./, 'unet', /transformers of/],
+    ['a UNet without a transformer', /input_blocks\.4\.1\./, 'unet', /1 transformers, of 2 layers, beside 2/],
     [
       'a UNet with transformers of other depths',
       /middle_block\.1\.transformer_blocks\.9/,
       'unet',
-      /9 in the middle/,
+      /9 layers in the middle and of 10 before/,
     ],
     ['an autoencoder without an end', /decoder\.conv_out/, 'vae', /its VAE has no decoder\.conv_out/],
     [

@@ -16,6 +16,7 @@ import { markdownReport, summaryLine } from '../../evaluation/report.ts';
 import type { Image } from '../../images/image.ts';
 import { encodePng } from '../../images/png.ts';
 import { loadPipeline, startPipeline } from '../../pipelines/node/load.ts';
+import { MOST_PICTURES } from '../../pipelines/request-settings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
 import { type EngineOptions, engineOptions, withEngineOptions } from '../engine-options.ts';
@@ -53,7 +54,12 @@ export function evaluateCommand(signal: AbortSignal): Command {
       "of model and teacher (default: the model's own, else 3)",
       number('--guidance-scale', { min: 0 }),
     )
-    .option('--batch-size <n>', 'pictures drawn at a time', integer('--batch-size', { min: 1 }), 32);
+    .option(
+      '--batch-size <n>',
+      'pictures drawn at a time',
+      integer('--batch-size', { min: 1, max: MOST_PICTURES }),
+      32,
+    );
   return withEngineOptions(command)
     .option('--json', 'report as JSON lines on the standard output')
     .option('--out <dir>', 'the folder for evaluation.json, evaluation.md and a contact sheet per row')

@@ -6,6 +6,7 @@ import { loadComponents, pictureSize } from '../../components/components.ts';
 import type { ModelFiles } from '../../components/model-files.ts';
 import { EMBEDDED_MODEL } from '../../components/node/embedded-models.ts';
 import { openModel } from '../../components/node/open-model.ts';
+import { squareSide } from '../../components/size.ts';
 import { createContext } from '../../datasets/node/canvas.ts';
 import { postcard } from '../../datasets/postcards/postcards.ts';
 import { renderTensor } from '../../datasets/postcards/render.ts';
@@ -103,7 +104,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
         ? await postcardLatents(
             engine,
             files,
-            { index: index ?? 0, size: pictureSize(student.model) },
+            { index: index ?? 0, size: squareSide(pictureSize(student.model)) },
             signal,
           )
         : { prompt, latents: await drawnLatents(student, prompt, seed, guidanceScale, signal) };

@@ -10,6 +10,7 @@ import { resize } from '../../images/resize.ts';
 import type { GenerationStep } from '../../pipelines/generation.ts';
 import { pictureSettings, pictureText } from '../../pipelines/picture-text.ts';
 import type { Pipeline } from '../../pipelines/pipeline.ts';
+import { MOST_PICTURES } from '../../pipelines/request-settings.ts';
 import { type Stage, Stopwatch } from '../../pipelines/timings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
@@ -23,6 +24,11 @@ import { optionsFromPicture, type RestoredOptions } from '../picture-options.ts'
 import { createReporter, duration, passUnit, type Reporter } from '../progress.ts';
 import { type ReplicaOptions, replicasFor } from '../replicas.ts';
 import { version } from '../version.ts';
+
+/** Of one command, which knows all their names and seeds before it begins. */
+const MOST_IMAGES = 100_000;
+
+const MOST_AT_A_TIME = { min: 1, max: MOST_PICTURES, because: 'they are in memory together' };
 
 interface Options extends ReplicaOptions {
   readonly numImages: number;
@@ -41,10 +47,14 @@ export function generateCommand(signal: AbortSignal): Command {
     .option(
       '--num-images <n>',
       'how many pictures; picture i has seed s + i',
-      integer('--num-images', { min: 1 }),
+      integer('--num-images', {
+        min: 1,
+        max: MOST_IMAGES,
+        because: 'for more, draw again with another --seed',
+      }),
       1,
     )
-    .option('--batch-size <n>', 'how many at a time', integer('--batch-size', { min: 1 }), 1)
+    .option('--batch-size <n>', 'how many at a time', integer('--batch-size', MOST_AT_A_TIME), 1)
     .option(
       '--replicas <n>',
       'engines of one thread that share each batch; 1: one engine with all threads (default: one per core, where batches are large and the model is small)',

@@ -2,6 +2,7 @@
 
 import { loadComponents, pictureSize } from '../../components/components.ts';
 import type { ModelFiles } from '../../components/model-files.ts';
+import { squareSide } from '../../components/size.ts';
 import { InputError } from '../../errors.ts';
 import { shown } from '../../messages.ts';
 import { filesOf } from '../../weights/node/file-hash.ts';
@@ -70,10 +71,10 @@ export async function describeModel(
     reporter.print(line('', mainFields(part.config)));
   }
   reporter.print(line('guidance', facts.guidance));
-  if (runnable.size !== undefined)
-    reporter.print(
-      line('pictures', `${runnable.size}×${runnable.size}, sides in multiples of ${runnable.factor}`),
-    );
+  if (runnable.size !== undefined) {
+    const [height, width = height] = [runnable.size].flat();
+    reporter.print(line('pictures', `${width}×${height}, sides in multiples of ${runnable.factor}`));
+  }
   if (runnable.tokens !== undefined) reporter.print(line('prompts', `up to ${runnable.tokens - 2} tokens`));
   if (runnable.problem !== undefined) reporter.print(line('cannot draw', runnable.problem));
   const foreign = [...new Set([...inFile, ...stored.flatMap(([, { weights }]) => foreignNames(weights))])];
@@ -121,7 +122,8 @@ async function predictionOf(files: ModelFiles): Promise<{ prediction: unknown }>
 }
 
 interface RunnableFacts {
-  readonly size?: number | undefined;
+  /** One number for squares, as in `sample_size`, else height and width. */
+  readonly size?: number | readonly [number, number] | undefined;
   readonly factor?: number;
   readonly tokens?: number;
   readonly defaults?: object;
@@ -134,8 +136,9 @@ async function runnableFacts(files: ModelFiles): Promise<RunnableFacts> {
   try {
     const model = await loadComponents(files);
     const { vae, textEncoder, defaults } = model;
+    const size = pictureSize(model);
     return {
-      size: pictureSize(model),
+      size: squareSide(size) ?? (size && [size.height, size.width]),
       factor: vae.config.factor,
       tokens: textEncoder.config.max_position_embeddings,
       defaults,

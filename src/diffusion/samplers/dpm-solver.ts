@@ -3,11 +3,17 @@
  * the diffusion SDE ("DPM++ 2M SDE"), as diffusers' DPMSolverMultistepScheduler. It integrates x̂_0 exactly in
  * λ = log(α / σ), as a polynomial through its latest values.
  */
-import { linearCombination, weightedSum } from '../elementwise.ts';
+import { linearCombination } from '../elementwise.ts';
 import { ddpmSchedule } from '../noise-schedule.ts';
 import { type PredictionType, predictedOriginal } from '../prediction.ts';
 import { clip, noClipping, type ThresholdingConfig } from './clipping.ts';
 import type { ConfigReading } from './config.ts';
+import {
+  type DpmSolverAlgorithm,
+  dpmSolverAlgorithms,
+  exponentialStep,
+  polynomialTerms,
+} from './exponential-step.ts';
 import { type Level, type LogSnrSpaceConfig, logSnrSpace } from './log-snr-space.ts';
 import type { SigmaSampler } from './sampler.ts';
 import { noSigmaSpread } from './sigmas.ts';
@@ -16,8 +22,7 @@ import { checkSteps } from './timestep-spacing.ts';
 export interface DpmSolverConfig extends LogSnrSpaceConfig, ThresholdingConfig {
   readonly lambda_min_clipped: number;
   readonly prediction_type: PredictionType;
-  /** The probability flow ODE, or the SDE with the same marginals, whose steps draw noise. */
-  readonly algorithm_type: 'dpmsolver++' | 'sde-dpmsolver++';
+  readonly algorithm_type: DpmSolverAlgorithm;
   /** 1, 2 or 3. */
   readonly solver_order: number;
   /** Of the two second-order methods: x̂_0's slope by the midpoint rule, or integrated exactly. */
@@ -49,7 +54,7 @@ export const dpmSolverDefaults: DpmSolverConfig = {
 export const dpmSolverReading: ConfigReading<DpmSolverConfig> = {
   defaults: dpmSolverDefaults,
   supported: {
-    algorithm_type: ['dpmsolver++', 'sde-dpmsolver++'],
+    algorithm_type: dpmSolverAlgorithms,
     solver_order: [1, 2, 3],
     solver_type: ['midpoint', 'heun'],
     use_lu_lambdas: [false],
@@ -59,7 +64,7 @@ export const dpmSolverReading: ConfigReading<DpmSolverConfig> = {
     variance_type: [null, 'fixed_small', 'fixed_small_log', 'fixed_large', 'fixed_large_log'],
   },
   foreign: {
-    algorithm_type: { deis: 'dpmsolver++' },
+    algorithm_type: { deis: 'dpmsolver++', data_prediction: 'dpmsolver++', noise_prediction: 'dpmsolver++' },
     solver_type: { logrho: 'midpoint', bh1: 'midpoint', bh2: 'midpoint' },
   },
 };
@@ -76,7 +81,7 @@ export function dpmSolverSampler(
   { steps, batchSize = 1 }: DpmSolverOptions,
 ): SigmaSampler {
   const full = { ...dpmSolverDefaults, ...config };
-  const { prediction_type, algorithm_type, solver_order, solver_type, final_sigmas_type } = full;
+  const { prediction_type, algorithm_type, solver_order, final_sigmas_type } = full;
   checkSteps(steps, full.num_train_timesteps);
   const { levels, ...space } = logSnrSpace(full, steps, 'dpm-solver');
   const last = space.timesteps.length - 1;
@@ -98,51 +103,42 @@ export function dpmSolverSampler(
       const denoised = clip({ ...noClipping, ...full }, original, batchSize);
       history = [denoised, ...history.slice(0, 2)];
 
-      const h = to.lambda - from.lambda;
       const past = levels.slice(0, i + 1).reverse();
-      const stochastic = algorithm_type === 'sde-dpmsolver++';
-      const weights = integrandWeights({ past, h, order: orderOf(i), solver_type, stochastic });
-      const integrand = weights.length === 1 ? denoised : linearCombination(weights, history);
-      const decay = stochastic ? 2 * h : h;
-      const gain = -to.alpha * Math.expm1(-decay);
-      const kept = (to.sigma / from.sigma) * (stochastic ? Math.exp(-h) : 1);
-      const mean = weightedSum(kept, sample, gain, integrand);
-      if (!stochastic) return { sample: mean, denoised };
-      return { sample: weightedSum(1, mean, to.sigma * Math.sqrt(-Math.expm1(-decay)), noise()), denoised };
+      const weights = extrapolation(full, { past, to, order: orderOf(i) });
+      const mean = weights.length === 1 ? denoised : linearCombination(weights, history);
+      return { sample: exponentialStep(algorithm_type, { from, to }, sample, mean, noise), denoised };
     },
   };
 }
 
-interface Integration extends Pick<DpmSolverConfig, 'solver_type'> {
+interface Extrapolation {
   /** Where x̂_0 is known, newest first. */
   readonly past: readonly Level[];
-  /** Length of the step in λ. */
-  readonly h: number;
+  readonly to: Level;
   readonly order: number;
-  readonly stochastic: boolean;
 }
 
 /**
- * Weights of the values of x̂_0, newest first, in the mean that a step moves towards. With D1 and D2 the first two
- * divided differences of x̂_0 in units of h (Lu et al. 2022a, appendix B.4), it is x̂_0 + c1 D1 + c2 D2.
+ * Weights of the values of x̂_0, newest first, in the mean that a step moves towards: x̂_0 and what its first two divided
+ * differences add.
  */
-function integrandWeights({ past, h, order, solver_type, stochastic }: Integration): number[] {
+function extrapolation(
+  { algorithm_type, solver_type }: DpmSolverConfig,
+  { past, to, order }: Extrapolation,
+): number[] {
+  const [now, before, earlier] = past as [Level, Level, Level];
+  const h = to.lambda - now.lambda;
   // A step may have no length: Karras' smallest level is where the last step ends, with final_sigmas_type sigma_min.
   if (order === 1 || h === 0) return [1];
-  const [now, before, earlier] = past as [Level, Level, Level];
-  const decay = stochastic ? 2 * h : h;
-  const share = -Math.expm1(-decay);
-  const exact = (1 - share / decay) / share;
+  const terms = polynomialTerms(algorithm_type, h);
   const h0 = now.lambda - before.lambda;
   if (order === 2) {
-    const slope = ((solver_type === 'midpoint' ? 0.5 : exact) * h) / h0;
+    const slope = ((solver_type === 'midpoint' ? 0.5 : terms.slope) * h) / h0;
     return [1 + slope, -slope];
   }
   const h1 = before.lambda - earlier.lambda;
   const [r0, r1] = [h0 / h, h1 / h];
-  // For the SDE the half belongs to be added, too. diffusers subtracts it, and so it is done here, for equal pictures.
-  const curvature = ((share - decay) / decay ** 2 + (stochastic ? -0.5 : 0.5)) / share;
-  const both = (exact * r0 + curvature) / (r0 + r1);
-  const [newer, older] = [(exact + both) / r0, both / r1];
+  const both = (terms.slope * r0 + terms.curvature) / (r0 + r1);
+  const [newer, older] = [(terms.slope + both) / r0, both / r1];
   return [1 + newer, -newer - older, older];
 }

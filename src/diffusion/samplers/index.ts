@@ -2,86 +2,106 @@
 import { UsageError } from '../../errors.ts';
 import { type ConfigReading, readConfig, type SchedulerConfig } from './config.ts';
 import { type DdimOptions, ddimDefaults, ddimSampler } from './ddim.ts';
-import { type DeisOptions, deisReading, deisSampler } from './deis.ts';
-import { type DpmSolverOptions, dpmSolverReading, dpmSolverSampler } from './dpm-solver.ts';
-import { type EulerOptions, eulerReading, eulerSampler } from './euler.ts';
-import {
-  type EulerAncestralOptions,
-  eulerAncestralReading,
-  eulerAncestralSampler,
-} from './euler-ancestral.ts';
-import { type HeunOptions, heunDefaults, heunSampler } from './heun.ts';
+import { deisReading, deisSampler } from './deis.ts';
+import { dpmSolverReading, dpmSolverSampler } from './dpm-solver.ts';
+import { dpmSolverSinglestepReading, dpmSolverSinglestepSampler } from './dpm-solver-singlestep.ts';
+import { eulerReading, eulerSampler } from './euler.ts';
+import { eulerAncestralReading, eulerAncestralSampler } from './euler-ancestral.ts';
+import { heunDefaults, heunSampler } from './heun.ts';
+import { kdpm2Reading, kdpm2Sampler } from './kdpm2.ts';
 import { type LcmOptions, lcmDefaults, lcmSampler } from './lcm.ts';
-import { type PndmOptions, pndmReading, pndmSampler } from './pndm.ts';
+import { pndmReading, pndmSampler } from './pndm.ts';
 import type { Sampler } from './sampler.ts';
 import { type TcdOptions, tcdDefaults, tcdSampler } from './tcd.ts';
-import { type UniPcOptions, uniPcReading, uniPcSampler } from './unipc.ts';
+import { uniPcReading, uniPcSampler } from './unipc.ts';
 
 export type { SchedulerConfig } from './config.ts';
 export { ddimSampler } from './ddim.ts';
 export { deisSampler } from './deis.ts';
 export { dpmSolverSampler } from './dpm-solver.ts';
+export { dpmSolverSinglestepSampler } from './dpm-solver-singlestep.ts';
 export { eulerSampler } from './euler.ts';
 export { eulerAncestralSampler } from './euler-ancestral.ts';
 export { heunSampler } from './heun.ts';
+export { kdpm2Sampler } from './kdpm2.ts';
 export { lcmSampler } from './lcm.ts';
 export { pndmSampler } from './pndm.ts';
 export { type Sampler, type SamplerStep, type SigmaSampler, startStep } from './sampler.ts';
 export { tcdSampler } from './tcd.ts';
 export { uniPcSampler } from './unipc.ts';
 
-export const samplerKinds = [
-  'lcm',
-  'tcd',
-  'ddim',
-  'pndm',
-  'euler',
-  'euler-ancestral',
-  'heun',
-  'dpm-solver',
-  'unipc',
-  'deis',
-] as const;
-export type SamplerKind = (typeof samplerKinds)[number];
-
 /** What any sampler can be asked for; each takes those that mean something to it. */
-export type SamplerOptions = LcmOptions &
-  TcdOptions &
-  Partial<DdimOptions> &
-  Partial<PndmOptions> &
-  Partial<EulerOptions> &
-  Partial<EulerAncestralOptions> &
-  Partial<HeunOptions> &
-  Partial<DpmSolverOptions> &
-  Partial<UniPcOptions> &
-  Partial<DeisOptions>;
+export type SamplerOptions = LcmOptions & TcdOptions & Partial<DdimOptions>;
 
-const accepted: Readonly<Record<SamplerKind, readonly (keyof SamplerOptions)[]>> = {
-  lcm: ['steps', 'timesteps', 'strength', 'originalSteps', 'batchSize'],
-  tcd: ['steps', 'timesteps', 'strength', 'originalSteps', 'gamma'],
-  ddim: ['steps', 'eta', 'batchSize'],
-  pndm: ['steps'],
-  euler: ['steps'],
-  'euler-ancestral': ['steps'],
-  heun: ['steps'],
-  'dpm-solver': ['steps', 'batchSize'],
-  unipc: ['steps', 'batchSize'],
-  deis: ['steps', 'batchSize'],
-};
+interface Kind<Config extends object> {
+  /** diffusers'. */
+  readonly className: string;
+  readonly takes: readonly (keyof SamplerOptions)[];
+  /** Throws InputError. name: for messages. */
+  read(config: SchedulerConfig, name: string): Config;
+  create(config: SchedulerConfig, options: SamplerOptions, name: string): Sampler;
+}
 
-/** How each kind reads a scheduler_config.json. */
-const readings = {
-  lcm: { defaults: lcmDefaults },
-  tcd: { defaults: tcdDefaults },
-  ddim: { defaults: ddimDefaults },
-  pndm: pndmReading,
-  euler: eulerReading,
-  'euler-ancestral': eulerAncestralReading,
-  heun: { defaults: heunDefaults },
-  'dpm-solver': dpmSolverReading,
-  unipc: uniPcReading,
-  deis: deisReading,
-} as const satisfies Record<SamplerKind, ConfigReading<object>>;
+function kind<Config extends object>(
+  className: string,
+  reading: ConfigReading<Config>,
+  takes: readonly (keyof SamplerOptions)[],
+  sampler: (config: Config, options: SamplerOptions, name: string) => Sampler,
+): Kind<Config> {
+  const read = (config: SchedulerConfig, name: string) => readConfig(name, config, reading);
+  return {
+    ...{ className, takes, read },
+    create: (config, options, name) => sampler(read(config, name), options, name),
+  };
+}
+
+/** One that needs a number of steps. */
+function stepped<Config extends object>(
+  className: string,
+  reading: ConfigReading<Config>,
+  takes: readonly (keyof SamplerOptions)[],
+  sampler: (config: Config, options: SamplerOptions & { readonly steps: number }) => Sampler,
+): Kind<Config> {
+  return kind(className, reading, takes, (config, { steps, ...options }, name) => {
+    if (steps === undefined) throw new UsageError(`the ${name} sampler needs a number of steps`);
+    return sampler(config, { ...options, steps });
+  });
+}
+
+const ofGrid = ['steps', 'timesteps', 'strength', 'originalSteps'] as const;
+
+const kinds = {
+  lcm: kind('LCMScheduler', { defaults: lcmDefaults }, [...ofGrid, 'batchSize'], lcmSampler),
+  tcd: kind('TCDScheduler', { defaults: tcdDefaults }, [...ofGrid, 'gamma'], tcdSampler),
+  ddim: stepped('DDIMScheduler', { defaults: ddimDefaults }, ['steps', 'eta', 'batchSize'], ddimSampler),
+  pndm: stepped('PNDMScheduler', pndmReading, ['steps'], pndmSampler),
+  euler: stepped('EulerDiscreteScheduler', eulerReading, ['steps'], eulerSampler),
+  'euler-ancestral': stepped(
+    'EulerAncestralDiscreteScheduler',
+    eulerAncestralReading,
+    ['steps'],
+    eulerAncestralSampler,
+  ),
+  heun: stepped('HeunDiscreteScheduler', { defaults: heunDefaults }, ['steps'], heunSampler),
+  kdpm2: stepped('KDPM2DiscreteScheduler', kdpm2Reading, ['steps'], kdpm2Sampler),
+  'dpm-solver': stepped(
+    'DPMSolverMultistepScheduler',
+    dpmSolverReading,
+    ['steps', 'batchSize'],
+    dpmSolverSampler,
+  ),
+  'dpm-solver-singlestep': stepped(
+    'DPMSolverSinglestepScheduler',
+    dpmSolverSinglestepReading,
+    ['steps', 'batchSize'],
+    dpmSolverSinglestepSampler,
+  ),
+  unipc: stepped('UniPCMultistepScheduler', uniPcReading, ['steps', 'batchSize'], uniPcSampler),
+  deis: stepped('DEISMultistepScheduler', deisReading, ['steps', 'batchSize'], deisSampler),
+} as const;
+
+export type SamplerKind = keyof typeof kinds;
+export const samplerKinds = Object.keys(kinds) as SamplerKind[];
 
 /**
  * What a kind of sampler has of a scheduler_config.json, which may be another sampler's: fields that this one does not
@@ -90,8 +110,8 @@ const readings = {
 export function readSamplerConfig<K extends SamplerKind>(
   kind: K,
   config: SchedulerConfig,
-): (typeof readings)[K]['defaults'] {
-  return readConfig<(typeof readings)[K]['defaults']>(kind, config, readings[kind]);
+): ReturnType<(typeof kinds)[K]['read']> {
+  return kinds[kind].read(config, kind) as ReturnType<(typeof kinds)[K]['read']>;
 }
 
 /**
@@ -103,41 +123,17 @@ export function samplerFromConfig(
   config: SchedulerConfig,
   options: SamplerOptions,
 ): Sampler {
+  const { takes, create }: Kind<object> = kinds[kind];
   const foreign = (Object.keys(options) as (keyof SamplerOptions)[]).find(
-    (option) => options[option] !== undefined && !accepted[kind].includes(option),
+    (option) => options[option] !== undefined && !takes.includes(option),
   );
   if (foreign !== undefined) {
-    throw new UsageError(`${foreign}: the ${kind} sampler takes ${accepted[kind].join(', ')}`);
+    throw new UsageError(`${foreign}: the ${kind} sampler takes ${takes.join(', ')}`);
   }
-  if (kind === 'lcm') return lcmSampler(readSamplerConfig(kind, config), options);
-  if (kind === 'tcd') return tcdSampler(readSamplerConfig(kind, config), options);
-
-  const { steps } = options;
-  if (steps === undefined) throw new UsageError(`the ${kind} sampler needs a number of steps`);
-  if (kind === 'ddim') return ddimSampler(readSamplerConfig(kind, config), { ...options, steps });
-  if (kind === 'pndm') return pndmSampler(readSamplerConfig(kind, config), { steps });
-  if (kind === 'euler') return eulerSampler(readSamplerConfig(kind, config), { steps });
-  if (kind === 'euler-ancestral') return eulerAncestralSampler(readSamplerConfig(kind, config), { steps });
-  if (kind === 'heun') return heunSampler(readSamplerConfig(kind, config), { steps });
-  if (kind === 'unipc') return uniPcSampler(readSamplerConfig(kind, config), { ...options, steps });
-  if (kind === 'deis') return deisSampler(readSamplerConfig(kind, config), { ...options, steps });
-  return dpmSolverSampler(readSamplerConfig(kind, config), { ...options, steps });
+  return create(config, options, kind);
 }
-
-const classes: ReadonlyMap<string, SamplerKind> = new Map([
-  ['LCMScheduler', 'lcm'],
-  ['TCDScheduler', 'tcd'],
-  ['DDIMScheduler', 'ddim'],
-  ['PNDMScheduler', 'pndm'],
-  ['EulerDiscreteScheduler', 'euler'],
-  ['EulerAncestralDiscreteScheduler', 'euler-ancestral'],
-  ['HeunDiscreteScheduler', 'heun'],
-  ['DPMSolverMultistepScheduler', 'dpm-solver'],
-  ['UniPCMultistepScheduler', 'unipc'],
-  ['DEISMultistepScheduler', 'deis'],
-]);
 
 /** The kind of sampler that a scheduler_config.json's `_class_name` stands for; undefined when there is none here. */
 export function samplerKind(className: string): SamplerKind | undefined {
-  return classes.get(className);
+  return samplerKinds.find((kind) => kinds[kind].className === className);
 }

@@ -38,6 +38,8 @@ export interface Level {
   readonly lambda: number;
 }
 
+type LogSnrClass = 'dpm-solver' | 'dpm-solver-singlestep' | 'unipc';
+
 interface LogSnrSpace
   extends Pick<
     SigmaSampler,
@@ -48,14 +50,11 @@ interface LogSnrSpace
 }
 
 /**
- * `like`: which class is followed where diffusers' differ over spread levels. UniPC rounds the timesteps of Karras' for
- * the cosine schedule, too, and with final_sigmas_type sigma_min ends at the smallest level, not at timestep 0's.
+ * `like`: which class is followed where diffusers' differ over spread levels. All but DPM-Solver's multistep round the
+ * timesteps of Karras' for the cosine schedule, too; with final_sigmas_type sigma_min UniPC ends at the smallest level,
+ * not at timestep 0's.
  */
-export function logSnrSpace(
-  config: LogSnrSpaceConfig,
-  steps: number,
-  like: 'dpm-solver' | 'unipc',
-): LogSnrSpace {
+export function logSnrSpace(config: LogSnrSpaceConfig, steps: number, like: LogSnrClass): LogSnrSpace {
   const { timesteps, sigmas } = timestepsAndSigmas(config, steps, like);
   const levels = Array.from(sigmas, levelOf);
   return {
@@ -78,7 +77,7 @@ function levelOf(sigma: number): Level {
 function timestepsAndSigmas(
   config: LogSnrSpaceConfig,
   steps: number,
-  like: 'dpm-solver' | 'unipc',
+  like: LogSnrClass,
 ): { timesteps: number[]; sigmas: Float32Array } {
   const schedule = withFiniteSigmas(noiseSchedule(config));
   const table = sigmaTable(schedule);
@@ -87,7 +86,7 @@ function timestepsAndSigmas(
     const exact = spread.map((sigma) => timestepAt(table, sigma));
     // diffusers rounds Karras' only, and truncates elsewhere.
     const rounds =
-      config.use_karras_sigmas && (like === 'unipc' || config.beta_schedule !== 'squaredcos_cap_v2');
+      config.use_karras_sigmas && (like !== 'dpm-solver' || config.beta_schedule !== 'squaredcos_cap_v2');
     const timesteps = exact.map(rounds ? roundHalfToEven : Math.trunc);
     const end = finalSigma(config.final_sigmas_type, like === 'unipc' ? spread.at(-1)! : table[0]!);
     return { timesteps, sigmas: Float32Array.of(...spread, end) };

@@ -13,7 +13,7 @@ import {
   resizeNearest,
 } from '../../graph/operators/index.ts';
 import { program } from '../../graph/program.ts';
-import { constant, input, parameter } from '../../graph/tensor.ts';
+import { constant, filled, input, parameter } from '../../graph/tensor.ts';
 import type { Weight } from '../../weights/weights.ts';
 import { ModelProtoSchema } from './generated/onnx_pb.ts';
 import { type SerializeOptions, serialize } from './serialize.ts';
@@ -156,4 +156,16 @@ test('casts a table of 16 bits as it is loaded where that is wanted, else the ro
     'Gather table',
     ...new Array(2).fill('Gather table.float32'),
   ]);
+});
+
+test('constants that are the same in every place are stored once', () => {
+  const x = input('x', [100]);
+  const y = [1, 1, 2, 0, -0, 1].reduce((sum, value) => add(sum, filled([100], value)), x);
+  const { bytes } = serialize(program({ y, z: add(x, filled([1], 1)) }));
+  const { graph } = read(bytes);
+  const sizes = graph.initializer.map(({ rawData }) => rawData.byteLength).sort((a, b) => a - b);
+  expect(sizes).toEqual([4, 400, 400, 400, 400]);
+  const ones = graph.node.map(({ input: inputs }) => inputs[1]);
+  expect(new Set([ones[0], ones[1], ones[5]]).size).toBe(1);
+  expect(new Set(ones).size).toBe(5);
 });

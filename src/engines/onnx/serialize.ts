@@ -127,10 +127,17 @@ export function serialize(program: Program, options: SerializeOptions = {}): Onn
     nodes.push(castTo('float32', name, wide, names.unique(`widen_${name}`)));
     widened.set(table, wide);
   }
+  const filled = new Map<string, string>();
   program.constants.forEach((tensor, i) => {
     if (tensor.node.kind !== 'constant') throw new Error('a constant of the program is not a constant');
-    const name = names.unique(`constant_${i}`);
+    const { fill } = tensor.node;
+    // The norms of large pictures take many equal ones, each as large as a feature map.
+    const key = fill === undefined ? undefined : `${Object.is(fill, -0) ? '-0' : fill} ${tensor.shape}`;
+    const known = key === undefined ? undefined : filled.get(key);
+    const name = known ?? names.unique(`constant_${i}`);
     valueNames.set(tensor, name);
+    if (known !== undefined) return;
+    if (key !== undefined) filled.set(key, name);
     addInitializer(name, tensor.dtype, tensor.shape, { kind: 'bytes', bytes: bytesOf(tensor.node.value) });
   });
 

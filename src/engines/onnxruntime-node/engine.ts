@@ -1,6 +1,5 @@
 /** Programs on ONNX Runtime in Node: on the CPU, or on whatever device its build supports. */
 import { availableParallelism } from 'node:os';
-import { setImmediate } from 'node:timers/promises';
 import { InputError, UsageError } from '../../errors.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import { type Program, program } from '../../graph/program.ts';
@@ -26,6 +25,7 @@ import { type OnnxModel, serialize } from '../onnx/serialize.ts';
 import { segmented } from '../segmented.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { ExternalValue, KeptInput, KeptOutput, SessionSettings, WireTensor } from './messages.ts';
+import { turn } from './turn.ts';
 import { weightFiles } from './weight-files.ts';
 import { WorkerClient } from './worker-client.ts';
 
@@ -125,6 +125,8 @@ class NodeEngine implements KeepingEngine {
     keep: readonly string[] = [],
   ): Promise<NodeExecutable> {
     const files = await weightFiles(program, weights);
+    // A large model is written for seconds: between two of its parts signals and other requests have their turn.
+    await turn();
     const model = serialize(program, {
       ...{ weights, name, locationOf: files?.locationOf },
       // WebGPU has 16-bit numbers only where the adapter has the feature shader-f16, of which we hear nothing here.
@@ -338,7 +340,7 @@ async function externalValues(model: OnnxModel): Promise<ExternalValue[]> {
     values.push({ location, bytes: storage.kind === 'bytes' ? stored.slice() : stored });
     copied += stored.byteLength;
     if (copied >= COPY_AT_ONCE) {
-      await setImmediate();
+      await turn();
       copied = 0;
     }
   }

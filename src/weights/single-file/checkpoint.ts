@@ -171,8 +171,9 @@ function recognise(stored: Weights, file: string, hint: Family | undefined): Fam
   if (starts('cond_stage_model.model.')) return 'stable-diffusion-2';
   if (starts('cond_stage_model.transformer.')) return 'stable-diffusion-1';
   // Without text encoders, the width of the states that the UNet attends to tells the family.
-  const query = `${UNET}middle_block.1.transformer_blocks.0.attn2.to_k.weight`;
-  const shape = stored.get(query)?.shape;
+  const query = 'transformer_blocks.0.attn2.to_k.weight';
+  const [, weight] = [...stored].find(([name]) => name.startsWith(UNET) && name.endsWith(query)) ?? [];
+  const shape = weight?.shape;
   return (
     familyOfWidth(shape?.[1]) ??
     hint ??

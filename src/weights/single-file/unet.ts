@@ -101,29 +101,17 @@ export function unetConfig(
   const sizes = sizesOf(weights, from);
   const { down, up } = findBlocks(weights);
   const levels = down.length;
-  const perLevel = down[0]?.resnets.length ?? 0;
+  const blocks = down.map(({ resnets }) => resnets.length);
   const even =
-    up.length === levels &&
-    down.every((level) => level.resnets.length === perLevel) &&
-    up.every((level) => level.resnets.length === perLevel + 1);
+    up.length === levels && up.every(({ resnets }, i) => resnets.length === blocks[levels - 1 - i]! + 1);
   if (!even) {
     throw new InputError(
-      `${from} is built in a way that is not supported: ${down.map((level) => level.resnets.length)} residual blocks on the way down, ${up.map((level) => level.resnets.length)} on the way up`,
+      `${from} is built in a way that is not supported: ${blocks} residual blocks on the way down, ${up.map((level) => level.resnets.length)} on the way up`,
     );
   }
   const depths = down.map((level) => transformerLayers(level, sizes, from));
-  const upDepths = up.map((level) => transformerLayers(level, sizes, from)).reverse();
-  // Where only one of the ways has transformers, the other one's depth is of no consequence.
-  const disagree = depths.some(
-    (depth, level) => depth > 0 && upDepths[level]! > 0 && depth !== upDepths[level],
-  );
+  const upDepths = up.map((level) => transformerLayers(level, sizes, from));
   const midDepth = sizes.count((i) => `middle_block.1.transformer_blocks.${i}.norm1.weight`);
-  const lastDepth = depths.at(-1) || upDepths.at(-1) || midDepth;
-  if (disagree || (midDepth > 0 && lastDepth !== midDepth)) {
-    throw new InputError(
-      `${from} has transformers of ${depths} layers on the way down, ${midDepth} in the middle and ${upDepths} on the way up; supported are the same depths on both ways`,
-    );
-  }
   const channels = down.map(({ resnets }) => sizes.size(`${resnets[0]}.out_layers.3.weight`, 0));
   const transformer = [...down, ...up]
     .flatMap(({ attentions }) => attentions)
@@ -137,13 +125,11 @@ export function unetConfig(
     in_channels: sizes.size('input_blocks.0.0.weight', 1),
     out_channels: sizes.size('out.2.weight', 0),
     block_out_channels: channels,
-    layers_per_block: perLevel,
-    down_block_types: depths.map((depth) => (depth > 0 ? 'CrossAttnDownBlock2D' : 'DownBlock2D')),
-    mid_block_type: midDepth > 0 ? 'UNetMidBlock2DCrossAttn' : 'UNetMidBlock2D',
-    up_block_types: upDepths.map((depth) => (depth > 0 ? 'CrossAttnUpBlock2D' : 'UpBlock2D')).reverse(),
-    transformer_layers_per_block: depths.map(
-      (depth, i) => depth || upDepths[i] || (i === levels - 1 && midDepth) || 1,
-    ),
+    layers_per_block: oneForAll(blocks),
+    down_block_types: depths.map((depth) => (depth ? 'CrossAttnDownBlock2D' : 'DownBlock2D')),
+    mid_block_type: midBlockType(weights, midDepth),
+    up_block_types: upDepths.map((depth) => (depth ? 'CrossAttnUpBlock2D' : 'UpBlock2D')),
+    ...transformerFields(depths, midDepth, upDepths, from),
     cross_attention_dim: sizes.size(`${first}.transformer_blocks.0.attn2.to_k.weight`, 1),
     attention_head_dim: linear ? channels.map((count) => headsOf(count, from)) : 8,
     use_linear_projection: linear,
@@ -182,16 +168,53 @@ function additionalConditions(
   };
 }
 
-/** Layers of the transformers of one level, 0 where it has none. */
-function transformerLayers({ resnets, attentions }: Level, sizes: Sizes, from: string): number {
+type Depths = number | readonly number[];
+
+/** Layers of the transformers of one level, one number where they are all alike; undefined where it has none. */
+function transformerLayers({ resnets, attentions }: Level, sizes: Sizes, from: string): Depths | undefined {
   const present = attentions.filter((name) => name !== undefined);
-  if (present.length === 0) return 0;
+  if (present.length === 0) return undefined;
   const depths = present.map((name) => sizes.count((i) => `${name}.transformer_blocks.${i}.norm1.weight`));
-  if (present.length === resnets.length && depths.every((depth) => depth > 0 && depth === depths[0]))
-    return depths[0]!;
+  if (present.length === resnets.length && depths.every((depth) => depth > 0)) return oneForAll(depths);
   throw new InputError(
-    `${from} has transformers of ${depths} layers at one level; supported is one depth for all`,
+    `${from} has ${present.length} transformers, of ${depths} layers, beside ${resnets.length} residual blocks at one level; supported is one beside each`,
   );
+}
+
+/** diffusers' fields. down: from the highest resolution on; up: from the lowest on. */
+function transformerFields(
+  down: readonly (Depths | undefined)[],
+  middle: number,
+  up: readonly (Depths | undefined)[],
+  from: string,
+): Record<string, unknown> {
+  const last = down.length - 1;
+  // Where a way has no transformers, the depth of the other one, or of the middle, is as good as any.
+  const layers = down.map((depths, level) => {
+    const other = up[last - level];
+    return depths ?? ((level === last && middle) || (typeof other === 'number' ? other : 1));
+  });
+  const first = [layers[last]!].flat()[0];
+  if (middle > 0 && first !== middle) {
+    throw new InputError(
+      `${from} has a transformer of ${middle} layers in the middle and of ${first} before it; supported is the same depth`,
+    );
+  }
+  const reverse = up.map((depths, i) => depths ?? [layers[last - i]!].flat()[0]!);
+  const isAlike = reverse.every((depths, i) => typeof depths === 'number' && depths === layers[last - i]);
+  return {
+    transformer_layers_per_block: layers,
+    ...(!isAlike && { reverse_transformer_layers_per_block: reverse }),
+  };
+}
+
+function midBlockType(weights: Weights, depth: number): string | null {
+  if (depth > 0) return 'UNetMidBlock2DCrossAttn';
+  return weights.has('middle_block.0.in_layers.0.weight') ? 'UNetMidBlock2D' : null;
+}
+
+function oneForAll(list: readonly number[]): Depths {
+  return list.every((entry) => entry === list[0]) ? list[0]! : list;
 }
 
 /** Down: a level ends with its downsampler. Up: an upsampler stands in the last of its level's blocks. */

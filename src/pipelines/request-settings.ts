@@ -1,0 +1,390 @@
+/**
+ * What a request for pictures may say, told once: what each setting is, between which values, what it is where nobody
+ * gives it, and its names in messages, pictures and Automatic1111's texts. What only a model can tell, such as the
+ * multiples that a side must be of, `settingsOf` adds.
+ */
+import { schedulerNames } from '../components/scheduler.ts';
+import { SettingError, UsageError } from '../errors.ts';
+import { shown } from '../messages.ts';
+import { nearest } from '../nearest.ts';
+import { Generator } from '../random/generator.ts';
+import type { GenerationRequest } from './settings.ts';
+
+export type SettingName = keyof GenerationRequest;
+
+/** What a setting can be. Numbers are finite, whole numbers exact. */
+export type SettingKind =
+  | { readonly type: 'text'; readonly longest: number }
+  | { readonly type: 'integer'; readonly least?: number; readonly most?: number }
+  | { readonly type: 'number'; readonly least?: number; readonly above?: number; readonly most?: number }
+  | { readonly type: 'choice'; readonly values: readonly string[] }
+  /** A list, of the parts that are named or of any number. */
+  | {
+      readonly type: 'integers';
+      readonly parts?: readonly string[];
+      readonly least: number;
+      readonly most: number;
+    }
+  | { readonly type: 'image' }
+  | { readonly type: 'generator' }
+  | { readonly type: 'signal' }
+  | { readonly type: 'function' };
+
+export interface RequestSetting {
+  readonly kind: SettingKind;
+  /** May also be a list, of one for each picture or prompt. */
+  readonly list?: true;
+  /** In messages: `guidance scale`. */
+  readonly words: string;
+  /** For people who look for it: what it does. */
+  readonly description: string;
+  /** What it is where the request says nothing, and who says so. */
+  readonly otherwise: string;
+  /** In the JSON that a picture carries, where it is there as it is in the request. */
+  readonly inPicture?: string;
+  /** In the last line of Automatic1111's text. */
+  readonly inAutomatic1111?: string;
+}
+
+/** The largest side of a picture, in pixels. */
+export const LARGEST_SIDE = 16384;
+
+/** Pictures of one request: they are drawn together, and are in memory together. */
+export const MOST_PICTURES = 10_000;
+
+/** Of a prompt, of which a model reads some 75 words. */
+const LONGEST_PROMPT = 100_000;
+
+/** Of all prompts of a request, so that they are read within a second. */
+const MOST_CHARACTERS = 1_000_000;
+
+/** Steps, and training timesteps: models have 1,000. */
+const MOST_STEPS = 10_000;
+
+const side = { type: 'integer', least: 1, most: LARGEST_SIDE } as const;
+const pair = (...parts: [string, string]) =>
+  ({ type: 'integers', parts, least: 0, most: LARGEST_SIDE }) as const;
+
+/** In the order in which they are asked for and shown. */
+export const requestSettings = {
+  prompt: {
+    kind: { type: 'text', longest: LONGEST_PROMPT },
+    list: true,
+    words: 'prompt',
+    description: 'what the picture should show',
+    otherwise: 'has to be given',
+    inPicture: 'prompt',
+  },
+  negativePrompt: {
+    kind: { type: 'text', longest: LONGEST_PROMPT },
+    list: true,
+    words: 'negative prompt',
+    description: 'what the picture should not show, for models without built-in guidance',
+    otherwise: 'none',
+    inPicture: 'negativePrompt',
+    inAutomatic1111: 'Negative prompt',
+  },
+  steps: {
+    kind: { type: 'integer', least: 1, most: MOST_STEPS },
+    words: 'steps',
+    description: 'denoising steps',
+    otherwise: "the model's; else 4 for consistency models, 50 for others",
+    inPicture: 'steps',
+    inAutomatic1111: 'Steps',
+  },
+  guidanceScale: {
+    kind: { type: 'number', least: 0, most: 1000 },
+    words: 'guidance scale',
+    description: 'how closely to follow the prompt; 1 is none',
+    otherwise: "the model's; else diffusers' for the kind of model",
+    inPicture: 'guidanceScale',
+    inAutomatic1111: 'CFG scale',
+  },
+  guidanceRescale: {
+    kind: { type: 'number', least: 0, most: 1 },
+    words: 'guidance rescale',
+    description: 'against over-exposure at high guidance',
+    otherwise: '0',
+    inPicture: 'guidanceRescale',
+  },
+  seed: {
+    kind: { type: 'integer' },
+    list: true,
+    words: 'seed',
+    description: 'the same seed gives the same picture; picture i has the seed s + i',
+    otherwise: 'drawn',
+    inPicture: 'seed',
+    inAutomatic1111: 'Seed',
+  },
+  generator: {
+    kind: { type: 'generator' },
+    list: true,
+    words: 'generator',
+    description: 'in place of seeds',
+    otherwise: 'made of the seeds',
+  },
+  numImages: {
+    kind: { type: 'integer', least: 1, most: MOST_PICTURES },
+    words: 'number of images',
+    description: 'pictures for each prompt',
+    otherwise: '1',
+  },
+  width: {
+    kind: side,
+    words: 'width',
+    description: 'in pixels',
+    otherwise: "the image's, else the model's",
+    inPicture: 'width',
+    inAutomatic1111: 'Size',
+  },
+  height: {
+    kind: side,
+    words: 'height',
+    description: 'in pixels',
+    otherwise: "the image's, else the model's",
+    inPicture: 'height',
+    inAutomatic1111: 'Size',
+  },
+  scheduler: {
+    kind: { type: 'choice', values: schedulerNames },
+    words: 'scheduler',
+    description: 'what makes latents of predictions',
+    otherwise: "the model's",
+    inPicture: 'scheduler',
+    inAutomatic1111: 'Sampler',
+  },
+  eta: {
+    kind: { type: 'number', least: 0, most: 1 },
+    words: 'eta',
+    description: 'share of fresh noise in a step, for ddim and tcd',
+    otherwise: "the scheduler's own: 0 for ddim, 0.3 for tcd",
+    inPicture: 'eta',
+  },
+  timesteps: {
+    kind: { type: 'integers', least: 0, most: MOST_STEPS },
+    words: 'timesteps',
+    description: 'descending, in place of a number of steps; for lcm and tcd',
+    otherwise: 'spread evenly',
+    inPicture: 'timesteps',
+  },
+  originalSteps: {
+    kind: { type: 'integer', least: 1, most: MOST_STEPS },
+    words: 'original steps',
+    description: 'the grid that the model was distilled on; for lcm and tcd',
+    otherwise: "the model's",
+    inPicture: 'originalSteps',
+  },
+  clipSkip: {
+    kind: { type: 'integer', least: 0, most: 128 },
+    words: 'clip skip',
+    description: 'layers of the text encoder to leave out at its end',
+    otherwise: '0',
+    inPicture: 'clipSkip',
+    inAutomatic1111: 'Clip skip',
+  },
+  image: {
+    kind: { type: 'image' },
+    words: 'image',
+    description: 'a picture to begin with',
+    otherwise: 'noise',
+  },
+  strength: {
+    kind: { type: 'number', above: 0, most: 1 },
+    words: 'strength',
+    description: 'how far to go from the image',
+    otherwise: '0.8, and 1 with a mask; for SDXL 0.3 and 0.9999',
+    inPicture: 'strength',
+    inAutomatic1111: 'Denoising strength',
+  },
+  mask: {
+    kind: { type: 'image' },
+    words: 'mask',
+    description: 'as large as the image: white is drawn anew, black is kept',
+    otherwise: 'all is drawn anew',
+  },
+  originalSize: {
+    kind: pair('height', 'width'),
+    words: 'original size',
+    description: 'what SDXL is told of the size of the picture',
+    otherwise: "the picture's",
+  },
+  cropTopLeft: {
+    kind: pair('top', 'left'),
+    words: 'crop top left',
+    description: 'what SDXL is told of how the picture was cropped',
+    otherwise: '0 and 0',
+  },
+  targetSize: {
+    kind: pair('height', 'width'),
+    words: 'target size',
+    description: 'what SDXL is told of the size that was aimed for',
+    otherwise: "the picture's",
+  },
+  tileSize: {
+    kind: side,
+    words: 'tile size',
+    description: 'decode in tiles of so many pixels, which fade into each other',
+    otherwise: 'in one piece, where it fits into memory',
+    inPicture: 'tileSize',
+  },
+  signal: {
+    kind: { type: 'signal' },
+    words: 'signal',
+    description: 'an AbortSignal that ends the drawing',
+    otherwise: 'none',
+  },
+  onWarning: {
+    kind: { type: 'function' },
+    words: 'onWarning',
+    description: 'is told what is done otherwise than asked for',
+    otherwise: 'none',
+  },
+} as const satisfies Readonly<Record<SettingName, RequestSetting>>;
+
+export const settingNames = Object.keys(requestSettings) as SettingName[];
+
+/**
+ * Whatever a caller gave as a request, when it is one. Throws UsageError for a setting that does not exist, and
+ * SettingError for one that is not what it has to be. What is undefined is not given.
+ */
+export function checkRequest(given: unknown): asserts given is GenerationRequest {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new UsageError(`the request is ${shown(given)}; expected an object such as { prompt: "a fox" }`);
+  }
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined) continue;
+    const known = settingNames.find((setting) => setting === name);
+    if (known === undefined) {
+      const near = nearest(name, settingNames);
+      throw new UsageError(
+        `a request has no setting ${shown(name)}${near ? `; did you mean ${near}?` : `; it has ${settingNames.join(', ')}`}`,
+      );
+    }
+    checkSetting(known, value);
+  }
+  const request = given as Partial<GenerationRequest>;
+  if (request.prompt === undefined) throw settingError('prompt', undefined, expected(requestSettings.prompt));
+  const prompts = [request.prompt].flat();
+  if (prompts.length === 0) throw new UsageError('the list of prompts is empty: expected at least one');
+  const pictures = prompts.length * (request.numImages ?? 1);
+  if (pictures > MOST_PICTURES) {
+    throw new UsageError(
+      `${pictures} pictures in one request, which are in memory together: at most ${MOST_PICTURES}; make several requests`,
+    );
+  }
+  const characters = [...prompts, ...[request.negativePrompt ?? []].flat()].reduce(
+    (sum, text) => sum + text.length,
+    0,
+  );
+  if (characters > MOST_CHARACTERS) {
+    throw new UsageError(
+      `the prompts of the request have ${characters} characters; expected at most ${MOST_CHARACTERS}`,
+    );
+  }
+}
+
+/** Throws SettingError when the value cannot be the setting's. */
+export function checkSetting(name: SettingName, value: unknown): void {
+  const setting: RequestSetting = requestSettings[name];
+  const values = setting.list && Array.isArray(value) ? value : [value];
+  // By index: what a list has no entry for is undefined, too.
+  for (let i = 0; i < values.length; i++) {
+    if (!isOfKind(setting.kind, values[i])) throw settingError(name, values[i], expected(setting));
+  }
+}
+
+/** about: what was expected, and what to do. */
+export function settingError(name: SettingName, value: unknown, about: string): SettingError {
+  return new SettingError(name, requestSettings[name].words, `${shown(value)}: ${about}`);
+}
+
+function isOfKind(kind: SettingKind, value: unknown): boolean {
+  switch (kind.type) {
+    case 'text':
+      return typeof value === 'string' && value.length <= kind.longest;
+    case 'integer':
+      return Number.isSafeInteger(value) && isWithin(value as number, kind);
+    case 'number':
+      return Number.isFinite(value) && isWithin(value as number, kind);
+    case 'choice':
+      return kind.values.some((choice) => choice === value);
+    case 'integers': {
+      const { parts, least, most } = kind;
+      if (!Array.isArray(value) || value.length !== (parts?.length ?? value.length)) return false;
+      // As long a list as there can be values, at most; and an array may have holes.
+      if (value.length > most - least + 1) return false;
+      return Array.from(value).every((item) => isOfKind({ type: 'integer', least, most }, item));
+    }
+    case 'image':
+      return isImage(value);
+    case 'generator':
+      return value instanceof Generator;
+    case 'signal':
+      return isSignal(value);
+    case 'function':
+      return typeof value === 'function';
+  }
+}
+
+function isWithin(
+  value: number,
+  {
+    least = -Infinity,
+    most = Infinity,
+    above = -Infinity,
+  }: { least?: number; most?: number; above?: number },
+): boolean {
+  return value >= least && value <= most && value > above;
+}
+
+/** Of any realm: tests and frames have classes of their own. */
+function isSignal(value: unknown): boolean {
+  const { aborted, addEventListener, throwIfAborted } = Object(value) as Partial<AbortSignal>;
+  return (
+    [typeof aborted, typeof addEventListener, typeof throwIfAborted].join() === 'boolean,function,function'
+  );
+}
+
+function isImage(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { width, height, channels, data } = value as Record<string, unknown>;
+  const isSide = (size: unknown): size is number => isOfKind({ type: 'integer', least: 1 }, size);
+  if (!isSide(width) || !isSide(height) || (channels !== 3 && channels !== 4)) return false;
+  return data instanceof Uint8Array && data.length === width * height * channels;
+}
+
+/** What a setting has to be, in words: `expected a whole number from 1 to 10000`. */
+function expected({ kind, list }: RequestSetting): string {
+  return `expected ${kindInWords(kind)}${list ? `, or a list of such` : ''}`;
+}
+
+function kindInWords(kind: SettingKind): string {
+  switch (kind.type) {
+    case 'text':
+      return `a text of at most ${kind.longest} characters`;
+    case 'integer':
+      return `a whole number${rangeInWords(kind)}`;
+    case 'number':
+      return `a number${rangeInWords(kind)}`;
+    case 'choice':
+      return `one of ${kind.values.join(', ')}`;
+    case 'integers': {
+      const what = kind.parts ? `a list [${kind.parts.join(', ')}]` : 'a list';
+      return `${what} of whole numbers${rangeInWords(kind)}`;
+    }
+    case 'image':
+      return 'an image { width, height, channels, data } with a Uint8Array of width · height · channels bytes, 3 or 4 channels';
+    case 'generator':
+      return 'a Generator';
+    case 'signal':
+      return 'an AbortSignal';
+    case 'function':
+      return 'a function';
+  }
+}
+
+function rangeInWords({ least, most, above }: { least?: number; most?: number; above?: number }): string {
+  if (above !== undefined) return ` above ${above}${most === undefined ? '' : `, up to ${most}`}`;
+  if (least === undefined) return most === undefined ? '' : ` up to ${most}`;
+  return ` from ${least}${most === undefined ? '' : ` to ${most}`}`;
+}
