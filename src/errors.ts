@@ -40,3 +40,9 @@ export class InputError extends Error {
     super(shortened(message), options);
   }
 }
+
+/** An InputError with the place that it is about before its message, unless that names the place; others as they are. */
+export function withPlace(place: string, error: unknown): unknown {
+  if (!(error instanceof InputError) || error.message.includes(place)) return error;
+  return new InputError(`${place}: ${error.message}`, { cause: error });
+}

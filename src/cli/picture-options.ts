@@ -1,7 +1,7 @@
 /** `--from PICTURE`: the settings that a picture carries as the options of `lcm generate`. */
 import { stat } from 'node:fs/promises';
 import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from '../components/node/embedded-models.ts';
-import { InputError } from '../errors.ts';
+import { InputError, withPlace } from '../errors.ts';
 import { localPath } from '../hub/node/cache.ts';
 import { readPicture } from '../images/node/open-image.ts';
 import { readPngText } from '../images/png-text.ts';
@@ -28,10 +28,12 @@ export async function optionsFromPicture(
   path: string,
   isGiven: (name: string) => boolean,
 ): Promise<RestoredOptions> {
-  const file = await readPicture(path).catch((cause: unknown) => {
-    throw cause instanceof InputError ? new InputError(`--from: ${cause.message}`, { cause }) : cause;
-  });
-  const settings = readPictureSettings(await readPngText(file));
+  const settings = await readPicture(path)
+    .then(readPngText)
+    .then(readPictureSettings)
+    .catch((error: unknown) => {
+      throw withPlace('--from', withPlace(path, error));
+    });
   if (settings === undefined) {
     throw new InputError(`--from ${path}: the picture carries no settings of lcm generate`);
   }

@@ -1,5 +1,5 @@
 /** The parts of a model: configurations that were checked, a tokenizer, and where the weights lie. */
-import { InputError, UsageError } from '../errors.ts';
+import { InputError, UsageError, withPlace } from '../errors.ts';
 import { parseJson } from '../files/json.ts';
 import { type CLIPTextConfig, clipTextConfig } from '../models/clip-text.ts';
 import { configFields } from '../models/config.ts';
@@ -202,8 +202,7 @@ export function located<T>(location: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (!(error instanceof InputError) || error.message.includes(location)) throw error;
-    throw new InputError(`${location}: ${error.message}`, { cause: error });
+    throw withPlace(location, error);
   }
 }
 

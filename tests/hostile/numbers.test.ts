@@ -2,18 +2,21 @@
  * Numbers in configurations that no model has: refused by name, at once, before anything is made of them. What is
  * large but may be is refused as soon as the weights are known, or planned in a moment.
  */
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadComponents } from '../../src/components/components.ts';
 import { openModel } from '../../src/components/node/open-model.ts';
+import { createReferenceEngine } from '../../src/engines/reference/engine.ts';
 import { InputError, UsageError } from '../../src/errors.ts';
 import { type JsonObject, parseJsonObject } from '../../src/files/json.ts';
 import { loadPipeline } from '../../src/pipelines/node/load.ts';
 import { autoencoderRunConfig } from '../../src/training/runs/autoencoder-config.ts';
 import { diffusionRunConfig } from '../../src/training/runs/diffusion-config.ts';
+import { train } from '../../src/training/runs/recipe.ts';
+import { autoencoderTraining } from '../../src/training/runs/train-autoencoder.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/golden/pipelines', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'hostile-'));
@@ -180,6 +183,17 @@ it('settings of a training are held to the same bounds', () => {
   expect(diffusion({ unet: { layers_per_block: 1e9 } })).toThrow(/UNet2DConditionModel config: layers_per/);
   expect(diffusion({ textEncoder: { num_hidden_layers: 1e9 } })).toThrow(/CLIPTextModel config: num_hidden/);
   expect(diffusion({ schedule: { num_train_timesteps: 1e8 } })).toThrow(/schedule.num_train_timesteps/);
+});
+
+it('a training of more parameters than there is memory for is refused before any is made', async () => {
+  const config = autoencoderRunConfig({ steps: 1, model: { block_out_channels: [32768, 32768, 32768] } });
+  const directory = join(folder, 'run');
+  const training = train(autoencoderTraining, config, { engine: createReferenceEngine(), directory });
+  await expect(training).rejects.toThrow(UsageError);
+  await expect(training).rejects.toThrow(
+    /^training 289918 M parameters needs at least .* of memory, there are/,
+  );
+  expect(existsSync(directory)).toBe(false);
 });
 
 it('messages stay short and name the file, whatever is written for a value', async () => {

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { openModel } from '../../components/node/open-model.ts';
-import { InputError } from '../../errors.ts';
+import { InputError, withPlace } from '../../errors.ts';
 import { namesIn, withRegularFile } from '../../files/node/regular-file.ts';
 import { cachedModel } from '../../hub/node/cache.ts';
 import { isModelId } from '../../hub/node/settings.ts';
@@ -114,8 +114,12 @@ async function isPng(path: string): Promise<boolean> {
 }
 
 async function describePicture(path: string, file: string, reporter: Reporter): Promise<void> {
-  const text = await readPngText(await readPicture(file));
-  const settings = readPictureSettings(text);
+  const bytes = await readPicture(file);
+  const { text, settings } = await readPngText(bytes)
+    .then((text) => ({ text, settings: readPictureSettings(text) }))
+    .catch((error: unknown) => {
+      throw withPlace(path, error);
+    });
   const parameters = text[PARAMETERS_KEYWORD];
   if (settings === undefined && parameters === undefined) {
     throw new InputError(`${path} carries no settings; only pictures saved with them do`);

@@ -3,10 +3,14 @@
  * what is written) is said by a recipe; that which they have in common (plan, folder, initial values, averages, loop,
  * checkpoints) is `train`, once.
  */
+import { UsageError } from '../../errors.ts';
 import type { JsonObject } from '../../files/json.ts';
+import { formatBytes } from '../../format-bytes.ts';
 import { countFlops } from '../../graph/flops.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
+import { elementCount } from '../../graph/shape.ts';
 import type { Declaration } from '../../layers/params.ts';
+import { machineMemory } from '../../pipelines/node/machine-memory.ts';
 import type { Weights } from '../../weights/weights.ts';
 import { shareOf } from '../data-parallel.ts';
 import { Ema } from '../ema.ts';
@@ -79,7 +83,10 @@ export async function plan<Config extends RunConfig>(
   return planned(config, (await kind.open(config, watch)).write(config.batch), 1).plan;
 }
 
-/** Trains, or goes on training, and writes the averaged weights to `<directory>/model`. */
+/**
+ * Trains, or goes on training, and writes the averaged weights to `<directory>/model`. Throws UsageError for a model that is
+ * larger than the memory.
+ */
 export async function train<Config extends RunConfig>(
   kind: RecipeKind<Config>,
   config: Config,
@@ -89,6 +96,7 @@ export async function train<Config extends RunConfig>(
   const replicas = replicasOf(io).length;
   const written = recipe.write(shareOf(config.batch, replicas));
   const { plan, step } = planned(config, written, replicas);
+  requireMemory(written.trained, 1 + Object.keys(recipe.averages ?? {}).length);
   return inRunDirectory({ ...io, config, data: recipe.data }, async () => {
     const parameters = initialize(written.trained, randomStream(config.seed, 0));
     await recipe.start?.(parameters);
@@ -119,6 +127,21 @@ export async function train<Config extends RunConfig>(
       await batches.close?.();
     }
   });
+}
+
+/**
+ * Every trained number is held with its gradient, its two moments and its averages, all in float32. Throws UsageError when
+ * that alone is more than there is; activations come on top.
+ */
+function requireMemory(trained: ReadonlyMap<string, Declaration>, averages: number): void {
+  const numbers = [...trained.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const needed = 4 * numbers * (4 + averages);
+  const limit = machineMemory();
+  if (needed <= limit) return;
+  throw new UsageError(
+    `training ${(numbers / 1e6).toFixed(0)} M parameters needs at least ${formatBytes(needed)} of memory, ` +
+      `there are ${formatBytes(limit)}; use a smaller model`,
+  );
 }
 
 function planned(config: RunConfig, { objective, trained, counts }: WrittenStep, replicas: number) {
