@@ -4,6 +4,7 @@ import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from '../components/node/embedded
 import { type SchedulerName, schedulerNames } from '../components/scheduler.ts';
 import { pictureFormats } from '../images/formats/picture-header.ts';
 import type { Image } from '../images/image.ts';
+import { hasTransparency, type MaskReading, readMask } from '../images/mask.ts';
 import { openImage } from '../images/node/open-image.ts';
 import type { GenerationRequest } from '../pipelines/settings.ts';
 import { type EngineOptions, withEngineOptions } from './engine-options.ts';
@@ -15,6 +16,7 @@ import {
   withPartOptions,
 } from './model-options.ts';
 import { integer, number, oneOf } from './option-values.ts';
+import type { Reporter } from './progress.ts';
 
 /** The model with other parts and LoRAs. */
 export interface ModelOptions extends PartOptions, CheckpointOptions {
@@ -96,13 +98,23 @@ export function withGenerationOptions(command: Command): Command {
   return withEngineOptions(command);
 }
 
-/** The pictures that `--image` and `--mask` name. */
-export async function openPictures({ image, mask }: GenerationOptions): Promise<{
-  readonly image: Image | undefined;
-  readonly mask: Image | undefined;
-}> {
+/** How a mask with transparency was read. */
+const MASK_NOTES: Readonly<Record<MaskReading, string>> = {
+  brightness: 'what is white in it is drawn anew; black and transparent parts are kept',
+  hole: 'it is a picture with a hole: what is transparent in it is drawn anew',
+  strokes: 'it has strokes on transparency: what is painted in it is drawn anew, whatever its colour',
+};
+
+/** The pictures that `--image` and `--mask` name. It is said how a mask was read that could be read in several ways. */
+export async function openPictures(
+  { image, mask }: GenerationOptions,
+  reporter: Reporter,
+): Promise<{ readonly image: Image | undefined; readonly mask: Image | undefined }> {
   const open = async (path: string | undefined) => (path === undefined ? undefined : openImage(path));
   const [picture, maskPicture] = await Promise.all([open(image), open(mask)]);
+  if (maskPicture && hasTransparency(maskPicture)) {
+    reporter.note(`--mask ${mask}: ${MASK_NOTES[readMask(maskPicture).reading]}`);
+  }
   return { image: picture, mask: maskPicture };
 }
 

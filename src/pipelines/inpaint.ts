@@ -13,7 +13,8 @@
 import type { Components } from '../components/components.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import { elementCount } from '../graph/shape.ts';
-import { flatten, type Image } from '../images/image.ts';
+import type { Image } from '../images/image.ts';
+import { readMask } from '../images/mask.ts';
 import { resize } from '../images/resize.ts';
 import type { Networks } from '../networks/networks.ts';
 import {
@@ -42,6 +43,7 @@ export async function* inpaint(
   const pixels = pixelsOf(request.image!, settings);
   const mask = binaryMask(request.mask, settings);
   const latentMask = everyNth(mask, settings, model.vae.config.factor);
+  warnOfUselessMask(latentMask, model.vae.config.factor, plan.onWarning);
   const encode = (values: Float32Array) => encodePixels(networks, values, settings, { signal });
 
   return yield* generate(plan, networks, async (): Promise<Beginning> => {
@@ -66,14 +68,28 @@ export async function* inpaint(
 }
 
 /** 1 where the mask is at least half white, else 0: [H, W]. */
-function binaryMask(mask: Image, { width, height }: Settings): Float32Array {
-  const { data } = resize(flatten(mask, [0, 0, 0]), width, height);
+function binaryMask(picture: Image, { width, height }: Settings): Float32Array {
+  const { data } = resize(readMask(picture).mask, width, height);
   return Float32Array.from({ length: width * height }, (_, i) => {
     const [red, green, blue] = [data[3 * i]!, data[3 * i + 1]!, data[3 * i + 2]!];
     // As PIL makes pictures grey.
     const luma = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;
     return luma >= 127.5 ? 1 : 0;
   });
+}
+
+function warnOfUselessMask(
+  mask: Float32Array,
+  factor: number,
+  onWarning: ((message: string) => void) | undefined,
+): void {
+  if (mask.every((value) => value === 1)) {
+    onWarning?.('the mask is white everywhere: all is drawn anew, and nothing of the image is kept');
+  } else if (mask.every((value) => value === 0)) {
+    onWarning?.(
+      `the mask is black everywhere, or what is white in it is smaller than ${factor} pixels: nothing is drawn anew`,
+    );
+  }
 }
 
 /** The upper left of every factor × factor pixels: [H, W] → [h, w], as torch's nearest interpolation. */

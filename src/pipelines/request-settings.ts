@@ -199,7 +199,7 @@ export const requestSettings = {
   mask: {
     kind: { type: 'image' },
     words: 'mask',
-    description: 'as large as the image: white is drawn anew, black is kept',
+    description: 'as large as the image: white, or a hole, is drawn anew',
     otherwise: 'all is drawn anew',
   },
   originalSize: {

@@ -67,7 +67,10 @@ export interface ImageToImageRequest extends TextToImageRequest {
 
 export interface InpaintRequest extends Omit<ImageToImageRequest, 'image'> {
   readonly image?: Image;
-  /** As large as the image. White is drawn anew, black is kept. */
+  /**
+   * As large as the image. White is drawn anew, black is kept; of a picture with a hole, the hole is drawn anew, and of
+   * strokes on transparency the strokes: see `readMask`.
+   */
   readonly mask: Image;
 }
 

@@ -198,7 +198,12 @@ it('goes on from a picture, and draws anew what a mask leaves white', async () =
   writeFileSync(at('white.png'), await encodePng(white));
   for (const mask of ['black', 'white']) {
     const { code, stderr } = await draw(...from, '--mask', `${mask}.png`, '--out', `of-${mask}.png`);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: expect.stringMatching(
+        `^lcm: warning: the mask is ${mask} everywhere[^\\n]* ${mask === 'white' ? 'kept' : 'anew'}\n$`,
+      ),
+    });
   }
   const [kept, anew] = await Promise.all(
     ['of-black.png', 'of-white.png'].map((name) => decodePng(read(name))),
@@ -210,6 +215,40 @@ it('goes on from a picture, and draws anew what a mask leaves white', async () =
   );
   expect(other.code).toBe(0);
   expect((await decodePng(read('other.png'))).data).toEqual(kept!.data);
+});
+
+it('reads a mask by its brightness or by its alpha, and says by which', async () => {
+  await draw('--steps', '1', '--out', 'base.png');
+  const write = async (name: string, colour: (right: boolean) => number[]) => {
+    const mask = createImage(64, 64, 4);
+    for (let i = 0; i < 64 * 64; i++) mask.data.set(colour(i % 64 >= 32), 4 * i);
+    writeFileSync(at(name), await encodePng(mask));
+  };
+  await write('opaque.png', (right) => (right ? [255, 255, 255, 255] : [0, 0, 0, 255]));
+  await write('strokes.png', (right) => (right ? [200, 90, 20, 255] : [0, 0, 0, 0]));
+  // A hole as large as this leaves less than half of the border, so that only its colours tell.
+  const photo = createImage(64, 64, 4);
+  for (let i = 0; i < 64 * 64; i++)
+    photo.data.set([i % 256, (7 * i) % 256, 90, i % 64 >= 32 ? 0 : 255], 4 * i);
+  writeFileSync(at('photo.png'), await encodePng(photo));
+  const drawn = async (mask: string) => {
+    const out = `by-${mask}`;
+    const result = await draw('--steps', '1', '--image', 'base.png', '--mask', mask, '--out', out);
+    expect(result.code).toBe(0);
+    return { said: result.stderr, pixels: (await decodePng(read(out))).data };
+  };
+  const expected = await drawn('opaque.png');
+  expect(expected.said).toBe('');
+  const strokes = await drawn('strokes.png');
+  expect(strokes.said).toBe(
+    '--mask strokes.png: it has strokes on transparency: what is painted in it is drawn anew, whatever its colour\n',
+  );
+  expect(strokes.pixels).toEqual(expected.pixels);
+  const hole = await drawn('photo.png');
+  expect(hole.said).toBe(
+    '--mask photo.png: it is a picture with a hole: what is transparent in it is drawn anew\n',
+  );
+  expect(hole.pixels).toEqual(expected.pixels);
 });
 
 it('makes a picture again from its settings, or with some of them changed', async () => {

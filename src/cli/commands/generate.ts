@@ -93,7 +93,7 @@ async function generate(
   const reporter = createReporter({ json: options.json });
   const pictures = await plan(prompt, options);
   const { image, mask } = options;
-  const opened = await openPictures(options);
+  const opened = await openPictures(options, reporter);
   const stopwatch = new Stopwatch<Stage | 'save'>();
   const model = await stopwatch.time('load', () => openModelOf(options));
   for (const warning of warningsAbout(model)) reporter.warn(warning);

@@ -106,7 +106,7 @@ async function plot(
   }
   const path = (await outputPaths(options.out, 1))({ index: 0, prompt: `plot ${prompt}`, seed });
   if (saveImages !== undefined) await requireWritable(saveImages, '--save-images');
-  const shared = { ...restored?.request, ...(await openPictures(options)) };
+  const shared = { ...restored?.request, ...(await openPictures(options, reporter)) };
   const warn = warnOnce(reporter);
   const planned: DrawnGroup[] = [];
   for (const group of await planCells(groups, shared, warn))
