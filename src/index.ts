@@ -17,6 +17,7 @@ export type { Components, GenerationDefaults } from './components/components.ts'
 export type { ModelFiles, StoredNetwork } from './components/model-files.ts';
 export { diffusersFiles } from './components/node/diffusers-files.ts';
 export { modelFingerprint } from './components/node/fingerprint.ts';
+export { openLora } from './components/node/open-lora.ts';
 export { type OpenModelOptions, openModel } from './components/node/open-model.ts';
 export { type SchedulerName, schedulerNames } from './components/scheduler.ts';
 export { createContext } from './datasets/node/canvas.ts';
@@ -76,4 +77,3 @@ export { Generator } from './random/generator.ts';
 export type { AppliedLora } from './weights/lora.ts';
 export type { Lora } from './weights/lora-file.ts';
 export { hashFile, hashTensors } from './weights/node/file-hash.ts';
-export { openLora } from './weights/node/lora.ts';

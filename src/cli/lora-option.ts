@@ -1,7 +1,8 @@
 /** `--lora PATH[:STRENGTH]`, which may be given several times. */
+
+import { openLora } from '../components/node/open-lora.ts';
 import { UsageError } from '../errors.ts';
 import type { AppliedLora } from '../weights/lora.ts';
-import { openLora } from '../weights/node/lora.ts';
 
 export interface LoraOption {
   readonly path: string;

@@ -1,4 +1,6 @@
 /** `lcm info` of a LoRA: in which layout, how large, and what it adapts. */
+
+import { readLoraFile } from '../../components/node/open-lora.ts';
 import { InputError } from '../../errors.ts';
 import { float32Data } from '../../graph/host-tensor.ts';
 import { convertTensor } from '../../weights/convert.ts';
@@ -6,7 +8,6 @@ import { loadTensors } from '../../weights/load-tensors.ts';
 import type { Lora, LoraLayer } from '../../weights/lora-file.ts';
 import { parseLoraName } from '../../weights/lora-names.ts';
 import { hashTensors } from '../../weights/node/file-hash.ts';
-import { readLoraFile } from '../../weights/node/lora.ts';
 import type { OpenedSafetensors } from '../../weights/open-safetensors.ts';
 import type { Weights } from '../../weights/weights.ts';
 import type { Reporter } from '../progress.ts';

@@ -7,7 +7,7 @@ import { namesIn } from '../../files/node/regular-file.ts';
 import { readTextIfThere } from '../../files/node/text-file.ts';
 import { localPath } from '../../hub/node/cache.ts';
 import { listed } from '../../messages.ts';
-import { loadBytes } from '../load-tensors.ts';
+import { loadBytes } from '../../weights/load-tensors.ts';
 import {
   ADAPTER_CONFIG_NAME,
   ADAPTER_FILE_NAME,
@@ -16,11 +16,11 @@ import {
   type Lora,
   type ReadLoraOptions,
   readLora,
-} from '../lora-file.ts';
-import type { AdapterConfig } from '../lora-settings.ts';
-import type { OpenedSafetensors } from '../open-safetensors.ts';
-import type { Weight } from '../weights.ts';
-import { openSafetensors } from './safetensors-file.ts';
+} from '../../weights/lora-file.ts';
+import type { AdapterConfig } from '../../weights/lora-settings.ts';
+import { openSafetensors } from '../../weights/node/safetensors-file.ts';
+import type { OpenedSafetensors } from '../../weights/open-safetensors.ts';
+import type { Weight } from '../../weights/weights.ts';
 
 const PICKLE = /\.(ckpt|pt|pth|bin)$/;
 
