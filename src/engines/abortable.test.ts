@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from 'vitest';
-import { abortable } from './abortable.ts';
+import { abortable, firstOf } from './abortable.ts';
 
 const warnings: string[] = [];
 const hear = (warning: Error) => warnings.push(warning.message);
@@ -23,4 +23,21 @@ it('is heard where the work fails after all, and where there is no signal', asyn
   const stop = new AbortController();
   await expect(abortable(Promise.reject(new Error('broken')), stop.signal)).rejects.toThrow('broken');
   await expect(abortable(Promise.reject(new Error('broken')))).rejects.toThrow('broken');
+});
+
+it('gives a signal that hears the first of several, until it is released', () => {
+  const [a, b] = [new AbortController(), new AbortController()];
+  const reasons = (...aborted: AbortController[]) => {
+    const { signal, release } = firstOf(undefined, a.signal, b.signal);
+    for (const [i, controller] of aborted.entries()) controller.abort(new Error(`reason ${i}`));
+    release();
+    return signal.aborted ? signal.reason.message : undefined;
+  };
+  expect(reasons()).toBeUndefined();
+  const { signal, release } = firstOf(a.signal);
+  release();
+  expect(reasons(b, a)).toBe('reason 0');
+  expect(signal.aborted).toBe(false);
+  // One that is aborted already is heard at once.
+  expect(reasons()).toBe('reason 1');
 });

@@ -37,6 +37,8 @@ export interface CompileOptions {
   readonly weights?: Weights;
   /** Shown in profiles and errors. */
   readonly name?: string;
+  /** Once it is aborted the engine begins with nothing more, and rejects with the reason unless it was done. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Executable {
@@ -83,8 +85,8 @@ export interface KeptResult {
 
 export interface RunOptions {
   /**
-   * Rejects at once with its reason. ONNX Runtime cannot break off a run, so its thread computes to the end of it, for
-   * nobody, before it turns to the next.
+   * Rejects at once with its reason. A run that has not begun does not begin. ONNX Runtime cannot break off one that
+   * has, so its thread computes to the end of it, for nobody, before it turns to the next.
    */
   readonly signal?: AbortSignal;
 }

@@ -1,5 +1,5 @@
 /** Who runs a network: one engine, or several that share a batch. Each keeps what it compiled, by its shapes. */
-import { abortable } from '../engines/abortable.ts';
+import { abortable, firstOf } from '../engines/abortable.ts';
 import type { Engine, Executable, RunOptions } from '../engines/engine.ts';
 import { ExecutableCache } from '../engines/executable-cache.ts';
 import { joined, partOf } from '../graph/batch.ts';
@@ -118,25 +118,27 @@ export class NetworkRunner {
     return this.#replicas.length > 0 && pictures > 1 ? this.#replicas : [this.#alone];
   }
 
-  #run(worker: Worker, network: Network, inputs: Tensors, options: RunOptions = {}): Promise<Tensors> {
-    const { signal } = options;
+  async #run(worker: Worker, network: Network, inputs: Tensors, options: RunOptions = {}): Promise<Tensors> {
+    const { signal, release } = firstOf(options.signal, this.#disposal.signal);
     const run = async () => {
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       return this.#use(worker, network, specsOf(inputs), async (executable) => {
-        const outputs = await executable.run(inputs, options);
+        const outputs = await executable.run(inputs, { signal });
         if (Object.values(outputs).every(({ data }) => allFinite(data))) return outputs;
         throw await notFinite(worker.engine, network, this.loras, inputs);
       });
     };
-    return this.#heeding(signal, this.lowMemory ? this.#inTurn(run) : run());
+    try {
+      return await abortable(this.lowMemory ? this.#inTurn(run) : run(), signal);
+    } finally {
+      release();
+    }
   }
 
   /** Compiles a network that is to be run soon. */
   #compiled(worker: Worker, network: Network, specs: Specs): Promise<void> {
-    return this.#heeding(
-      undefined,
-      this.#use(worker, network, specs, async () => {}),
-    );
+    const compiled = this.#use(worker, network, specs, async () => {});
+    return abortable(compiled, this.#disposal.signal);
   }
 
   async #use<T>(
@@ -148,7 +150,7 @@ export class NetworkRunner {
     this.#disposal.signal.throwIfAborted();
     const compile = async () => {
       const { program, weights } = programOf(network, specs, this.loras);
-      return engine.compile(program, { weights, name: network.name });
+      return engine.compile(program, { weights, name: network.name, signal: this.#disposal.signal });
     };
     return cache.use(keyOf(network, specs), compile, work);
   }
@@ -159,10 +161,6 @@ export class NetworkRunner {
     // Whoever asked hears of a failure; it does not keep the next from its turn.
     this.#previous = result.catch(() => undefined);
     return result;
-  }
-
-  #heeding<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
-    return abortable(abortable(work, signal), this.#disposal.signal);
   }
 }
 

@@ -215,6 +215,7 @@ async function checkWeightErrors(engine: Engine): Promise<void> {
 async function checkAbort(engine: Engine): Promise<void> {
   const executable = await engine.compile(program({ y: op.exp(input('x', [2])) }));
   const aborted = AbortSignal.abort(new Error('enough'));
+  await expectRejection(engine.compile(program({ y: input('y', [2]) }), { signal: aborted }), /enough/);
   await expectRejection(executable.run({ x: random([2]) }, { signal: aborted }), /enough/);
   const controller = new AbortController();
   const running = executable.run({ x: random([2]) }, { signal: controller.signal });

@@ -160,6 +160,28 @@ describe('the worker thread', () => {
     await executable.dispose();
   });
 
+  test('does not begin with runs that were aborted while they waited', async () => {
+    const executable = await engine.compile(heavy());
+    const timed = async (work: () => Promise<unknown>) => {
+      const start = performance.now();
+      await work();
+      return performance.now() - start;
+    };
+    await executable.run({ x: square });
+    const one = await timed(() => executable.run({ x: square }));
+    const stop = new AbortController();
+    const two = await timed(async () => {
+      const first = executable.run({ x: square });
+      const waiting = Array.from({ length: 20 }, () => executable.run({ x: square }, stop));
+      const aborted = Promise.all(waiting.map((run) => expect(run).rejects.toThrow('aborted')));
+      stop.abort(new Error('aborted'));
+      await Promise.all([first, aborted, executable.run({ x: square })]);
+    });
+    // Twice as long, and not 22 times.
+    expect(two).toBeLessThan(8 * one);
+    await executable.dispose();
+  });
+
   test('finishes what was asked for before the engine is disposed of, and takes nothing after', async () => {
     const own = createNodeEngine();
     const executable = await own.compile(program({ y: multiply(input('x', [3]), 2) }), { name: 'doubler' });

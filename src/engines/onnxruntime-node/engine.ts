@@ -82,7 +82,8 @@ class NodeEngine implements KeepingEngine {
   }
 
   async compile(program: Program, options: CompileOptions = {}): Promise<Executable> {
-    const { weights, name = 'program' } = options;
+    const { weights, name = 'program', signal } = options;
+    signal?.throwIfAborted();
     if (this.#disposed) throw new Error(`${name} cannot be compiled: the engine was disposed of`);
     const count = this.#onProcessor ? segmentCount(program, weights) : 1;
     if (count === 1) return this.#compile(this.#clients[0]!, program, options, USUAL_MEMORY);
@@ -90,7 +91,12 @@ class NodeEngine implements KeepingEngine {
       segments(program, count),
       this.#allClients().map(
         (client) => (segment, part) =>
-          this.#compile(client, segment, { weights, name: `${name}, part ${part}` }, LARGE_MODEL_MEMORY),
+          this.#compile(
+            client,
+            segment,
+            { weights, name: `${name}, part ${part}`, signal },
+            LARGE_MODEL_MEMORY,
+          ),
       ),
     );
     return segmented(name, program, (parameter) => weights?.has(parameter) ?? false, compiled);
@@ -120,10 +126,11 @@ class NodeEngine implements KeepingEngine {
   async #compile(
     client: WorkerClient,
     program: Program,
-    { weights, name = 'program' }: CompileOptions,
+    { weights, name = 'program', signal }: CompileOptions,
     memory: MemorySettings,
     keep: readonly string[] = [],
   ): Promise<NodeExecutable> {
+    signal?.throwIfAborted();
     const files = await weightFiles(program, weights);
     // A large model is written for seconds: between two of its parts signals and other requests have their turn.
     await turn();
@@ -150,8 +157,10 @@ class NodeEngine implements KeepingEngine {
           keep: keep.map((output) => model.outputs.get(output)!),
         },
         transfer.filter((buffer) => buffer instanceof ArrayBuffer),
+        signal,
       );
     } catch (error) {
+      signal?.throwIfAborted();
       throw named(`${name} does not compile on ${this.name}`, error);
     }
     return new NodeExecutable(name, session, model, client, this.#pool);
@@ -219,7 +228,7 @@ class NodeExecutable implements Executable {
     const transfer = wire.flatMap((value) =>
       'data' in value && value.data.buffer instanceof ArrayBuffer ? [value.data.buffer] : [],
     );
-    return abortable(this.#ran(wire, keep, transfer), signal);
+    return abortable(this.#ran(wire, keep, transfer, signal), signal);
   }
 
   #idOf(name: string, value: DeviceTensor): number {
@@ -231,10 +240,12 @@ class NodeExecutable implements Executable {
     inputs: readonly (WireTensor | KeptInput)[],
     keep: readonly KeptInput[],
     transfer: ArrayBuffer[],
+    signal: AbortSignal | undefined,
   ): Promise<{ outputs: Record<string, HostTensor>; kept: readonly KeptOutput[] }> {
     let result: Awaited<ReturnType<WorkerClient['request']>>;
     try {
-      result = await this.#client.request({ kind: 'run', session: this.#session, inputs, keep }, transfer);
+      const request = { kind: 'run', session: this.#session, inputs, keep } as const;
+      result = await this.#client.request(request, transfer, signal);
     } catch (error) {
       throw named(`${this.#name} failed`, error);
     }

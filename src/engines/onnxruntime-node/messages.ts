@@ -1,6 +1,14 @@
 /** What the engine and its worker thread say to each other. Every request is answered by one reply with its id. */
 import type { DType, TypedArray } from '../../graph/dtype.ts';
 import type { Shape } from '../../graph/shape.ts';
+import type { Cancellation } from './cancellation.ts';
+import type { Gate } from './exit-gate.ts';
+
+/** What the thread shares with whoever started it. */
+export interface WorkerData {
+  readonly gate: Gate;
+  readonly cancellation: Cancellation;
+}
 
 export interface SessionSettings {
   readonly executionProviders: readonly string[];

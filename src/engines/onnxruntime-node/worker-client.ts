@@ -3,8 +3,10 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type TransferListItem, Worker } from 'node:worker_threads';
 import { InputError } from '../../errors.ts';
+import { onAbort } from '../abortable.ts';
+import { cancel, createCancellation } from './cancellation.ts';
 import { createGate, holdExit } from './exit-gate.ts';
-import type { ReplyMessage, Request, RequestMessage, Result } from './messages.ts';
+import type { ReplyMessage, Request, RequestMessage, Result, WorkerData } from './messages.ts';
 import { turnTelemetryOff } from './telemetry.ts';
 
 interface Pending {
@@ -16,6 +18,7 @@ export class WorkerClient {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
   readonly #letGo: () => void;
+  readonly #cancellation = createCancellation();
   #nextId = 0;
   /** Why the thread takes no more requests. */
   #ended: Error | undefined;
@@ -24,8 +27,9 @@ export class WorkerClient {
   constructor() {
     turnTelemetryOff();
     const gate = createGate();
+    const workerData: WorkerData = { gate, cancellation: this.#cancellation };
     // Not the process's own flags: some of them (--input-type) are none for a thread.
-    this.#worker = new Worker(workerUrl(), { name: 'onnxruntime', workerData: gate, execArgv: [] });
+    this.#worker = new Worker(workerUrl(), { name: 'onnxruntime', workerData, execArgv: [] });
     this.#letGo = holdExit(gate);
     this.#worker.unref();
     this.#worker.on('message', (reply: ReplyMessage) => {
@@ -49,9 +53,24 @@ export class WorkerClient {
     return this.#ended !== undefined;
   }
 
-  /** Sends a request; `transfer` lists the buffers that are handed over. Rejects with ONNX Runtime's message. */
-  request(request: Request, transfer: readonly TransferListItem[] = []): Promise<Result> {
-    return this.#ended ? Promise.reject(this.#ended) : this.#send(request, transfer);
+  /**
+   * Sends a request; `transfer` lists the buffers that are handed over. Rejects with ONNX Runtime's message. Once the
+   * signal is aborted, what the thread has not begun it will not begin.
+   */
+  async request(
+    request: Request,
+    transfer: readonly TransferListItem[] = [],
+    signal?: AbortSignal,
+  ): Promise<Result> {
+    if (this.#ended) throw this.#ended;
+    const id = this.#nextId;
+    const reply = this.#send(request, transfer);
+    const leave = signal && onAbort(signal, () => cancel(this.#cancellation, id));
+    try {
+      return await reply;
+    } finally {
+      leave?.();
+    }
   }
 
   /** Takes no more requests, finishes those that it has, frees every session and ends the thread. */

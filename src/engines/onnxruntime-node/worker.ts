@@ -4,7 +4,8 @@ import { createRequire } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { InferenceSession, Tensor } from 'onnxruntime-common';
 import type { DType, TypedArray } from '../../graph/dtype.ts';
-import { type Gate, throughGate } from './exit-gate.ts';
+import { isCancelled } from './cancellation.ts';
+import { throughGate } from './exit-gate.ts';
 import { missingForCuda, onnxRuntimeInstallation } from './installation.ts';
 import type {
   ExternalValue,
@@ -14,6 +15,7 @@ import type {
   RequestMessage,
   Result,
   WireTensor,
+  WorkerData,
 } from './messages.ts';
 
 const port = parentPort;
@@ -22,7 +24,7 @@ if (!port)
 
 const installation = onnxRuntimeInstallation();
 const onnxRuntime = createRequire(import.meta.url)(installation.folder) as typeof import('onnxruntime-node');
-const gate = workerData as Gate;
+const { gate, cancellation } = workerData as WorkerData;
 const sessions = new Map<number, InferenceSession>();
 /** Values that stay here between runs, each in the memory of the session that computed it. */
 const kept = new Map<number, { readonly tensor: Tensor; readonly session: number }>();
@@ -38,6 +40,7 @@ port.on('message', (message: RequestMessage) => {
 async function answer({ id, request }: RequestMessage): Promise<void> {
   let reply: ReplyMessage;
   try {
+    if (isCancelled(cancellation, id)) throw new Error('nobody waits for it any more');
     reply = { id, ok: true, result: await throughGate(gate, () => handle(request)) };
   } catch (error) {
     reply = { id, ok: false, message: error instanceof Error ? error.message : String(error) };

@@ -64,9 +64,10 @@ export function createReferenceEngine({
 
 async function compile(
   program: Program,
-  { weights, name = 'program' }: CompileOptions,
+  { weights, name = 'program', signal }: CompileOptions,
   double: boolean,
 ): Promise<Executable> {
+  signal?.throwIfAborted();
   for (const node of program.operations) {
     if (!(node.type in kernels))
       throw new InputError(`${name}: the reference engine has no operator ${node.type}`);
