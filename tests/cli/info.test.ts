@@ -83,6 +83,21 @@ describe('a model', () => {
     expect(stdout).toMatch(/\n {2}unet {13}70\.7 k parameters, \d{3} kB of float32\n/);
   });
 
+  it('draws with its own scheduler, or only with one that is asked for', async () => {
+    expect(await facts(tinyModel)).toMatchObject({ sampler: 'lcm' });
+    const model = copyModel(at());
+    const path = join(model, 'model_index.json');
+    const index = JSON.parse(readFileSync(path, 'utf8'));
+    writeFileSync(path, JSON.stringify({ ...index, scheduler: ['diffusers', 'DPMSolverSDEScheduler'] }));
+    expect(await facts(model)).toMatchObject({
+      ...{ scheduler: 'DPMSolverSDEScheduler', samplerProblem: 'it is not among those here' },
+    });
+    const { stdout } = await info(model);
+    expect(stdout).toMatch(
+      /^ {2}draws with {4}what --scheduler says; its own cannot be used: it is not among those here$/m,
+    );
+  });
+
   it('is a checkpoint, even where a tokenizer is missing and the file does not say what it predicts', async () => {
     const unet = { modelChannels: 64, channelMult: [1, 1], depths: [1, 1], midDepth: 1, contextDim: 64 };
     const shapes = [

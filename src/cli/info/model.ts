@@ -2,6 +2,7 @@
 
 import { loadComponents, pictureSize } from '../../components/components.ts';
 import type { ModelFiles } from '../../components/model-files.ts';
+import type { SchedulerName } from '../../components/scheduler.ts';
 import { squareSide } from '../../components/size.ts';
 import { InputError } from '../../errors.ts';
 import { shown } from '../../messages.ts';
@@ -71,6 +72,12 @@ export async function describeModel(
     reporter.print(line('', mainFields(part.config)));
   }
   reporter.print(line('guidance', facts.guidance));
+  if (runnable.sampler !== undefined) reporter.print(line('draws with', runnable.sampler));
+  if (runnable.samplerProblem !== undefined) {
+    reporter.print(
+      line('draws with', `what --scheduler says; its own cannot be used: ${runnable.samplerProblem}`),
+    );
+  }
   if (runnable.size !== undefined) {
     const [height, width = height] = [runnable.size].flat();
     reporter.print(line('pictures', `${width}×${height}, sides in multiples of ${runnable.factor}`));
@@ -127,6 +134,9 @@ interface RunnableFacts {
   readonly factor?: number;
   readonly tokens?: number;
   readonly defaults?: object;
+  /** The scheduler of requests that name none, or why there is none. */
+  readonly sampler?: SchedulerName | undefined;
+  readonly samplerProblem?: string | undefined;
   /** Why it cannot draw as it is, e.g. because a tokenizer is missing. */
   readonly problem?: string;
 }
@@ -135,13 +145,16 @@ interface RunnableFacts {
 async function runnableFacts(files: ModelFiles): Promise<RunnableFacts> {
   try {
     const model = await loadComponents(files);
-    const { vae, textEncoder, defaults } = model;
+    const { vae, textEncoder, scheduler, defaults } = model;
+    const sampler = defaults.scheduler ?? scheduler.name;
     const size = pictureSize(model);
     return {
       size: squareSide(size) ?? (size && [size.height, size.width]),
       factor: vae.config.factor,
       tokens: textEncoder.config.max_position_embeddings,
       defaults,
+      sampler,
+      samplerProblem: sampler === undefined ? scheduler.obstacle : undefined,
     };
   } catch (error) {
     if (error instanceof InputError) return { problem: error.message };
