@@ -2,11 +2,13 @@
 import { type Command, Option } from 'commander';
 import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from '../components/node/embedded-models.ts';
 import { type SchedulerName, schedulerNames } from '../components/scheduler.ts';
+import { UsageError } from '../errors.ts';
 import { pictureFormats } from '../images/formats/picture-header.ts';
 import type { Image } from '../images/image.ts';
 import { hasTransparency, type MaskReading, readMask } from '../images/mask.ts';
 import { openImage } from '../images/node/open-image.ts';
 import type { GenerationRequest } from '../pipelines/settings.ts';
+import { withAliases } from './aliases.ts';
 import { type EngineOptions, withEngineOptions } from './engine-options.ts';
 import { type LoraOption, loraOption } from './lora-option.ts';
 import {
@@ -45,7 +47,8 @@ export interface GenerationOptions extends ModelOptions, EngineOptions {
 export const generationValues = {
   steps: (option: string) => integer(option, { min: 1 }),
   guidanceScale: (option: string) => number(option, { min: 0 }),
-  seed: (option: string) => integer(option),
+  // As in Automatic1111, stable-diffusion.cpp and others.
+  seed: (option: string) => (text: string) => (text === '-1' ? randomSeed() : integer(option)(text)),
   side: (option: string) => integer(option, { min: 1 }),
   scheduler: (option: string) => oneOf(option, schedulerNames),
   eta: (option: string) => number(option, { min: 0, max: 1 }),
@@ -57,7 +60,7 @@ export function withGenerationOptions(command: Command): Command {
   const values = generationValues;
   command.addOption(
     new Option(
-      '--model <name>',
+      '-m, --model <name>',
       'a diffusers directory, a .safetensors checkpoint, or a pulled owner/name',
     ).default(EMBEDDED_MODEL, 'the one that comes with the package, of little landscapes'),
   );
@@ -70,16 +73,16 @@ export function withGenerationOptions(command: Command): Command {
     .option('--steps <n>', 'denoising steps', values.steps('--steps'))
     .option(
       '--guidance-scale <g>',
-      'how closely to follow the prompt; 1 is none',
+      'how closely to follow the prompt; 1 is none. Also --cfg-scale, --cfg',
       values.guidanceScale('--guidance-scale'),
     )
     .option(
-      '--negative-prompt <text>',
+      '-n, --negative-prompt <text>',
       'what the picture should not show, for models without built-in guidance',
     )
-    .option('--seed <s>', 'the same seed gives the same picture', values.seed('--seed'))
-    .option('--width <pixels>', 'width', values.side('--width'))
-    .option('--height <pixels>', 'height', values.side('--height'))
+    .option('-s, --seed <s>', 'the same seed gives the same picture; -1 draws one', values.seed('--seed'))
+    .option('-W, --width <pixels>', 'width', values.side('--width'))
+    .option('-H, --height <pixels>', 'height', values.side('--height'))
     .option('--scheduler <name>', schedulerNames.join(', '), values.scheduler('--scheduler'))
     .option('--eta <e>', 'share of fresh noise in a step, for ddim and tcd', values.eta('--eta'))
     .option('--image <file>', `a picture to begin with: ${pictureFormats.join(', ')}`)
@@ -95,7 +98,26 @@ export function withGenerationOptions(command: Command): Command {
       integer('--tile-size', { min: 1 }),
     )
     .option('--low-memory', 'keep one network at a time in memory: the same pictures, more loading');
+  withAliases(command, '--guidance-scale', ['--cfg-scale', '--cfg']);
   return withEngineOptions(command);
+}
+
+/** The prompt as an option, for hands that are used to it. */
+export function withPromptOption(command: Command): Command {
+  return command.option('-p, --prompt <text>', 'the prompt, as an option');
+}
+
+/** Of the argument and the option. Undefined when there is neither; throws UsageError for both. */
+export function promptOf(
+  argument: string | undefined,
+  { prompt }: { readonly prompt?: string },
+): string | undefined {
+  if (argument !== undefined && prompt !== undefined) {
+    throw new UsageError(
+      `two prompts, "${argument}" and --prompt "${prompt}": put the prompt into quotes and give it once`,
+    );
+  }
+  return argument ?? prompt;
 }
 
 /** How a mask with transparency was read. */

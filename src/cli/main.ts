@@ -10,12 +10,19 @@ import { version } from './version.ts';
 export async function run(argv: readonly string[]): Promise<void> {
   const { signal, exitCode, leave } = interruption();
   try {
-    await parse(argv, signal);
+    await parse(withUsualWords(argv), signal);
   } catch (error) {
     const code = exitCode();
     if (code !== undefined) leave();
     process.exitCode = code ?? report(error, argv);
   }
+}
+
+/** `lcm help generate` and `lcm version`, as people try them, in place of `--help` and `--version`. */
+function withUsualWords([first, ...rest]: readonly string[]): readonly string[] {
+  if (first === 'help') return [...rest.filter((word) => word !== '--help'), '--help'];
+  if (first === 'version') return ['--version'];
+  return first === undefined ? [] : [first, ...rest];
 }
 
 /** Finds the command and runs it; throws what goes wrong. `signal` ends it between two of its steps. */
@@ -49,7 +56,11 @@ function report(error: unknown, argv: readonly string[]): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode === 0 ? 0 : 2;
     const [message, suggestion] = error.message.replace(/^error: /, '').split('\n');
-    const help = `run "lcm ${commandPath(argv)}--help" for what it takes`;
+    const path = commandPath(argv);
+    const isPrompt = error.code === 'commander.unknownCommand' && !suggestion && path === '';
+    const help = isPrompt
+      ? `to draw it, run: lcm generate ${JSON.stringify(argv[0])}; "lcm --help" lists the commands`
+      : `run "lcm ${path}--help" for what it takes`;
     const hint = suggestion ? ` ${suggestion.replace(/[()]/g, '')}` : '';
     console.error(shownLine(`lcm: ${message}${hint}; ${help}`));
     return 2;

@@ -3,7 +3,7 @@
  * differ; denoised latents → pictures.
  */
 
-import { type Components, located } from '../components/components.ts';
+import { type Components, located, pictureSize } from '../components/components.ts';
 import { createSampler, samplerConfig } from '../components/scheduler.ts';
 import { type Sampler, startStep } from '../diffusion/samplers/sampler.ts';
 import { UsageError } from '../errors.ts';
@@ -135,6 +135,8 @@ export async function* generate(
     ...{ factor, onWarning },
   });
   const settings = { ...plan.settings, tileSize };
+  const hint = sizeHint(model, settings);
+  if (hint !== undefined) onWarning?.(hint);
   await stopwatch.time('load', () => networks.prepare(shapes, { signal }));
   const conditioning = await stopwatch.time('text', () =>
     encodeConditioning(networks, prompts, settings, { signal }),
@@ -177,6 +179,14 @@ export async function* generate(
   signal?.throwIfAborted();
   const images = await stopwatch.time('decode', () => decode(final));
   return { images, latents: final, settings, timings: stopwatch.seconds };
+}
+
+/** A model knows the size that it learned: in a picture much larger than that it repeats what it draws. */
+function sizeHint(model: Components, { width, height, strength }: Settings): string | undefined {
+  const made = pictureSize(model);
+  if (made === undefined || strength !== undefined) return undefined;
+  if (width <= 2 * made.width && height <= 2 * made.height) return undefined;
+  return `the model was made for pictures of ${made.width}×${made.height}; at ${width}×${height} it may repeat what it draws`;
 }
 
 function isLatentConsistency({ pipelineClass }: Components): boolean {

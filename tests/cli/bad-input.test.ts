@@ -19,6 +19,11 @@ beforeAll(() => writeFileSync(at('notes.txt'), 'not a folder'));
 
 const usage: readonly (readonly [args: readonly string[], message: RegExp])[] = [
   [['genrate', 'a fox'], /unknown command 'genrate' Did you mean generate\?; run "lcm --help"/],
+  [
+    ['a red fox', '--steps', '4'],
+    /unknown command 'a red fox'; to draw it, run: lcm generate "a red fox"; "lcm --help" lists the commands/,
+  ],
+  [['generate', 'a fox', '--prompt', 'a hen'], /two prompts, "a fox" and --prompt "a hen": .* give it once/],
   [['generate'], /the prompt is empty: write what the picture should show/],
   [['generate', 'a', 'fox'], /too many arguments .* Expected 1 argument but got 2/],
   [['generate', ''], /the prompt is empty: write what the picture should show/],

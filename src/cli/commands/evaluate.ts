@@ -1,7 +1,7 @@
 /** `lcm evaluate`: how well a model of postcards follows its captions, and how near it comes to real pictures. */
 import { availableParallelism } from 'node:os';
 import { basename, join, resolve } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { loadComponents } from '../../components/components.ts';
 import { EMBEDDED_JUDGE, EMBEDDED_MODEL } from '../../components/node/embedded-models.ts';
 import { openModel } from '../../components/node/open-model.ts';
@@ -43,10 +43,20 @@ export function evaluateCommand(signal: AbortSignal): Command {
     .description(
       'Measures a model of postcards: real pictures, reconstructions, teacher and model on the same captions and noise.',
     )
-    .option('--model <name>', 'a model of postcards, as lcm generate takes it', EMBEDDED_MODEL);
+    .addOption(
+      new Option('--model <name>', 'a model of postcards, as lcm generate takes it').default(
+        EMBEDDED_MODEL,
+        'the one that comes with the package',
+      ),
+    );
   withPartOptions(command)
     .option('--teacher <name>', 'the diffusion model that it was distilled from')
-    .option('--judge <dir>', 'the classifier, as lcm train judge writes it', EMBEDDED_JUDGE)
+    .addOption(
+      new Option('--judge <dir>', 'the classifier, as lcm train judge writes it').default(
+        EMBEDDED_JUDGE,
+        'the one that comes with the package',
+      ),
+    )
     .option('--steps <list>', 'denoising steps, one row each (default: 1,2,4,8)', stepList)
     .option('--count <n>', 'captions, half seen and half held out', evenCount, PROTOCOL_COUNT)
     .option(

@@ -1,7 +1,7 @@
 /** `lcm explain consistency`: the figure of what a consistency model makes of one picture at every noise level. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { loadComponents, pictureSize } from '../../components/components.ts';
 import type { ModelFiles } from '../../components/model-files.ts';
 import { EMBEDDED_MODEL } from '../../components/node/embedded-models.ts';
@@ -49,7 +49,12 @@ export function explainCommand(signal: AbortSignal): Command {
     .description(
       'Draws, for one picture at many noise levels, what the model makes of each, before and after distillation.',
     )
-    .option('--model <name>', 'a latent consistency model, as lcm generate takes it', EMBEDDED_MODEL);
+    .addOption(
+      new Option('--model <name>', 'a latent consistency model, as lcm generate takes it').default(
+        EMBEDDED_MODEL,
+        'the one that comes with the package, of little landscapes',
+      ),
+    );
   withPartOptions(consistency)
     .option(
       '--teacher <name>',

@@ -16,7 +16,14 @@ import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
 import { changesSince, drawnWith } from '../drawn-with.ts';
 import { withFlagNames } from '../flag-names.ts';
-import { openPictures, randomSeed, requestOf, withGenerationOptions } from '../generation-options.ts';
+import {
+  openPictures,
+  promptOf,
+  randomSeed,
+  requestOf,
+  withGenerationOptions,
+  withPromptOption,
+} from '../generation-options.ts';
 import { openModelOf, startPipelineOf, warningsAbout } from '../opened-model.ts';
 import { integer } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
@@ -31,6 +38,7 @@ const MOST_IMAGES = 100_000;
 const MOST_AT_A_TIME = { min: 1, max: MOST_PICTURES, because: 'they are in memory together' };
 
 interface Options extends ReplicaOptions {
+  readonly prompt?: string;
   readonly numImages: number;
   readonly scale: number;
   readonly preview?: boolean;
@@ -43,7 +51,7 @@ export function generateCommand(signal: AbortSignal): Command {
   const command = new Command('generate')
     .description('Draws pictures from a sentence. What is not given is as the model was made for.')
     .argument('[prompt]', 'what the picture should show');
-  return withGenerationOptions(command)
+  return withPromptOption(withGenerationOptions(command))
     .option(
       '--num-images <n>',
       'how many pictures; picture i has seed s + i',
@@ -70,8 +78,9 @@ export function generateCommand(signal: AbortSignal): Command {
       'a small autoencoder for previews, such as TAESD: a folder, a file, or a pulled owner/name; implies --preview',
     )
     .option('--json', 'report as JSON lines on the standard output')
-    .option('--out <path>', 'a .png file, or a folder')
-    .action(async (prompt: string | undefined, options: Options, command: Command) => {
+    .option('-o, --out <path>', 'a .png file, or a folder')
+    .action(async (argument: string | undefined, options: Options, command: Command) => {
+      const prompt = promptOf(argument, options);
       if (options.from === undefined) return generate(prompt ?? '', options, undefined, signal);
       const isGiven = (name: string) => command.getOptionValueSource(name) === 'cli';
       const picture = await optionsFromPicture(options.from, isGiven);
@@ -133,7 +142,9 @@ async function generate(
       for (const [i, { path, index, seed }] of batch.entries()) {
         const text = pictureText(pictureSettings(settings, i, made));
         await stopwatch.time('save', () => save(path, images[i]!, options.scale, text));
-        const { width, height, steps, guidanceScale, scheduler } = settings;
+        const { steps, guidanceScale, scheduler } = settings;
+        // Of the file.
+        const [width, height] = [settings.width, settings.height].map((side) => side * options.scale);
         reporter.event('image', { path, index, seed, width, height, steps, guidanceScale, scheduler });
         reporter.print(`${path}  (${width}×${height}, seed ${seed})`);
       }

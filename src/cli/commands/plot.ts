@@ -18,8 +18,10 @@ import { changesSince, drawnWith } from '../drawn-with.ts';
 import {
   type GenerationOptions,
   openPictures,
+  promptOf,
   randomSeed,
   withGenerationOptions,
+  withPromptOption,
 } from '../generation-options.ts';
 import { startPipelineOf } from '../opened-model.ts';
 import { integer } from '../option-values.ts';
@@ -33,6 +35,7 @@ import { createReporter, duration, passUnit, type Reporter } from '../progress.t
 import { version } from '../version.ts';
 
 interface Options extends GenerationOptions, PlotAxes {
+  readonly prompt?: string;
   readonly scale?: number;
   readonly saveImages?: string;
   readonly json?: boolean;
@@ -59,7 +62,7 @@ export function plotCommand(signal: AbortSignal): Command {
     .option('--x <axis=values>', 'what varies from left to right', axisOption('--x'))
     .option('--y <axis=values>', 'what varies from top to bottom', axisOption('--y'))
     .option('--z <axis=values>', 'a grid for each of these', axisOption('--z'));
-  return withGenerationOptions(command)
+  return withPromptOption(withGenerationOptions(command))
     .option(
       '--scale <n>',
       'every pixel as n × n (default: small pictures are enlarged)',
@@ -67,9 +70,10 @@ export function plotCommand(signal: AbortSignal): Command {
     )
     .option('--save-images <dir>', 'also save each picture, as x1-y1-z1.png and so on')
     .option('--json', 'report as JSON lines on the standard output')
-    .option('--out <path>', 'a .png file, or a folder', 'plot.png')
+    .option('-o, --out <path>', 'a .png file, or a folder', 'plot.png')
     .addHelpText('after', help)
-    .action(async (prompt: string | undefined, options: Options, command: Command) => {
+    .action(async (argument: string | undefined, options: Options, command: Command) => {
+      const prompt = promptOf(argument, options);
       const axes = axesOf(options);
       if (options.from === undefined) return plot(prompt ?? '', options, undefined, signal);
       const onAxes = axes.flatMap(optionsSetBy);
@@ -99,7 +103,8 @@ async function plot(
   const { seed, saveImages } = options;
   const reporter = createReporter({ json: options.json });
   const groups = groupByModel(cellsOf(options, { prompt, options }));
-  if (groups.flat().some(({ recipe }) => recipe.prompt.trim() === '')) {
+  // One of an axis may be empty: that is what guidance leads away from.
+  if (prompt.trim() === '' && !axesOf(options).some(({ name }) => name === 'prompt')) {
     throw new UsageError(
       'the prompt is empty: write what the pictures should show, or put prompts on an axis',
     );
@@ -114,6 +119,13 @@ async function plot(
   const cells = planned.flatMap((group) => group.cells);
   const fields = commonFields(cells.map(({ carried }) => automatic1111Fields(carried)));
   const sheet = sheetOf(prompt, options, fields, cells);
+  if (sheet.missing.length > 0) {
+    const some = sheet.missing.slice(0, 8).join(' ');
+    warn(
+      `the fonts of this machine lack ${sheet.missing.length} characters of the legend (${some}${sheet.missing.length > 8 ? ' …' : ''}): ` +
+        'other signs stand in their place; install a font that has them, on Debian fonts-noto-cjk for Chinese, Japanese and Korean',
+    );
+  }
 
   await draw(planned, sheet, options, reporter, signal);
   const text = { [PARAMETERS_KEYWORD]: parametersOf(prompt, options, fields) };

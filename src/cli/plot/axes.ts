@@ -34,6 +34,8 @@ export interface Axis {
 interface AxisKind {
   /** For the help. */
   readonly description: string;
+  /** Whether nothing is a value: of `--x prompt=""` a shell leaves `prompt=`. */
+  readonly mayBeEmpty?: boolean;
   /** option: `--x steps`; text: what follows `=`. Throws UsageError for what the axis does not take. */
   values(option: string, text: string): AxisValue[];
 }
@@ -106,14 +108,16 @@ const kinds = {
       })),
   },
   prompt: {
-    description: 'whole prompts: "a fox","a hen, asleep"',
-    values: texts((option, text) => {
-      const prompt = required(option, text, 'prompts');
-      return { label: prompt, apply: (recipe) => ({ ...recipe, prompt }) };
-    }),
+    description: 'whole prompts: "a fox","a hen, asleep"; "" is the empty one',
+    mayBeEmpty: true,
+    values: texts((_option, text) => ({
+      label: text === '' ? 'prompt: (nothing)' : text,
+      apply: (recipe) => ({ ...recipe, prompt: text }),
+    })),
   },
   'negative-prompt': {
     description: 'whole negative prompts; "" is none',
+    mayBeEmpty: true,
     values: texts((_option, text) => ({
       label: `negative: ${text === '' ? '(nothing)' : text}`,
       ...setting({ negativePrompt: text }),
@@ -145,10 +149,11 @@ export function axisOption(flag: string) {
         `${flag} ${text === '' ? '""' : text}: there is no axis "${name.trim()}"; expected one of ${names.join(', ')}, as in ${flag} steps=1,2,4${near ? `. Did you mean ${near}?` : ''}`,
       );
     }
-    if (values === undefined || values.trim() === '') {
+    const kind: AxisKind = kinds[known];
+    if (values === undefined || (values.trim() === '' && !kind.mayBeEmpty)) {
       throw new UsageError(`${flag} ${text}: expected values after it, as in ${flag} steps=1,2,4`);
     }
-    return { flag, name: known, values: kinds[known].values(`${flag} ${known}`, values) };
+    return { flag, name: known, values: kind.values(`${flag} ${known}`, values) };
   };
 }
 

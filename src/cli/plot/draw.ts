@@ -3,13 +3,15 @@ import { createCanvas } from '@napi-rs/canvas';
 import { UsageError } from '../../errors.ts';
 import type { Image } from '../../images/image.ts';
 import { drawImage, readCanvas } from '../../images/node/canvas-image.ts';
-import { textPainter } from '../../images/node/text-painter.ts';
+import { missingGlyphs, textPainter } from '../../images/node/text-painter.ts';
 import { MAX_PIXELS } from '../../images/picture-size.ts';
 import { layoutPlot, type PlotContents } from './layout.ts';
 
 export interface Sheet {
   readonly width: number;
   readonly height: number;
+  /** Characters of its legend that the fonts lack. */
+  readonly missing: readonly string[];
   /** Every pixel as scale × scale. */
   draw(picture: Image, column: number, row: number, grid: number): void;
   /** An RGB image on white. */
@@ -36,6 +38,10 @@ export function createSheet(contents: PlotContents, scale: number, fonts?: boole
   return {
     width,
     height,
+    missing: missingGlyphs(
+      texts.map(({ text }) => text),
+      fonts,
+    ),
     draw(picture, column, row, grid) {
       const { left, top } = placeOf(column, row, grid);
       drawImage(context, picture, left, top, scale);

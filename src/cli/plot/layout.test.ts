@@ -142,6 +142,12 @@ describe('createSheet', () => {
     expect(ink).toBeGreaterThan(1000);
   });
 
+  it('knows which characters of the legend the fonts lack', () => {
+    const titled = { ...small, title: 'a fox \u{10fffd}, été' };
+    expect(createSheet(titled, 2, true).missing).toEqual(['\u{10fffd}']);
+    expect(createSheet(titled, 2, false).missing).toEqual(['\u{10fffd}', 'é', 'ä']);
+  });
+
   it('refuses sheets that nothing could open', () => {
     const huge = { ...small, sizeOf: () => ({ width: 8192, height: 8192 }) };
     expect(() => createSheet(huge, 2)).toThrow(/more than the 64 megapixels .* or a smaller --scale/);

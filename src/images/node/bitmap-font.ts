@@ -19,10 +19,15 @@ export const GLYPH_HEIGHT = 8;
 /** From one glyph to the next. */
 export const ADVANCE = GLYPH_WIDTH + 1;
 
+/** Whether the font has the character. */
+export function hasGlyph(character: string): boolean {
+  const code = character.codePointAt(0) ?? 0;
+  return code >= 0x20 && code <= 0x7e;
+}
+
 /** Whether the pixel of a character's glyph is set. Characters that the font lacks are shown as `?`. */
 export function glyphPixel(character: string, x: number, y: number): boolean {
-  const code = character.codePointAt(0) ?? 0;
-  const index = (code >= 0x20 && code <= 0x7e ? code : '?'.charCodeAt(0)) - 0x20;
+  const index = (hasGlyph(character) ? character : '?').charCodeAt(0) - 0x20;
   const column = Number.parseInt(
     GLYPHS.slice(2 * (index * GLYPH_WIDTH + x), 2 * (index * GLYPH_WIDTH + x + 1)),
     16,

@@ -1,6 +1,6 @@
 /** Text on a canvas, with the fonts of the machine or, where there are none, with a small one of our own. */
-import { GlobalFonts, type SKRSContext2D } from '@napi-rs/canvas';
-import { ADVANCE, GLYPH_HEIGHT, GLYPH_WIDTH, glyphPixel } from './bitmap-font.ts';
+import { createCanvas, GlobalFonts, type SKRSContext2D } from '@napi-rs/canvas';
+import { ADVANCE, GLYPH_HEIGHT, GLYPH_WIDTH, glyphPixel, hasGlyph } from './bitmap-font.ts';
 
 export interface TextStyle {
   /** Height of the type in pixels. */
@@ -28,6 +28,31 @@ export function textPainter(context: SKRSContext2D, useFonts = GlobalFonts.famil
     },
   };
 }
+
+/** The characters in the texts for which there is no glyph, each once: a box or a `?` stands in their place. */
+export function missingGlyphs(
+  texts: readonly string[],
+  useFonts = GlobalFonts.families.length > 0,
+): string[] {
+  // Every font of a machine has the printable ones of ASCII.
+  const characters = [...new Set(texts.flatMap((text) => [...text]))].filter(
+    (character) => !/^[\s -~\p{M}\p{Cf}]$/u.test(character),
+  );
+  if (!useFonts) return characters.filter((character) => !hasGlyph(character));
+  const size = 24;
+  const context = createCanvas(2 * size, 2 * size).getContext('2d');
+  const painter = textPainter(context, true);
+  const painted = (character: string) => {
+    context.clearRect(0, 0, 2 * size, 2 * size);
+    painter.paint(character, size / 2, size, { size, color: '#000000' });
+    return Buffer.from(context.getImageData(0, 0, 2 * size, 2 * size).data);
+  };
+  const box = painted(NO_CHARACTER);
+  return characters.filter((character) => painted(character).equals(box));
+}
+
+/** No font has a glyph for it. */
+const NO_CHARACTER = '\u{10fffe}';
 
 /** Draws, or only measures, a run of characters of one size; returns its width. */
 type Run = (text: string, x: number, y: number, style: TextStyle, visible: boolean) => number;
