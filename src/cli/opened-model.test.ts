@@ -5,14 +5,15 @@ import { fileURLToPath } from 'node:url';
 import { expect, it, vi } from 'vitest';
 import { hostTensor } from '../graph/host-tensor.ts';
 import { formatLora } from '../weights/lora-file.ts';
-import { openSafetensors, writeSafetensors } from '../weights/node/safetensors-file.ts';
+import { writeSafetensors } from '../weights/node/safetensors-file.ts';
+import { safetensorsOf } from '../weights/open-safetensors.ts';
 import { drawnWith } from './drawn-with.ts';
 import { openModelOf, startPipelineOf } from './opened-model.ts';
 import { replicasFor } from './replicas.ts';
 
-vi.mock(import('../weights/node/safetensors-file.ts'), async (original) => {
+vi.mock(import('../weights/open-safetensors.ts'), async (original) => {
   const module = await original();
-  return { ...module, openSafetensors: vi.fn(module.openSafetensors) };
+  return { ...module, safetensorsOf: vi.fn(module.safetensorsOf) };
 });
 
 const model = fileURLToPath(new URL('../../tests/fixtures/golden/pipelines/sd/model', import.meta.url));
@@ -43,7 +44,7 @@ it('reads the header of each file once, for all that a command does', async () =
   await pipeline.dispose();
   await rm(folder, { recursive: true });
 
-  const read = vi.mocked(openSafetensors).mock.calls.map(([file]) => file);
+  const read = vi.mocked(safetensorsOf).mock.calls.map(([{ name }]) => name);
   const weights = (network: string) => join(model, network, 'diffusion_pytorch_model.safetensors');
   expect(read.sort()).toEqual(
     [
