@@ -2,17 +2,20 @@
  * LoRA files as peft, diffusers and its scripts write them, on a UNet and a text encoder. Expected is what diffusers and
  * transformers compute with W + α/r·B·A put into the weights by hand; peft's own layers agree with it to 3e-6.
  */
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openLora } from '../../src/components/node/open-lora.ts';
 import { createNodeEngine } from '../../src/engines/onnxruntime-node/engine.ts';
 import { type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
+import { elementCount } from '../../src/graph/shape.ts';
 import { clipText, clipTextConfig } from '../../src/models/clip-text.ts';
 import { unet2DConditionConfig } from '../../src/models/unet-2d-condition-config.ts';
+import { Generator } from '../../src/random/generator.ts';
 import { loadTensors } from '../../src/weights/load-tensors.ts';
-import type { Lora } from '../../src/weights/lora-file.ts';
+import { formatLora, type Lora } from '../../src/weights/lora-file.ts';
+import { CONSISTENCY_METADATA } from '../../src/weights/lora-title.ts';
 import { openSafetensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
 import { temporaryFolder } from '../cli/lcm.ts';
 import { adaptedOutputs, unetOutput } from './adapted.ts';
@@ -135,4 +138,34 @@ it('a LoRA for a text encoder is read as peft saves it', async () => {
   });
   const { states } = await adaptedOutputs(engine, textBase, 'text_encoder', loras, inputs, write);
   expectClose(states!.data as Float32Array, floats(expected, 'text-encoder'), 1e-5, 'relative');
+});
+
+/** Random factors of rank 3 for a linear layer and two convolutions. */
+function randomFactors(): Map<string, HostTensor> {
+  const random = new Generator(11);
+  const factors = new Map<string, HostTensor>();
+  for (const layer of [
+    'mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0',
+    'down_blocks.0.downsamplers.0.conv',
+    'up_blocks.1.resnets.0.conv_shortcut',
+  ]) {
+    const [outputs, ...inputs] = base.get(`${layer}.weight`)!.shape as [number, ...number[]];
+    const shapes = { A: [3, ...inputs], B: [outputs, 3, ...inputs.slice(1).map(() => 1)] };
+    for (const [factor, shape] of Object.entries(shapes)) {
+      const values = random.normal(elementCount(shape)).map((value) => 0.3 * value);
+      factors.set(`${layer}.lora_${factor}.weight`, hostTensor(values, shape));
+    }
+  }
+  return factors;
+}
+
+it('a LoRA that is written here is, byte for byte, one that diffusers and peft load and draw the same with', async () => {
+  const { tensors, metadata } = formatLora(randomFactors(), { rank: 3, alpha: 4.5 });
+  const file = join(folder.path, 'pytorch_lora_weights.safetensors');
+  await writeSafetensors(file, tensors, { ...metadata, ...CONSISTENCY_METADATA });
+  const loaded = join(layouts, 'written', 'pytorch_lora_weights.safetensors');
+  expect(readFileSync(file).equals(readFileSync(loaded))).toBe(true);
+  const lora = await openLora(file);
+  expect(lora).toMatchObject({ isConsistency: true, warnings: [] });
+  await expectOutput(lora, 'written');
 });
