@@ -134,9 +134,53 @@ it('a LoRA by its layout, ranks and alphas', async () => {
   const other = new Map([['lora_unet_mid.hada_w1_a', hostTensor(Float32Array.of(1), [1, 1])]]);
   await writeSafetensors(at('loha.safetensors'), other);
   expect(await facts('loha.safetensors')).toMatchObject({
-    problem: expect.stringMatching(/other kinds of adapters are not supported/),
+    problem: expect.stringMatching(/belongs to LoHa, which is not supported/),
     firstKeys: ['lora_unet_mid.hada_w1_a'],
   });
+});
+
+it("a LoRA as peft and diffusers' scripts write it", async () => {
+  const layouts = fileURLToPath(new URL('../fixtures/lora-layouts', import.meta.url));
+  const peft = join(layouts, 'peft');
+  expect(await facts(peft)).toMatchObject({
+    ...{ type: 'lora', format: 'peft', consistency: false },
+    networks: { unet: { layers: 14, ranks: [2, 3, 4], alphas: [5, 6, 7.5, 9, 10, 100] } },
+    warnings: [
+      expect.stringMatching(/adapter_config\.json: of alpha_pattern, .* holds for no layer of the unet/),
+    ],
+    automatic1111: tensorsHash(join(peft, 'adapter_model.safetensors')),
+  });
+  const { stdout, stderr } = await run('info', peft);
+  expect(stdout).toMatch(/\n {2}but {11}.*adapter_config\.json: of alpha_pattern/);
+  expect(stderr).toBe('');
+  expect(await facts(join(layouts, 'lcm-script/unet_lora'))).toMatchObject({
+    networks: { unet: { layers: 3, ranks: [4], alphas: [4] } },
+  });
+  expect(await facts(join(layouts, 'unprefixed'))).toMatchObject({ networks: { unet: { alphas: [3, 8] } } });
+  expect(await facts(join(layouts, 'text-encoder'))).toMatchObject({
+    networks: { text_encoder: { layers: 4, ranks: [2], alphas: [3, 7] } },
+  });
+});
+
+it('a LoRA with alphas of any type of numbers', async () => {
+  const layouts = fileURLToPath(new URL('../fixtures/lora-layouts', import.meta.url));
+  const int64 = join(layouts, 'kohya-int64/style.safetensors');
+  expect(await facts(int64)).toMatchObject({
+    networks: { unet: { layers: 12, ranks: [2], alphas: [2] } },
+    automatic1111: tensorsHash(int64),
+  });
+  const factor = hostTensor(Float32Array.of(1), [1, 1]);
+  const layers = ['a', 'b', 'c'].flatMap((layer): [string, HostTensor][] => [
+    [`lora_unet_${layer}.lora_down.weight`, factor],
+    [`lora_unet_${layer}.lora_up.weight`, factor],
+  ]);
+  const alphas: [string, HostTensor][] = [
+    ['lora_unet_a.alpha', hostTensor(Uint16Array.of(0x3c00), [], 'float16')],
+    ['lora_unet_b.alpha', hostTensor(Uint16Array.of(0x4000), [1], 'bfloat16')],
+    ['lora_unet_c.alpha', hostTensor(Int8Array.of(3), [])],
+  ];
+  await writeSafetensors(at('mixed.safetensors'), new Map([...layers, ...alphas]));
+  expect(await facts('mixed.safetensors')).toMatchObject({ networks: { unet: { alphas: [1, 2, 3] } } });
 });
 
 it('an autoencoder, as a file or a folder', async () => {

@@ -1,5 +1,5 @@
 /** `lcm generate --lora` from end to end: a tiny model with tiny LoRAs in the layouts that are about. */
-import { cpSync, renameSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { float32Data, type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
@@ -86,6 +86,12 @@ beforeAll(async () => {
   const other = randomFactors(unet, 3, 3);
   const peft = formatLora(other, { rank: 3, alpha: 6 });
   await writeSafetensors(at('tiny-lcm.safetensors'), peft.tensors, peft.metadata);
+  // The same as peft itself saves it.
+  mkdirSync(at('lcm-peft'));
+  const wrapped = [...other].map(([name, factor]) => [`base_model.model.${name}`, factor] as const);
+  await writeSafetensors(at('lcm-peft', 'adapter_model.safetensors'), new Map(wrapped));
+  const config = { r: 3, lora_alpha: 6, peft_type: 'LORA' };
+  writeFileSync(at('lcm-peft', 'adapter_config.json'), JSON.stringify(config));
 
   merge(unet, ofUNet, 2, 1 / 2);
   merge(text, ofText, 2, 1 / 2);
@@ -117,6 +123,48 @@ it('draws with an LCM-LoRA in 4 steps without guidance', async () => {
   expect(code).toBe(0);
   expect(stderr).toMatch(/^with an LCM-LoRA: LCM scheduler, and unless given 4 steps at guidance scale 1\n$/);
   expect(await settingsOf('lcm.png')).toMatchObject({ scheduler: 'lcm', steps: 4, guidanceScale: 1 });
+});
+
+it('draws with an LCM-LoRA on a model whose own scheduler is not there', async () => {
+  cpSync(at('model'), at('exotic'), { recursive: true });
+  const config = at('exotic', 'scheduler', 'scheduler_config.json');
+  const own = JSON.parse(readFileSync(config, 'utf8'));
+  writeFileSync(config, JSON.stringify({ ...own, _class_name: 'ScoreSdeVeScheduler' }));
+  const index = at('exotic', 'model_index.json');
+  const parts = JSON.parse(readFileSync(index, 'utf8'));
+  writeFileSync(index, JSON.stringify({ ...parts, scheduler: ['diffusers', 'ScoreSdeVeScheduler'] }));
+  const args = ['generate', 'a red fox', '--model', 'exotic', '--seed', '7', '--steps', '2'];
+
+  const alone = await run(...args, '--out', 'none.png');
+  expect(alone).toMatchObject({ code: 2, stdout: '' });
+  expect(alone.stderr).toMatch(/ScoreSdeVeScheduler/);
+  for (const lora of ['tiny-lcm.safetensors', 'lcm-peft']) {
+    const drawn = await run(...args, '--lora', lora, '--out', `${lora}.png`);
+    expect(drawn.code).toBe(0);
+    expect(drawn.stderr).toMatch(/^with an LCM-LoRA: LCM scheduler/);
+  }
+  expect(await pixels('lcm-peft.png')).toEqual(await pixels('tiny-lcm.safetensors.png'));
+  expect((await readPngText(read('lcm-peft.png'))).parameters).toMatch(/<lora:lcm-peft:1>/);
+});
+
+it("draws with peft's own folder, and warns of what in it holds for nothing", async () => {
+  const args = [...drawn, '--scheduler', 'ddim', '--guidance-scale', '3'];
+  expect((await run(...args, '--lora', 'tiny-lcm.safetensors:0.5', '--out', 'whole.png')).code).toBe(0);
+  const config = { r: 3, peft_type: 'LORA', lora_alpha: 100, alpha_pattern: { '.*': 6, 'attn9.to_q': 1 } };
+  writeFileSync(at('lcm-peft', 'adapter_config.json'), JSON.stringify(config));
+  const peft = await run(...args, '--lora', 'lcm-peft:0.5', '--out', 'peft.png');
+  expect(peft.code).toBe(0);
+  expect(peft.stderr).toBe(
+    `lcm: warning: ${join('lcm-peft', 'adapter_config.json')}: of alpha_pattern, attn9.to_q holds for no layer of the unet: it fits none, or an earlier one fits first\n`,
+  );
+  expect(await pixels('peft.png')).toEqual(await pixels('whole.png'));
+
+  writeFileSync(at('lcm-peft', 'adapter_config.json'), JSON.stringify({ ...config, use_dora: true }));
+  const dora = await run(...args, '--lora', 'lcm-peft', '--out', 'none.png');
+  expect(dora).toMatchObject({ code: 1, stdout: '' });
+  expect(dora.stderr).toBe(
+    `lcm: ${join('lcm-peft', 'adapter_config.json')}: use_dora is true, which is not supported\n`,
+  );
 });
 
 it('makes a picture again with its LoRAs and its autoencoder, and says what is not as it was', async () => {

@@ -18,6 +18,7 @@ import { formatLora, type Lora } from '../../src/weights/lora-file.ts';
 import { CONSISTENCY_METADATA } from '../../src/weights/lora-title.ts';
 import { openSafetensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
 import { temporaryFolder } from '../cli/lcm.ts';
+import { addTensor } from '../weights/foreign-tensors.ts';
 import { adaptedOutputs, unetOutput } from './adapted.ts';
 import { expectClose, floats, goldenDir, readJson, readTensors } from './golden.ts';
 
@@ -98,6 +99,23 @@ describe('a LoRA for a UNet', () => {
     const file = join(folder.path, 'alphas.safetensors');
     await writeSafetensors(file, tensors);
     await expectOutput(await openLora(file), 'kohya-alpha-5');
+  });
+
+  it.each([
+    ['I16', 2, 0x0101],
+    ['U16', 2, 0x0101],
+    ['U32', 4, 0x0101_0101],
+    ['U64', 8, Number(0x0101_0101_0101_0101n)],
+  ])('may say alpha as %s', async (dtype, bytes, alpha) => {
+    const { weights } = await openSafetensors(join(layouts, 'kohya-int64/style.safetensors'));
+    const tensors = await loadTensors(weights);
+    const [name] = [...tensors.keys()].filter((each) => each.endsWith('.alpha'));
+    tensors.delete(name!);
+    const file = join(folder.path, `${dtype}.safetensors`);
+    await writeSafetensors(file, tensors);
+    addTensor(file, name!, { dtype, shape: [] }, bytes);
+    const { layers } = await openLora(file);
+    expect(layers.unet.get(name!.slice('lora_unet_'.length, -'.alpha'.length))).toMatchObject({ alpha });
   });
 
   it('is read without the configuration of another file beside it, and with a warning without its own', async () => {

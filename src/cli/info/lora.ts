@@ -42,7 +42,8 @@ export async function describeLora(
   for (const [name, { layers, ranks, alphas }] of Object.entries(networks ?? {})) {
     reporter.print(line(name, `${layers} layers, rank ${ranks.join(', ')}, alpha ${alphas.join(', ')}`));
   }
-  for (const warning of lora?.warnings ?? []) reporter.warn(warning);
+  const warnings = lora?.warnings ?? [];
+  for (const warning of warnings) reporter.print(line('but', warning));
   const firstKeys = [...weights.keys()].slice(0, SHOWN);
   if (problem !== undefined) {
     reporter.print(line('not usable', problem));
@@ -54,7 +55,7 @@ export async function describeLora(
   const automatic1111 = (await hashTensors(file, { signal })).slice(0, 12);
   reporter.print(line('Automatic1111', automatic1111));
   reporter.event('lora', {
-    ...{ path, format, consistency, networks, problem },
+    ...{ path, format, consistency, networks, problem, warnings },
     ...(problem !== undefined && { firstKeys }),
     ...summary,
     ...{ metadata, files, automatic1111 },

@@ -82,6 +82,19 @@ describe('selectFiles', () => {
       ['pytorch_lora_weights.safetensors'],
     ],
     [
+      'a LoRA of peft',
+      {
+        ...{ 'README.md': null, 'adapter_config.json': null, 'adapter_model.safetensors': null },
+        'optimizer.safetensors': null,
+      },
+      ['adapter_model.safetensors', 'adapter_config.json'],
+    ],
+    [
+      "peft's configuration with the only file",
+      { 'adapter_config.json': null, 'style.safetensors': null },
+      ['style.safetensors', 'adapter_config.json'],
+    ],
+    [
       'a single file',
       { 'README.md': null, 'v1-5-pruned.safetensors': null, 'v1-5.ckpt': null },
       ['v1-5-pruned.safetensors'],
