@@ -105,9 +105,12 @@ it('refuses to spread noise levels in two ways at once', () => {
 });
 
 describe('UniPC', () => {
-  it('ends at no noise in a step of first order, where diffusers gives no numbers', () => {
-    const config = { lower_order_final: false, final_sigmas_type: 'zero', predict_x0: false };
-    const sampler = samplerFromConfig('unipc', config, { steps: 3 });
+  it.each([
+    ['at no noise', { final_sigmas_type: 'zero', predict_x0: false }],
+    ['where it stands', { final_sigmas_type: 'sigma_min', use_karras_sigmas: true, solver_order: 3 }],
+  ])('ends %s in a step of first order, where diffusers gives no numbers', (_, fields) => {
+    const config = { lower_order_final: false, ...fields };
+    const sampler = samplerFromConfig('unipc', config, { steps: 4 });
     let sample = Float32Array.of(0.5, -1) as Float32Array;
     sampler.timesteps.forEach((_, i) => {
       sample = sampler.step(sample.map(Math.sin), i, sample, () => sample).sample;

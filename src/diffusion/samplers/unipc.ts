@@ -77,8 +77,9 @@ export function uniPcSampler(
   let last: { sample: Float32Array; order: number } | undefined; // where the last step began, and of which order it was
 
   function orderOf(i: number, known: number): number {
-    // A step to no noise is infinitely long, and no slope can be followed on it.
-    if (levels[i + 1]!.sigma === 0) return 1;
+    // No slope can be followed on a step to no noise, which is infinitely long, nor on one between equal levels.
+    const end = levels[i + 1]!.sigma;
+    if (end === 0 || end === levels[i]!.sigma) return 1;
     return Math.min(solver_order, known, full.lower_order_final ? count - i : solver_order);
   }
 
