@@ -12,6 +12,7 @@ import {
   loadPipeline,
   type Pipeline,
   schedulerNames,
+  type TextToImageRequest,
   UsageError,
 } from '../src/index.ts';
 import { settingsOf } from '../src/pipelines/settings.ts';
@@ -99,10 +100,14 @@ it('lets go when nobody asks for more steps', async () => {
 });
 
 it('warns of what has no effect', async () => {
-  const heard = async (pipeline: Pipeline, guidanceScale?: number) => {
+  const heard = async (
+    pipeline: Pipeline,
+    guidanceScale?: number,
+    more: Partial<TextToImageRequest> = {},
+  ) => {
     const warnings: string[] = [];
     await pipeline.run({
-      ...{ prompt: 'a fox', negativePrompt: 'blurry', steps: 1, guidanceScale },
+      ...{ prompt: 'a fox', negativePrompt: 'blurry', steps: 1, guidanceScale, ...more },
       onWarning: (message) => warnings.push(message),
     });
     return warnings;
@@ -112,6 +117,10 @@ it('warns of what has no effect', async () => {
     expect.stringMatching(/guidance scale 1 makes a single pass; raise it/),
   ]);
   expect(await heard(teacher, 2)).toEqual([]);
+  const prompt = ['a (red:1.2) fox <lora:x:1>', 'a (red:1.2) fox (animal)'];
+  expect(await heard(teacher, 2, { prompt, negativePrompt: '[blurry]' })).toEqual([
+    'prompts are words here, as in diffusers: <lora:x:1>, (red:1.2), [blurry] would be instructions in some other programs; weights are not applied, and LoRAs are given beside the prompt',
+  ]);
 });
 
 it.each([

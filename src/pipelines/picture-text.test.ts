@@ -27,6 +27,17 @@ it('writes what Automatic1111 reads', () => {
   );
 });
 
+it('writes prompts that Automatic1111 reads as words, and keeps them exact for itself', () => {
+  const prompt = 'a (red:1.2) fox <lora:x:1> AND [snow]';
+  const loras = [{ path: 'y.safetensors', strength: 0.5, sha256: 'aa', dataSha256: '0123456789ab' }];
+  const text = pictureText({ ...settings, prompt, negativePrompt: '((blurry))', loras });
+  expect(text.parameters!.split('\n').slice(0, 2)).toEqual([
+    'a \\(red:1.2\\) fox <lora\\:x:1> A\\ND \\[snow\\] <lora:y:0.5>',
+    'Negative prompt: \\(\\(blurry\\)\\)',
+  ]);
+  expect(readPictureSettings(text)?.prompt).toBe(prompt);
+});
+
 const drawnWith = {
   modelFingerprint: '0123456789abcdef',
   unet: { path: 'a/lcm-sdxl', fingerprint: 'fedcba9876543210' },

@@ -9,6 +9,7 @@ import { InputError } from '../errors.ts';
 import { parseJsonObject } from '../files/json.ts';
 import type { PngText } from '../images/png-text.ts';
 import { shown } from '../messages.ts';
+import { escapePrompt } from '../text/prompt-syntax.ts';
 import { loraTitle } from '../weights/lora-title.ts';
 import type { Settings, TextToImageRequest } from './settings.ts';
 
@@ -129,10 +130,10 @@ export function pictureSettings(settings: Settings, index: number, made: Surroun
 /** For `encodePng`. */
 export function pictureText(settings: PictureSettings): PngText {
   const { prompt, negativePrompt, loras = [] } = settings;
-  const positive = [prompt, ...loras.map(({ path, strength }) => `<lora:${loraName(path)}:${strength}>`)];
+  const networks = loras.map(({ path, strength }) => `<lora:${loraName(path)}:${strength}>`);
   const fields = automatic1111Fields(settings);
   return {
-    [PARAMETERS_KEYWORD]: automatic1111Text(positive.join(' '), negativePrompt, fields),
+    [PARAMETERS_KEYWORD]: automatic1111Text(prompt, negativePrompt, fields, networks),
     [SETTINGS_KEYWORD]: JSON.stringify(settings),
   };
 }
@@ -230,14 +231,19 @@ export function pictureRequest(settings: PictureSettings): TextToImageRequest & 
   };
 }
 
-/** Prompt, negative prompt, and one line `Steps: 4, Sampler: LCM, …`. */
+/**
+ * Prompt, negative prompt, and one line `Steps: 4, Sampler: LCM, …`. Prompts are written so that Automatic1111 reads them
+ * as the words that they are here. networks: `<lora:style:0.8>`, which it is to apply.
+ */
 export function automatic1111Text(
   prompt: string,
   negativePrompt: string | undefined,
   fields: readonly string[],
+  networks: readonly string[] = [],
 ): string {
-  const negative = !negativePrompt ? [] : [`Negative prompt: ${negativePrompt}`];
-  return [prompt, ...negative, fields.join(', ')].join('\n');
+  const negative = !negativePrompt ? [] : [`Negative prompt: ${escapePrompt(negativePrompt)}`];
+  const positive = [escapePrompt(prompt), ...networks].join(' ');
+  return [positive, ...negative, fields.join(', ')].join('\n');
 }
 
 /** `Steps: 4`, `Sampler: LCM` and what else Automatic1111 has a name for, in its order and with its lengths of hashes. */

@@ -3,8 +3,9 @@ import { type Components, pictureSize } from '../components/components.ts';
 import { type SchedulerName, schedulerNames } from '../components/scheduler.ts';
 import { UsageError } from '../errors.ts';
 import type { Image } from '../images/image.ts';
-import { brief } from '../messages.ts';
+import { brief, listed } from '../messages.ts';
 import { Generator } from '../random/generator.ts';
+import { promptSyntax } from '../text/prompt-syntax.ts';
 import { checkRequest, LARGEST_SIDE, settingError } from './request-settings.ts';
 
 /** Only the prompt is required; the rest defaults to what the model was made for. */
@@ -129,6 +130,7 @@ export function settingsOf(model: Components, request: GenerationRequest): Setti
   }
 
   const prompts = promptsOf(request);
+  warnOfSyntax([...prompts, ...(guidance === 'classifier-free' ? negativePrompts : [])], request.onWarning);
   const steps = request.timesteps?.length ?? request.steps ?? model.defaults.steps ?? (consistency ? 4 : 50);
   const clipSkip = request.clipSkip ?? 0;
   // SDXL attends to the layer before the last as it is, so it has one less to leave out.
@@ -161,6 +163,19 @@ export function settingsOf(model: Components, request: GenerationRequest): Setti
     tileSize: tileSizeOf(model, request.tileSize),
     timeIds: [...originalSize, ...cropTopLeft, ...targetSize],
   };
+}
+
+/** Weights, LoRAs and the like, which some other programs find in prompts. */
+function warnOfSyntax(
+  prompts: readonly (string | undefined)[],
+  onWarning: ((message: string) => void) | undefined,
+): void {
+  if (!onWarning) return;
+  const found = new Set([...new Set(prompts)].flatMap((prompt) => promptSyntax(prompt ?? '')));
+  if (found.size === 0) return;
+  onWarning(
+    `prompts are words here, as in diffusers: ${listed([...found])} would be instructions in some other programs; weights are not applied, and LoRAs are given beside the prompt`,
+  );
 }
 
 /** Throws UsageError unless image, mask, strength and the model go together. */
