@@ -8,12 +8,12 @@ import { type Components, loadComponents } from '../src/components/components.ts
 import type { ModelFiles } from '../src/components/model-files.ts';
 import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
 import { InputError } from '../src/errors.ts';
-import { float32Data } from '../src/graph/host-tensor.ts';
+import { float32Data, hostTensor } from '../src/graph/host-tensor.ts';
 import { createPipeline, type GenerationRequest, openModel } from '../src/index.ts';
 import { settingsOf } from '../src/pipelines/settings.ts';
 import { loadTensors } from '../src/weights/load-tensors.ts';
 import { openModelFolder } from '../src/weights/node/model-folder.ts';
-import { writeSafetensors } from '../src/weights/node/safetensors-file.ts';
+import { openSafetensors, writeSafetensors } from '../src/weights/node/safetensors-file.ts';
 import { checkpoints } from './cli/stand-ins.ts';
 import { expectClose, floats, readTensors } from './conformance/golden.ts';
 
@@ -122,6 +122,40 @@ describe('a UNet with a guidance embedding', () => {
   });
 });
 
+it.each(['model.diffusion_model.', ''])(
+  'a UNet alone may have the original names, after "%s"',
+  async (prefix) => {
+    const file = fresh('checkpoint.safetensors');
+    await checkpoints.sd1(file);
+    const options = { tokenizer: sd };
+    const whole = await openModel(file, options);
+    const tensors = await loadTensors((await openSafetensors(file)).weights);
+    const original = 'model.diffusion_model.';
+    const names = [...tensors.keys()].filter((name) => name.startsWith(original));
+    const scaled = (name: string) => {
+      const { shape, data } = tensors.get(name)!;
+      return hostTensor(
+        (data as Float32Array).map((value) => 0.9 * value),
+        shape,
+      );
+    };
+    const path = fresh('unet.safetensors');
+    const alone = new Map(names.map((name) => [prefix + name.slice(original.length), scaled(name)]));
+    await writeSafetensors(path, alone);
+    for (const name of names) tensors.set(name, scaled(name));
+    const changed = fresh('changed.safetensors');
+    await writeSafetensors(changed, tensors);
+
+    const request = { steps: 2, width: 64, height: 64 };
+    const files = await openModel(file, { ...options, unet: path });
+    // Nothing but the UNet is another.
+    expect(files.classes.get('scheduler')).toBe(whole.classes.get('scheduler'));
+    const drawn = await draw(files, request);
+    expect(drawn).toEqual(await draw(await openModel(changed, options), request));
+    expect(drawn).not.toEqual(await draw(whole, request));
+  },
+);
+
 describe('what a model says of how to sample', () => {
   let model: string;
   beforeEach(() => {
@@ -178,8 +212,8 @@ describe('what does not fit', () => {
     ['nowhere', /UNet nowhere: there is no such file or folder/],
     [join(sd, 'vae'), /vae is a AutoencoderKL; expected a UNet2DConditionModel/],
     [join(sd, 'tokenizer'), /tokenizer: the folder holds none; expected config\.json/],
-    [join(sd, 'vae', FILE), /holds none under diffusers' names, nor a checkpoint; its first tensor is/],
-    [join(pipelines, 'sd/lcm_lora/pytorch_lora_weights.safetensors'), /holds none under diffusers' names/],
+    [join(sd, 'vae', FILE), /holds none, or something besides; its first tensor is/],
+    [join(pipelines, 'sd/lcm_lora/pytorch_lora_weights.safetensors'), /holds none, or something besides/],
     ['someone/not-pulled', /someone\/not-pulled \(main\) is not in the cache/],
   ])('is refused: %s', async (unet, message) => {
     vi.stubEnv('HF_HUB_CACHE', fresh());

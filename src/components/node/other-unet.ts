@@ -7,6 +7,7 @@ import { isFile, pathKind } from '../../files/node/path-kind.ts';
 import { namesIn } from '../../files/node/regular-file.ts';
 import { readJsonObject } from '../../files/node/text-file.ts';
 import { localPath } from '../../hub/node/cache.ts';
+import { brief } from '../../messages.ts';
 import { openModelFolder } from '../../weights/node/model-folder.ts';
 import { openSafetensors } from '../../weights/node/safetensors-file.ts';
 import { isCheckpoint } from '../../weights/single-file/checkpoint.ts';
@@ -86,11 +87,11 @@ async function openFolder(folder: string): Promise<OtherUNet> {
 
 async function openFile(path: string, model: ModelFiles): Promise<OtherUNet> {
   const { weights } = await openSafetensors(path);
-  if (isCheckpoint(weights)) return ofModel(await singleFile(path));
   if (!isUNetAlone(weights)) {
-    const [first] = weights.keys();
+    if (isCheckpoint(weights)) return ofModel(await singleFile(path));
+    const [first = 'absent'] = weights.keys();
     throw new InputError(
-      `UNet ${path}: the file holds none under diffusers' names, nor a checkpoint; its first tensor is ${first}`,
+      `UNet ${path}: the file holds none, or something besides; its first tensor is ${brief(first)}`,
     );
   }
   const beside = join(dirname(path), 'config.json');

@@ -16,7 +16,7 @@ export class TemporaryError extends Error {
 /** Seconds. The hub's windows last five minutes; who asks for more is not waited for. */
 const LONGEST_WAIT = 600;
 
-/** Bytes per second below which a connection is as good as dead: a modem of 1990 had twice as many. */
+/** Bytes per second below which a connection is as good as dead: at that rate a gigabyte takes twelve days. */
 export const SLOWEST = 1000;
 
 /**

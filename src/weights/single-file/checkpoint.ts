@@ -150,7 +150,7 @@ function recognise(stored: Weights, file: string, hint: Family | undefined): Fam
       refuse('holds a LoRA, no model; pass it with --lora, beside the model that it was made for');
     }
     if (isUNetAlone(stored)) {
-      refuse("holds a UNet alone, under diffusers' names; pass it with --unet, beside a model of its kind");
+      refuse('holds a UNet alone; pass it with --unet, beside a model of its kind');
     }
     if (stored.has('decoder.conv_in.weight') || starts('first_stage_model.') || starts('decoder.layers.')) {
       refuse('holds an autoencoder, no whole model; pass it with --vae, beside a model');
