@@ -229,6 +229,21 @@ describe('a model of several places, or of a single file', () => {
       expect(await draw(await openModel(join(folder, name)))).toEqual(await draw(model));
   });
 
+  it('says what it was said to predict, where it does not say that itself', async () => {
+    const model = join(folder, 'silent');
+    cpSync(sd, model, { recursive: true });
+    const config = join(model, 'scheduler/scheduler_config.json');
+    const { prediction_type: _, ...others } = JSON.parse(readFileSync(config, 'utf8'));
+    writeFileSync(config, JSON.stringify(others));
+    const said = await openModel(model, { predictionType: 'v_prediction' });
+    await convertModel(said, join(folder, 'said'), { dtype: 'float32' });
+    expect(await parsed('said', 'scheduler/scheduler_config.json')).toEqual({
+      ...others,
+      _class_name: 'DDIMScheduler',
+      prediction_type: 'v_prediction',
+    });
+  });
+
   it('is refused, and nothing written, when a part lacks weights or has them for another model', async () => {
     const refusal = async (base: string, parts: { unet?: string; vae?: string }) => {
       const converted = openModel(base, parts).then((model) =>

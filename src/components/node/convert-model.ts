@@ -56,9 +56,9 @@ export async function convertModel(
     }
   }
   const { pipelineClass, options } = model;
+  const texts = Object.entries(await aboutOf(model));
   await writeDiffusersDirectory(target, { pipelineClass, components, options }, { dtype, signal });
-  for (const [name, content] of Object.entries(await aboutOf(model)))
-    await writeFileAtomically(join(target, name), [content]);
+  for (const [name, content] of texts) await writeFileAtomically(join(target, name), [content]);
   return leftOut;
 }
 

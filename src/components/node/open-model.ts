@@ -32,7 +32,8 @@ export interface OtherParts {
 export async function openModel(name: string, options: OpenModelOptions = {}): Promise<StoredModel> {
   const opened = await openPath(await localPath(name), options);
   const { predictionType } = options;
-  return withOtherParts(predictionType === undefined ? opened : { ...opened, predictionType }, options);
+  const files = predictionType === undefined ? opened : { ...opened, predictionType, isCombined: true };
+  return withOtherParts(files, options);
 }
 
 /** The model with other parts in place of its own. */
