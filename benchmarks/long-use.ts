@@ -151,7 +151,7 @@ async function differentAlone(
   return different;
 }
 
-const SIDES = [64, 72, 96, 128];
+const SIDES = [64, 72, 80, 96];
 
 /** The request of each number, always the same. */
 function requestOf(number: number): GenerationRequest {

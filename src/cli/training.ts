@@ -8,6 +8,7 @@ import { createNodeEngine } from '../engines/onnxruntime-node/engine.ts';
 import { InputError, UsageError } from '../errors.ts';
 import type { JsonObject } from '../files/json.ts';
 import { readJsonObject } from '../files/node/text-file.ts';
+import { NotFiniteError } from '../networks/finite.ts';
 import type { TrainingEvent } from '../training/events.ts';
 import type { RunConfig } from '../training/runs/config.ts';
 import { plan, type RecipeKind, train } from '../training/runs/recipe.ts';
@@ -94,7 +95,10 @@ export async function runTraining<Config extends RunConfig>(
         } catch (error) {
           // Cancelled while drawing: the training itself ends after its step, with a checkpoint.
           if (signal.aborted) return;
-          throw error;
+          if (!(error instanceof NotFiniteError)) throw error;
+          // Of a model that may still learn better. A loss that is no number ends the training by itself.
+          reporter.warn(`no samples after step ${step}: ${error.message}`);
+          return;
         }
         reporter.event('sample-grid', { step, path });
         reporter.note(`samples after step ${step}: ${path}`);

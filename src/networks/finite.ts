@@ -9,6 +9,9 @@ import { parameter, type Tensor } from '../graph/tensor.ts';
 import type { AppliedLora } from '../weights/lora.ts';
 import { type Network, type NetworkRole, programOf, specsOf } from './network.ts';
 
+/** A network or a scheduler gave NaN or infinity. */
+export class NotFiniteError extends InputError {}
+
 /** Whether no element is NaN or infinite. A million of them take about a millisecond. */
 export function allFinite(values: HostTensor['data']): boolean {
   if (!(values instanceof Float32Array)) return true;
@@ -24,23 +27,23 @@ export async function notFinite(
   network: Network,
   loras: readonly AppliedLora[],
   inputs: Readonly<Record<string, HostTensor>>,
-): Promise<InputError> {
+): Promise<NotFiniteError> {
   const { name, role, component } = network;
   const given = Object.keys(inputs).find((input) => !allFinite(inputs[input]!.data));
   if (given !== undefined) {
-    return new InputError(
+    return new NotFiniteError(
       `the ${name} was given ${given} that hold NaN or infinity; check the betas in the model's scheduler_config.json`,
     );
   }
   const weight = await weightNotFinite(engine, network, inputs, loras);
   if (weight !== undefined) {
     const from = loras[Number(/^lora\.(\d+)\./.exec(weight)?.[1])]?.lora.from ?? component.location;
-    return new InputError(
+    return new NotFiniteError(
       `${from}: the weight ${weight} holds NaN or infinity, and so does what the ${name} makes of it. The file is ` +
         'damaged, or was converted to float16, which has no numbers above 65504: download it again, or use another one',
     );
   }
-  return new InputError(
+  return new NotFiniteError(
     `${component.location}: what the ${name} computes on ${engine.name}${sizeOf(inputs)} grows to NaN or infinity, ` +
       `though its weights are finite; ${usualCause(role)}`,
   );

@@ -4,7 +4,7 @@ import type { Sampler, SamplerStep } from '../diffusion/samplers/sampler.ts';
 import { InputError } from '../errors.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Shape } from '../graph/shape.ts';
-import { allFinite } from '../networks/finite.ts';
+import { allFinite, NotFiniteError } from '../networks/finite.ts';
 import type { Networks } from '../networks/networks.ts';
 import type { AddedConditions } from '../networks/values.ts';
 import { guide, rescaleGuided } from './guidance.ts';
@@ -55,7 +55,7 @@ export async function* denoise(inputs: DenoiseInputs): AsyncGenerator<DenoiseSte
     const step = sampler.step(output, index, sample, noise);
     if (!allFinite(step.sample) || !allFinite(step.denoised)) {
       const { scheduler, guidanceScale } = inputs.settings;
-      throw new InputError(
+      throw new NotFiniteError(
         `${place}: the scheduler ${scheduler} makes NaN or infinity of what the network predicts; check the betas in ` +
           `the model's scheduler_config.json, and the guidance scale ${guidanceScale}`,
       );
@@ -70,7 +70,8 @@ async function placed<T>(place: string, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    if (error instanceof InputError) throw new InputError(`${place}: ${error.message}`, { cause: error });
+    const Kind = [NotFiniteError, InputError].find((kind) => error instanceof kind);
+    if (Kind) throw new Kind(`${place}: ${(error as Error).message}`, { cause: error });
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 /** The whole way on the command line, with tiny networks: pictures, autoencoder, diffusion, distillation, picture. */
 import type { ChildProcess } from 'node:child_process';
-import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, expect, it } from 'vitest';
 import { decodePng } from '../../src/images/png.ts';
 import { workspace } from './lcm.ts';
@@ -154,6 +154,28 @@ it('stops training an autoencoder at Ctrl-C, with a model that a few pictures ha
   expect(written.filter((name) => /^checkpoint-\d+$/.test(name))).toHaveLength(1);
   const config = readFileSync(at('runs/stopped-ae/model/vae/config.json'), 'utf8');
   expect(JSON.parse(config).scaling_factor).toBeGreaterThan(0);
+});
+
+it('goes on where the model cannot draw samples, and says why', async () => {
+  cpSync(at('runs/ae/model'), at('cannot-draw'), { recursive: true });
+  const file = at('cannot-draw/vae/diffusion_pytorch_model.safetensors');
+  const bytes = readFileSync(file);
+  const length = Number(bytes.readBigUInt64LE());
+  const header = JSON.parse(bytes.toString('utf8', 8, 8 + length)) as Record<
+    string,
+    { data_offsets: number[] }
+  >;
+  bytes.writeFloatLE(Number.NaN, 8 + length + header['decoder.conv_in.bias']!.data_offsets[0]!);
+  writeFileSync(file, bytes);
+  write('sampled.json', { ...settings('diffusion.json'), cadence: { ...cadence, sampleEvery: 1 } });
+  const { stderr } = await done(
+    ...['train', 'diffusion', '--vae', 'cannot-draw', '--config', 'sampled.json'],
+    ...['--steps', '2', '--batch', '4', '--out', 'runs/cannot-draw'],
+  );
+  expect(stderr).toMatch(
+    /^lcm: warning: no samples after step 1: .*vae: the weight decoder\.conv_in\.bias holds NaN/m,
+  );
+  expect(existsSync(at('runs/cannot-draw/model/unet'))).toBe(true);
 });
 
 it('says what is wrong with settings', async () => {
