@@ -41,7 +41,7 @@ export interface Lora {
   readonly weights: Weights;
   /** By the layer's name with `_` for `.`, the form in which both layouts agree. */
   readonly layers: Readonly<Record<LoraComponent, ReadonlyMap<string, LoraLayer>>>;
-  /** What the file says without effect, a sentence each. */
+  /** What whoever uses it should know: above all what was meant to have an effect and has none. A sentence each. */
   readonly warnings: readonly string[];
 }
 
@@ -77,32 +77,10 @@ export function readLora(
   if (weights.size === 0) throw new InputError(`${from} holds no tensors, so no LoRA`);
   const found = findLayers(weights, from);
   const warnings: string[] = [];
-  const layersOf = (component: LoraComponent): ReadonlyMap<string, LoraLayer> => {
-    const layers = [...found[component]];
-    const names = layers.map(([, { name }]) => name);
-    const settings = config && names.length > 0 ? readNetworkSettings(config, component, names) : undefined;
-    warnings.push(...(settings?.warnings ?? []));
-    const otherRanks: string[] = [];
-    const result = layers.map(([key, { name, tensors }]): [string, LoraLayer] => {
-      const { down, up } = tensors;
-      if (down === undefined || up === undefined) {
-        throw new InputError(
-          `${from}: the layer ${brief(name)} has only one of its two factors; the file is damaged`,
-        );
-      }
-      const rank = weights.get(down)!.shape[0];
-      if (rank !== (settings?.ranks.get(name) ?? rank)) otherRanks.push(name);
-      const stated =
-        tensors.alpha === undefined ? settings?.alphas.get(name) : storedAlpha(weights, tensors.alpha, from);
-      const rankStabilized = settings?.rankStabilized ?? false;
-      return [key, { down, up, alpha: alpha ?? stated, rankStabilized }];
-    });
-    if (config && otherRanks.length > 0) {
-      warnings.push(
-        `${config.from} says another rank than the tensors have, which counts, for ${listed(otherRanks)} of the ${component}`,
-      );
-    }
-    return new Map(result);
+  const layersOf = (component: LoraComponent) => {
+    const read = readLayers([...found[component]], component, { weights, from, config, alpha });
+    warnings.push(...read.warnings);
+    return read.layers;
   };
   const layers = {
     unet: layersOf('unet'),
@@ -110,6 +88,44 @@ export function readLora(
     text_encoder_2: layersOf('text_encoder_2'),
   };
   return { from, isConsistency: isConsistencyLora(from, metadata), weights, layers, warnings };
+}
+
+interface ReadLayersOptions extends Pick<Lora, 'weights' | 'from'>, Pick<ReadLoraOptions, 'alpha'> {
+  readonly config: AdapterConfig | undefined;
+}
+
+/** The layers of one network with their alphas. found: by `layerKey`. */
+function readLayers(
+  found: readonly (readonly [key: string, layer: FoundLayer])[],
+  component: LoraComponent,
+  { weights, from, config, alpha }: ReadLayersOptions,
+): { layers: Map<string, LoraLayer>; warnings: readonly string[] } {
+  if (found.length === 0) return { layers: new Map(), warnings: [] };
+  const names = found.map(([, { name }]) => name);
+  const settings = config && readNetworkSettings(config, component, names);
+  const layers = new Map<string, LoraLayer>();
+  const otherRanks: string[] = [];
+  for (const [key, { name, tensors }] of found) {
+    const { down, up } = tensors;
+    if (down === undefined || up === undefined) {
+      throw new InputError(
+        `${from}: the layer ${brief(name)} has only one of its two factors; the file is damaged`,
+      );
+    }
+    const rank = settings?.ranks.get(name);
+    if (rank !== undefined && rank !== weights.get(down)!.shape[0]) otherRanks.push(name);
+    const stated =
+      tensors.alpha === undefined ? settings?.alphas.get(name) : storedAlpha(weights, tensors.alpha, from);
+    const rankStabilized = settings?.rankStabilized ?? false;
+    layers.set(key, { down, up, alpha: alpha ?? stated, rankStabilized });
+  }
+  const warnings = [...(settings?.warnings ?? [])];
+  if (otherRanks.length > 0) {
+    warnings.push(
+      `${config?.from} says another rank than the tensors have, which counts, for ${listed(otherRanks)} of the ${component}`,
+    );
+  }
+  return { layers, warnings };
 }
 
 /**

@@ -57,7 +57,8 @@ export async function readLoraFile(
   ]);
   const adapted = new Map([...weights, ...inMemory]);
   const lora = readLora(adapted, metadata, file, { ...options, adapterConfig });
-  if (basename(file) !== ADAPTER_FILE_NAME || adapterConfig !== undefined) return lora;
+  const isUncertain = basename(file) === ADAPTER_FILE_NAME && !adapterConfig && options.alpha === undefined;
+  if (!isUncertain) return lora;
   const warning = `${file} has no ${ADAPTER_CONFIG_NAME} beside it, in which peft says alpha; taken is the rank`;
   return { ...lora, warnings: [...lora.warnings, warning] };
 }
@@ -80,8 +81,8 @@ async function adapterConfigOf(file: string): Promise<AdapterConfig | undefined>
   const path = join(dirname(file), ADAPTER_CONFIG_NAME);
   const text = await readTextIfThere(path);
   if (text === undefined) return undefined;
-  const others = (await namesIn(dirname(file))).filter((name) => name.endsWith('.safetensors'));
-  if (basename(file) !== ADAPTER_FILE_NAME && others.length > 1) return undefined;
+  const files = (await namesIn(dirname(file))).filter((name) => name.endsWith('.safetensors'));
+  if (basename(file) !== ADAPTER_FILE_NAME && files.length > 1) return undefined;
   return { from: path, json: parseJsonObject(text, path) };
 }
 
