@@ -8,7 +8,8 @@ import { unet2DConditionConfig } from '../models/unet-2d-condition-config.ts';
 import { type Size, sizeOf } from './size.ts';
 
 export interface Denoiser {
-  readonly className: 'UNet2DConditionModel';
+  /** diffusers' class, such as `UNet2DConditionModel`. */
+  readonly className: string;
   /** Channels of the latents whose noise it predicts. */
   readonly latentChannels: number;
   /** Channels that it sees behind them: mask and masked picture, in models for inpainting. */

@@ -24,7 +24,9 @@ export type NetworkRole =
   | 'decoder-statistics'
   | 'preview-decoder'
   | 'autoencoder'
-  | 'judge';
+  | 'judge'
+  // Networks of somebody else's play roles of their own.
+  | (string & {});
 
 export interface Network {
   readonly role: NetworkRole;

@@ -1,0 +1,114 @@
+/**
+ * A training that the product does not have, by adding this file only: a velocity field that carries noise to data in
+ * straight lines (flow matching; Lipman et al. 2022, Liu et al. 2022), here of single numbers from N(3, 0.5²).
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { createNodeEngine } from '../../src/engines/onnxruntime-node/engine.ts';
+import { float32Data, type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
+import * as op from '../../src/graph/operators/index.ts';
+import { program } from '../../src/graph/program.ts';
+import { input, type Tensor } from '../../src/graph/tensor.ts';
+import { linear } from '../../src/layers/linear.ts';
+import { DeclaredParams, type Params } from '../../src/layers/params.ts';
+import type { TrainingEvent } from '../../src/training/events.ts';
+import { Leaves } from '../../src/training/leaves.ts';
+import type { Objective } from '../../src/training/objective.ts';
+import { randomStream } from '../../src/training/random-stream.ts';
+import type { RunConfig } from '../../src/training/runs/config.ts';
+import { judgeRunConfig } from '../../src/training/runs/judge-config.ts';
+import { type RecipeKind, train } from '../../src/training/runs/recipe.ts';
+
+/** v(x, t): [B, 1], [B, 1] → [B, 1]. */
+function velocity(p: Params, x: Tensor, t: Tensor): Tensor {
+  const h = op.tanh(linear(p.in('in'), op.concat([x, t], 1), 24));
+  return linear(p.in('out'), op.tanh(linear(p.in('hidden'), h, 24)), 1);
+}
+
+/** E ‖v((1 − t)·ε + t·x, t) − (x − ε)‖². */
+function flowMatchingLoss(p: Params, data: Tensor, noise: Tensor, t: Tensor): Objective {
+  const x = op.add(op.multiply(op.subtract(1, t), noise), op.multiply(t, data));
+  const error = op.subtract(velocity(p, x, t), op.subtract(data, noise));
+  return { loss: op.reduceMean(op.square(error)) };
+}
+
+interface Draw {
+  readonly data: HostTensor;
+  readonly noise: HostTensor;
+  readonly t: HostTensor;
+}
+
+let learned: Readonly<Record<string, HostTensor>> = {};
+
+const flowMatching: RecipeKind<RunConfig> = {
+  name: 'flow matching',
+  configure: (given) => judgeRunConfig(given),
+  open: async (config) => ({
+    data: { numbers: 'N(3, 0.25)' },
+    write(share) {
+      const declared = new DeclaredParams();
+      const leaves = new Leaves<Draw>(share);
+      const leaf = (name: keyof Draw) => leaves.tensor(name, [share, 1], (drawn) => drawn[name]);
+      return {
+        objective: flowMatchingLoss(declared.params, leaf('data'), leaf('noise'), leaf('t')),
+        trained: declared.declarations,
+        counts: { velocity: declared.count },
+        open: async () => ({
+          async batch(step) {
+            const random = randomStream(config.seed, 1, step);
+            const column = (values: Float32Array) => hostTensor(values, [config.batch, 1]);
+            const drawn = {
+              data: column(random.normal(config.batch).map((value) => 3 + 0.5 * value)),
+              noise: column(random.normal(config.batch)),
+              t: column(Float32Array.from(random.uniform(config.batch))),
+            };
+            return { inputs: leaves.inputs(drawn), images: config.batch };
+          },
+        }),
+      };
+    },
+    async writeModel(_, model) {
+      learned = model.clone().tensors();
+    },
+  }),
+};
+
+it('is trained by the loop that trains everything else, and carries noise to the data', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'flow-'));
+  const engine = createNodeEngine({ threads: 1 });
+  const events: TrainingEvent[] = [];
+  const cadence = { checkpointEverySteps: 150, sampleEvery: 0 };
+  const config = flowMatching.configure({
+    steps: 300,
+    batch: 256,
+    optimizer: { learningRate: 0.01 },
+    cadence,
+  });
+  const io = { engine, directory, onProgress: (event: TrainingEvent) => events.push(event) };
+  expect(await train(flowMatching, config, io)).toMatchObject({ step: 300, completed: true });
+  expect(events.filter(({ type }) => type === 'checkpoint')).toHaveLength(2);
+
+  // Twenty steps of Euler's method from noise.
+  const count = 512;
+  const declared = new DeclaredParams();
+  const step = program({
+    v: velocity(declared.params, input('x', [count, 1]), input('t', [count, 1])),
+  });
+  const executable = await engine.compile(step);
+  let x = randomStream(5, 0).normal(count);
+  for (let i = 0; i < 20; i++) {
+    const t = hostTensor(new Float32Array(count).fill(i / 20), [count, 1]);
+    const { v } = await executable.run({ ...learned, x: hostTensor(x, [count, 1]), t });
+    x = x.map((value, n) => value + float32Data(v!)[n]! / 20);
+  }
+  const mean = x.reduce((sum, value) => sum + value, 0) / count;
+  const deviation = Math.sqrt(x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / count);
+  expect(mean).toBeGreaterThan(2.8);
+  expect(mean).toBeLessThan(3.2);
+  expect(deviation).toBeGreaterThan(0.3);
+  expect(deviation).toBeLessThan(0.7);
+  await engine.dispose();
+  await rm(directory, { recursive: true });
+});
