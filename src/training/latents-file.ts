@@ -16,7 +16,8 @@ import { isMissing, withRegularFile } from '../files/node/regular-file.ts';
 import { unwritable } from '../files/node/unwritable.ts';
 import { elementCount, type Shape } from '../graph/shape.ts';
 import { shown } from '../messages.ts';
-import { LENGTH_BYTES, planSafetensors, readHeaderLength } from '../weights/safetensors.ts';
+import { planSafetensors } from '../weights/safetensors.ts';
+import { LENGTH_BYTES, readHeaderLength } from '../weights/safetensors-header.ts';
 import type { OnProgress } from './events.ts';
 
 export interface LatentsFileOptions {

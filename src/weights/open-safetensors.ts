@@ -1,6 +1,6 @@
 /** Safetensors files wherever they lie: their headers are read, and the tensors stay where they are. */
 import type { ByteSource } from '../files/files.ts';
-import { LENGTH_BYTES, parseHeader, readHeaderLength } from './safetensors.ts';
+import { LENGTH_BYTES, parseHeader, readHeaderLength } from './safetensors-header.ts';
 import type { Weight, Weights } from './weights.ts';
 
 export interface OpenedSafetensors {

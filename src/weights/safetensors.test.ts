@@ -147,6 +147,26 @@ describe('a file is refused', () => {
     });
   }
 
+  it.each<[string, (length: number) => string, RegExp]>([
+    ['is nested', (n) => `{"a":${'['.repeat(n / 2)}${']'.repeat(n / 2)}}`, /column 6: expected an object/],
+    ['is nested in a field', (n) => `{"a":{"b":${'['.repeat(n)}`, /expected no more lists and objects/],
+    ['holds small objects', (n) => `{"a":[${'{},'.repeat(n / 3)}{}]}`, /column 6: expected an object/],
+    ['has a shape of many axes', (n) => `{"a":{"shape":[${'1,'.repeat(n / 2)}1]}}`, /at most 64 numbers/],
+    ['has many keys', (n) => `{${'"a":0,'.repeat(n / 6)}"b":0}`, /column 6: expected an object/],
+    ['is all line breaks', (n) => `{${'\n'.repeat(n)}`, /expected a key in double quotes, found the end/],
+    [
+      'has more tensors than any model',
+      (n) =>
+        `{${Array.from({ length: n / 70 }, (_, i) => `"${i}":${entry({ shape: [0], data_offsets: [0, 0] })}`)}}`,
+      /more than 262144 tensors/,
+    ],
+  ])('at once when a header of tens of megabytes %s', (_, header, message) => {
+    const bytes = file(header(40_000_000), 8);
+    const start = performance.now();
+    expect(() => parseSafetensors(bytes)).toThrow(message);
+    expect(performance.now() - start).toBeLessThan(5000);
+  });
+
   it('when its only key is tens of megabytes long, without overflowing the stack', () => {
     const bytes = file(`{"${'\\n'.repeat(20_000_000)}":1}`);
     expect(() => parseSafetensors(bytes)).toThrow(InputError);
