@@ -3,7 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { UsageError } from '../errors.ts';
 import { commands } from './commands/index.ts';
 import { interruption } from './interruption.ts';
-import { shownLine, shownText } from './terminal-text.ts';
+import { jsonLine, shownLine, shownText } from './terminal-text.ts';
 import { version } from './version.ts';
 
 /** Exit codes: 0 done, 1 something the request needs is not right, 2 the request is not right, 130 cancelled. */
@@ -51,24 +51,35 @@ function settle(command: Command): void {
   command.commands.forEach(settle);
 }
 
-/** Prints what went wrong and returns the exit code. */
+/** Prints what went wrong, with --json on the standard output as well, and returns the exit code. */
 function report(error: unknown, argv: readonly string[]): number {
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode === 0 ? 0 : 2;
-    const [message, suggestion] = error.message.replace(/^error: /, '').split('\n');
-    const path = commandPath(argv);
-    const isPrompt = error.code === 'commander.unknownCommand' && !suggestion && path === '';
-    const help = isPrompt
-      ? `to draw it, run: lcm generate ${JSON.stringify(argv[0])}; "lcm --help" lists the commands`
-      : `run "lcm ${path}--help" for what it takes`;
-    const hint = suggestion ? ` ${suggestion.replace(/[()]/g, '')}` : '';
-    console.error(shownLine(`lcm: ${message}${hint}; ${help}`));
-    return 2;
+  if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help')) {
+    return error.exitCode === 0 ? 0 : 2;
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const isUsage = error instanceof CommanderError || error instanceof UsageError;
+  const message =
+    error instanceof CommanderError
+      ? usageMessage(error, argv)
+      : error instanceof Error
+        ? error.message
+        : String(error);
+  if (argv.includes('--json')) process.stdout.write(`${jsonLine({ type: 'error', message })}\n`);
   console.error(shownLine(`lcm: ${message}`));
-  if (argv.includes('--verbose') && error instanceof Error) console.error(shownText(error.stack ?? ''));
-  return error instanceof UsageError ? 2 : 1;
+  if (argv.includes('--verbose') && error instanceof Error && !(error instanceof CommanderError)) {
+    console.error(shownText(error.stack ?? ''));
+  }
+  return isUsage ? 2 : 1;
+}
+
+function usageMessage(error: CommanderError, argv: readonly string[]): string {
+  const [message, suggestion] = error.message.replace(/^error: /, '').split('\n');
+  const path = commandPath(argv);
+  const isPrompt = error.code === 'commander.unknownCommand' && !suggestion && path === '';
+  const help = isPrompt
+    ? `to draw it, run: lcm generate ${JSON.stringify(argv[0])}; "lcm --help" lists the commands`
+    : `run "lcm ${path}--help" for what it takes`;
+  const hint = suggestion ? ` ${suggestion.replace(/[()]/g, '')}` : '';
+  return `${message}${hint}; ${help}`;
 }
 
 /** The words that name the command, for the hint: `train diffusion `. */

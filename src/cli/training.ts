@@ -68,7 +68,7 @@ export async function runTraining<Config extends RunConfig>(
   const reporter = createReporter({ json: options.json });
   const given = overlay(overlay(await readSettingsFile(options.config), settingsOf(options)), extra);
   run.check?.(given);
-  const config = run.kind.configure(given);
+  const config = await run.kind.configure(given);
   if (options.dryRun) {
     const onProgress = (event: TrainingEvent) => show(event, reporter);
     describe(await plan(run.kind, config, { signal, onProgress }), reporter);

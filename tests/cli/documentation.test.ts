@@ -61,7 +61,12 @@ const standIns: Readonly<Record<string, StandIn>> = {
   'door.png': picture((x, y) => (x > 24 && x < 40 && y > 20 ? [255, 255, 255] : [0, 0, 0])),
   'models/postcards': copyOf(join(root, 'models/postcards')),
   'runs/autoencoder/model': copyOf(join(root, 'models/postcards')),
-  'runs/diffusion/model': copyOf(models.sd),
+  // The run says which pictures its model was trained on.
+  'runs/diffusion/model': async (path) => {
+    await copyOf(models.sd)(path);
+    writeFileSync(join(path, '../config.json'), '{"data": {"kind": "postcards"}}');
+    writeFileSync(join(path, '../metrics.jsonl'), '');
+  },
   'runs/lcm/model': copyOf(models.lcm),
   // README.md
   'path/to/a/diffusers/directory': copyOf(models.sd),

@@ -1,9 +1,11 @@
 /** The whole way on the command line, with tiny networks: pictures, autoencoder, diffusion, distillation, picture. */
 import type { ChildProcess } from 'node:child_process';
-import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { decodePng } from '../../src/images/png.ts';
-import { workspace } from './lcm.ts';
+import { jsonLines, tinyModel, tinyTeacher, workspace } from './lcm.ts';
+import { models } from './stand-ins.ts';
 
 const { at, read, run, runWith } = workspace();
 beforeAll(() => {
@@ -198,6 +200,17 @@ it('says what is wrong with settings', async () => {
       /there is no training setting "stpes"; there are .*steps/,
       2,
     ],
+    [['distill', '--teacher', tinyTeacher, '--out', 'x'], /does not say which pictures it was trained on/, 2],
+    [
+      ['distill', '--teacher', tinyModel, '--config', 'postcards.json', '--out', 'x'],
+      /is a latent consistency model already: its UNet takes a guidance embedding; distil the diffusion/,
+      2,
+    ],
+    [
+      ['distill', '--teacher', models.sdxl, '--config', 'postcards.json', '--out', 'x'],
+      /is a Stable Diffusion XL, whose UNet takes more than captions/,
+      2,
+    ],
     [
       [...distillation('runs/lcm'), '--seed', '1'],
       /runs\/lcm holds a training with seed 0, asked for is 1; use the same settings/,
@@ -205,12 +218,16 @@ it('says what is wrong with settings', async () => {
     ],
   ];
   write('wrong.json', { stpes: 3 });
+  write('postcards.json', { data: { kind: 'postcards' } });
   for (const [args, message, code] of cases) {
     const result = await run(...args);
     expect(result.stderr).toMatch(message);
     expect(result.stderr).toMatch(/^lcm: [^\n]*\n$/);
     expect(result.code).toBe(code);
   }
+  const { stdout, stderr, code } = await run('distill', '--config', 'wrong.json', '--teacher', 'x', '--json');
+  expect(jsonLines(stdout)).toEqual([{ type: 'error', message: expect.stringMatching(/"stpes"/) }]);
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/^lcm: there is no training setting "stpes"/)]);
   expect(existsSync(at('x'))).toBe(false);
 });
 
@@ -218,7 +235,7 @@ it('trains on a small folder of pictures, and only on the same when it goes on',
   const data = { path: 'pictures', resolution: 32 };
   const sampled = { ...cadence, sampleEvery: 2 };
   write('own-autoencoder.json', { ...settings('autoencoder.json'), data, cadence: sampled });
-  write('own-diffusion.json', { ...settings('diffusion.json'), data, cadence: sampled });
+  write('own-diffusion.json', { ...settings('diffusion.json'), cadence: sampled });
   const two = ['--steps', '2', '--batch', '2', '--threads', '1'];
   const autoencoder = ['train', 'autoencoder', '--config', 'own-autoencoder.json', ...two, '--out', 'own/ae'];
   const trained = await done(...autoencoder);
@@ -230,10 +247,12 @@ it('trains on a small folder of pictures, and only on the same when it goes on',
     /^pictures: 5 pictures, 5 of them with a caption; 5 to train on, 0 kept for tests$/m,
   );
   expect(trained.stderr).toMatch(/^reconstructions of 5 training pictures: PSNR/m);
+  // Of the data nothing is said here: they are those of the autoencoder.
   const diffusion = ['train', 'diffusion', '--vae', 'own/ae/model', '--config', 'own-diffusion.json'];
   await done(...diffusion, ...two, '--out', 'own/ldm');
+  // The size that is drawn is that of the pictures.
   const sheet = await decodePng(read('own/ldm/samples/step-00000002.png'));
-  expect([sheet.width, sheet.height]).toEqual([4 * (128 + 4) + 4, 2 * (128 + 4) + 4]);
+  expect([sheet.width, sheet.height]).toEqual([4 * (64 + 4) + 4, 2 * (64 + 4) + 4]);
 
   // The captions are none of the autoencoder's business.
   const metadata = readFileSync(at('pictures/metadata.jsonl'), 'utf8');
@@ -255,6 +274,71 @@ it('trains on a small folder of pictures, and only on the same when it goes on',
       /lcm: the pictures that the run in own\/ae is trained on have changed since it began/,
     ),
   ]);
+});
+
+it('goes on from models as they were trained', async () => {
+  const plan = async (...args: string[]) => {
+    const { stdout } = await done(...args, '--dry-run', '--json');
+    const lines = jsonLines(stdout);
+    return { config: lines.find(({ type }) => type === 'plan')?.config as Record<string, object>, lines };
+  };
+  const own = { kind: 'folder', path: 'pictures', resolution: 32, captionColumn: null };
+  expect((await plan('distill', '--teacher', 'own/ldm/model')).config.data).toEqual(own);
+  write('larger.json', { data: { resolution: 64 } });
+  const larger = await plan('distill', '--teacher', 'own/ldm/model', '--config', 'larger.json');
+  expect(larger.config.data).toEqual({ ...own, resolution: 64 });
+
+  const initial = ['train', 'diffusion', '--vae', tinyTeacher, '--config', 'initial.json'];
+  write('initial.json', { initial: tinyTeacher, data: own });
+  const { config } = await plan(...initial);
+  const stored = JSON.parse(readFileSync(join(tinyTeacher, 'scheduler/scheduler_config.json'), 'utf8'));
+  expect(config.predictionType).toBe(stored.prediction_type);
+  expect(config.schedule).toMatchObject({ beta_end: stored.beta_end, beta_schedule: stored.beta_schedule });
+  write('initial.json', { initial: tinyTeacher, data: own, predictionType: 'v_prediction' });
+  expect((await plan(...initial)).config.predictionType).toBe('v_prediction');
+
+  writeFileSync(at('pictures/extra.png'), read('pictures/00000001.png'));
+  writeFileSync(at('pictures/extra.txt'), 'a very long caption '.repeat(30));
+  const warned = await plan('distill', '--teacher', 'own/ldm/model');
+  expect(warned.lines).toContainEqual({
+    type: 'warning',
+    message:
+      '1 of 6 captions are longer than the 42 tokens that are read; what is beyond them is not trained on',
+  });
+  writeFileSync(at('pictures/extra.txt'), '');
+  expect((await plan('distill', '--teacher', 'own/ldm/model')).lines).toContainEqual({
+    type: 'warning',
+    message: expect.stringMatching(
+      /^5 of 6 pictures to train on have a caption; expected a text beside each/,
+    ),
+  });
+  rmSync(at('pictures/extra.png'));
+  rmSync(at('pictures/extra.txt'));
+});
+
+it('says how a training is doing, and where its model is', async () => {
+  const { stdout } = await done('info', 'own/ldm');
+  expect(stdout).toMatch(/^own.ldm: the folder of a training\n {2}done +2 of 2 steps\n {2}step 2 +loss /);
+  expect(stdout).toMatch(/^ {2}data +kind folder, path pictures, resolution 32$/m);
+  expect(stdout).toMatch(/^ {2}model +own.ldm.model$/m);
+  const { stdout: json } = await done('info', 'own/ldm', '--json');
+  expect(jsonLines(json)).toEqual([
+    expect.objectContaining({ type: 'run', step: 2, settings: expect.objectContaining({ steps: 2 }) }),
+  ]);
+  const cases = [
+    ['generate', 'a', '--model', 'own/ldm'],
+    ['generate', 'a', '--model', tinyTeacher, '--lora', 'own/ldm'],
+    ['generate', 'a', '--model', tinyTeacher, '--vae', 'own/ldm'],
+    ['distill', '--teacher', 'own/ldm', '--out', 'x'],
+    ['train', 'diffusion', '--vae', 'own/ldm', '--out', 'x'],
+  ];
+  for (const args of cases) {
+    const { code, stderr } = await run(...args);
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/lcm: .*own.ldm is the folder of a training; its model is own.ldm.model\n$/),
+    ]);
+  }
 });
 
 it('refuses sizes that latents do not fit', async () => {

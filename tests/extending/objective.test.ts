@@ -44,7 +44,7 @@ let learned: Readonly<Record<string, HostTensor>> = {};
 
 const flowMatching: RecipeKind<RunConfig> = {
   name: 'flow matching',
-  configure: (given) => judgeRunConfig(given),
+  configure: async (given) => judgeRunConfig(given),
   open: async (config) => ({
     data: { numbers: 'N(3, 0.25)' },
     write(share) {
@@ -80,7 +80,7 @@ it('is trained by the loop that trains everything else, and carries noise to the
   const engine = createNodeEngine({ threads: 1 });
   const events: TrainingEvent[] = [];
   const cadence = { checkpointEverySteps: 150, sampleEvery: 0 };
-  const config = flowMatching.configure({
+  const config = await flowMatching.configure({
     steps: 300,
     batch: 256,
     optimizer: { learningRate: 0.01 },

@@ -100,6 +100,7 @@ it('a configuration as Python writes it is read by everything, also as a teacher
   );
   writeFileSync(path, `\ufeff${text}`);
   await expect(load()).resolves.toBeDefined();
-  const { flopsPerStep } = await plan(consistencyTraining, consistencyTraining.configure({ teacher: model }));
+  const config = await consistencyTraining.configure({ teacher: model, data: { kind: 'postcards' } });
+  const { flopsPerStep } = await plan(consistencyTraining, config);
   expect(flopsPerStep).toBeGreaterThan(0);
 });

@@ -20,7 +20,7 @@ const program = `
     up_block_types: ['UpDecoderBlock2D', 'UpDecoderBlock2D'], norm_num_groups: 4 };
   const stop = new AbortController();
   process.on('SIGTERM', () => stop.abort());
-  await train(autoencoderTraining, autoencoderTraining.configure({ steps: ${STEPS}, batch: 2, model, cadence }), {
+  await train(autoencoderTraining, await autoencoderTraining.configure({ steps: ${STEPS}, batch: 2, model, cadence }), {
     engine,
     directory: process.argv[1],
     signal: stop.signal,

@@ -62,7 +62,7 @@ it.each(['sd15', 'sdxl'])('are copied byte for byte: %s', async (name) => {
 it('stay as they are in a student of the model, whose own have floats where diffusers has them', async () => {
   const teacher = await standIn('sd15');
   const stored = async (network: NetworkName) =>
-    storedNetworkToWrite(network, await openNetwork(teacher, network, 'teacher'));
+    storedNetworkToWrite(network, await openNetwork(teacher, network));
   const unet = unet2DConditionConfig({ ...(await stored('unet')).config, norm_eps: 1 });
   const student = join(folder.path, 'student');
   await writePipeline(student, {

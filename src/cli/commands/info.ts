@@ -13,6 +13,7 @@ import { listed } from '../../messages.ts';
 import { PARAMETERS_KEYWORD, readPictureSettings } from '../../pipelines/picture-text.ts';
 import { ADAPTER_FILE_NAME, LORA_FILE_NAME } from '../../weights/lora-file.ts';
 import { openModelFolder } from '../../weights/node/model-folder.ts';
+import { isRunFolder } from '../../weights/node/run-folder.ts';
 import { openSafetensors } from '../../weights/node/safetensors-file.ts';
 import { autoencoderAlone, type StoredAutoencoder } from '../../weights/single-file/autoencoder.ts';
 import { isCheckpoint } from '../../weights/single-file/checkpoint.ts';
@@ -21,6 +22,7 @@ import { foreignNames } from '../../weights/weights.ts';
 import { describeLora, looksLikeLora } from '../info/lora.ts';
 import { describeModel } from '../info/model.ts';
 import { describeNetwork } from '../info/network.ts';
+import { describeRun } from '../info/run.ts';
 import { type PartOptions, withPartOptions } from '../model-options.ts';
 import { createReporter, type Reporter } from '../progress.ts';
 
@@ -36,7 +38,7 @@ const EXPECTED =
 export function infoCommand(signal: AbortSignal): Command {
   const command = new Command('info')
     .description(
-      'Says what a model, a LoRA or an autoencoder is made of, or with which settings a picture was made. Of weights only the headers are read, and all of it for the checksum.',
+      'Says what a model, a LoRA or an autoencoder is made of, how a training is doing, or with which settings a picture was made. Of weights only the headers are read, and all of it for the checksum.',
     )
     .argument('<path>', EXPECTED.replace('expected ', ''));
   return withPartOptions(command)
@@ -61,6 +63,7 @@ async function describe(path: string, parts: PartOptions, context: Context): Pro
 
 /** path: as it was asked for; folder: where that is. */
 async function describeFolder(path: string, folder: string, context: Context): Promise<void> {
+  if (await isRunFolder(folder)) return describeRun(path, context.reporter);
   const names = await namesIn(folder);
   if (names.includes('model_index.json')) return describeModel(path, await openModel(folder), context);
   const lora = [LORA_FILE_NAME, ADAPTER_FILE_NAME].find((name) => names.includes(name));

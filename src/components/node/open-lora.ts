@@ -18,6 +18,7 @@ import {
   readLora,
 } from '../../weights/lora-file.ts';
 import type { AdapterConfig } from '../../weights/lora-settings.ts';
+import { refuseRunFolder } from '../../weights/node/run-folder.ts';
 import { openSafetensors } from '../../weights/node/safetensors-file.ts';
 import type { OpenedSafetensors } from '../../weights/open-safetensors.ts';
 import type { Weight } from '../../weights/weights.ts';
@@ -34,6 +35,7 @@ export async function openLora(name: string, options: Pick<ReadLoraOptions, 'alp
   const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     throw new InputError(`LoRA ${path}: there is no such file or folder`, { cause });
   });
+  if (found.isDirectory()) await refuseRunFolder(path);
   const file = found.isDirectory() ? join(path, loraFileIn(path, await namesIn(path))) : path;
   if (PICKLE.test(file)) throw pickled(file);
   return readLoraFile(file, await openSafetensors(file), options);

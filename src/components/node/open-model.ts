@@ -6,6 +6,7 @@ import { isFile, pathKind } from '../../files/node/path-kind.ts';
 import { localPath } from '../../hub/node/cache.ts';
 import { openDiffusersDirectory } from '../../weights/node/diffusers-directory.ts';
 import { openModelFolder } from '../../weights/node/model-folder.ts';
+import { refuseRunFolder } from '../../weights/node/run-folder.ts';
 import { openSafetensors } from '../../weights/node/safetensors-file.ts';
 import { autoencoderAlone } from '../../weights/single-file/autoencoder.ts';
 import type { ModelFiles, StoredAutoencoder } from '../model-files.ts';
@@ -43,6 +44,7 @@ export async function withOtherParts(files: StoredModel, { unet, vae }: OtherPar
 }
 
 async function openPath(path: string, options: SingleFileOptions): Promise<StoredModel> {
+  await refuseRunFolder(path);
   const file = await checkpointFile(path);
   if (file !== undefined) return singleFile(file, options);
   const files = await diffusersFiles(path);
@@ -90,6 +92,7 @@ export async function openAutoencoder(name: string, model: ModelFiles): Promise<
     const { weights } = await openSafetensors(path);
     return { location: path, ...autoencoderAlone(weights, path, await trainingOf(model)) };
   }
+  await refuseRunFolder(path);
   const isPipeline = await isFile(join(path, 'model_index.json'));
   const className = isPipeline
     ? (await openDiffusersDirectory(path)).components.get('vae')?.className

@@ -4,10 +4,8 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { scheduler } from '../../components/scheduler.ts';
 import { ddim, lcmBoundary } from '../../diffusion/affine.ts';
-import { ddpmSchedule, noiseSchedule } from '../../diffusion/noise-schedule.ts';
-import { readConfig } from '../../diffusion/samplers/config.ts';
+import { noiseSchedule } from '../../diffusion/noise-schedule.ts';
 import { skippingGrid } from '../../diffusion/skipping-grid.ts';
 import { UsageError } from '../../errors.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
@@ -18,10 +16,8 @@ import { clipText, clipTextConfig } from '../../models/clip-text.ts';
 import { type UNet2DConditionConfig, unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { tokenizerFromFiles } from '../../text/train-bpe.ts';
-import { readSchedulerConfig } from '../../weights/diffusers-directory.ts';
 import { formatLora } from '../../weights/lora-file.ts';
 import { CONSISTENCY_METADATA } from '../../weights/lora-title.ts';
-import { openDiffusersDirectory } from '../../weights/node/diffusers-directory.ts';
 import { writeSafetensors } from '../../weights/node/safetensors-file.ts';
 import { paramsFromWeights, withPrefix } from '../../weights/source.ts';
 import type { Weights } from '../../weights/weights.ts';
@@ -37,6 +33,8 @@ import {
   TARGET,
 } from './consistency-step.ts';
 import { type DistillationRunConfig, distillationRunConfig } from './distillation-config.ts';
+import { withDataOf } from './earlier-run.ts';
+import { requireLatentUNet, requireTokens, storedPrediction, warnOfLongCaptions } from './fitting.ts';
 import { captionIds, type LatentData, openLatentData, readAutoencoder } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork, storedNetworkToWrite } from './model-files.ts';
 import { openPictures, sampleCaptions, warnOfMissingCaptions } from './pictures.ts';
@@ -46,7 +44,15 @@ import type { RecipeKind } from './recipe.ts';
 /** `lcm distill`: writes a pipeline, or a LoRA file, with the averaged weights. */
 export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
   name: 'consistency',
-  configure: distillationRunConfig,
+  async configure(given) {
+    const completed = await withDataOf(given.teacher, given);
+    const config = distillationRunConfig(completed);
+    if (completed.data !== undefined) return config;
+    await openNetwork(config.teacher, 'unet'); // whether there is such a model at all comes first
+    throw new UsageError(
+      `${config.teacher} does not say which pictures it was trained on; name those to distil it with in the settings, e.g. "data": {"kind": "folder", "path": "pictures", "resolution": 512}, or "data": {"kind": "postcards"}`,
+    );
+  },
   async open(config, watch) {
     const teacher = await openTeacher(config.teacher);
     const pictures = await openPictures(config.data, watch);
@@ -54,13 +60,26 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
     const source = pictures.train;
     const vae = await readAutoencoder(config.teacher, source);
     const tokenizer = await tokenizerFromFiles(teacher.tokenizer);
+    requireTokens(tokenizer, clipTextConfig(teacher.textEncoder.config), config.teacher);
+    warnOfLongCaptions(tokenizer, source, watch);
     const schedule = noiseSchedule(teacher.schedule);
     const grid = skippingGrid(config.gridSize, schedule.length);
     const pairs = gridPairs(schedule, grid, { pureNoise: config.pureNoise, substeps: 1 });
     const guided = config.stepBack === 'teacher';
     const unet = unet2DConditionConfig(teacher.unet.config);
+    requireLatentUNet(unet, vae, config.teacher);
+    if (guided && unet.time_cond_proj_dim !== null) {
+      throw new UsageError(
+        `${config.teacher} is a latent consistency model already: its UNet takes a guidance embedding; distil the diffusion model that it came from, or train it on data alone, with "stepBack": "data"`,
+      );
+    }
     const embedded = guided && !config.lora && config.timeCondProjDim !== null;
-    const student = embedded ? { ...unet, time_cond_proj_dim: config.timeCondProjDim } : unet;
+    const student = {
+      ...unet,
+      // What is drawn where nobody asks for a size.
+      sample_size: vae.shape[1],
+      ...(embedded && { time_cond_proj_dim: config.timeCondProjDim }),
+    };
     const networks: ConsistencyNetworks = {
       student,
       base: { config: unet, weights: teacher.unet.weights, location: config.teacher },
@@ -181,24 +200,14 @@ const isGuidanceInput = (name: string) => name === 'time_embedding.cond_proj.wei
 
 type Teacher = Awaited<ReturnType<typeof openTeacher>>;
 
-/** All parts of the teacher's folder. Throws UsageError for a teacher whose predictions cannot be distilled. */
+/** All parts of the teacher's folder. */
 async function openTeacher(directory: string) {
-  const unet = await openNetwork(directory, 'unet', 'teacher');
-  const index = await openDiffusersDirectory(directory);
-  const { config, predictionType } = scheduler(
-    index.components.get('scheduler')?.className ?? '',
-    await readSchedulerConfig(index),
-  );
-  if (predictionType === 'sample') {
-    throw new UsageError(`${directory} predicts samples; distillation takes epsilon and v_prediction`);
-  }
   return {
-    unet,
-    textEncoder: await openNetwork(directory, 'text_encoder', 'teacher'),
-    vae: await openNetwork(directory, 'vae', 'teacher'),
+    unet: await openNetwork(directory, 'unet'),
+    textEncoder: await openNetwork(directory, 'text_encoder'),
+    vae: await openNetwork(directory, 'vae'),
     tokenizer: await readTokenizerFiles(directory),
-    schedule: readConfig('distillation', config, { defaults: ddpmSchedule }),
-    predictionType,
+    ...(await storedPrediction(directory)),
   };
 }
 

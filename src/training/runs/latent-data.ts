@@ -73,7 +73,7 @@ export interface LatentAutoencoder {
 
 /** The autoencoder of a diffusers folder. */
 export async function readAutoencoder(directory: string, source: PictureSource): Promise<LatentAutoencoder> {
-  const stored = await openNetwork(directory, 'vae', 'vae');
+  const stored = await openNetwork(directory, 'vae');
   const config = autoencoderKLConfig(stored.config);
   const [, ...shape] = batchShapes(config, 1, source).latents;
   return { stored, config, shape };

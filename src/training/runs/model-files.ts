@@ -1,11 +1,12 @@
 /** Networks of diffusers folders: read to start from, and described to be written. */
 import { join } from 'node:path';
-import { InputError, UsageError } from '../../errors.ts';
+import { InputError } from '../../errors.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import { convertTensor } from '../../weights/convert.ts';
 import { loadTensors } from '../../weights/load-tensors.ts';
 import type { ModelFolder } from '../../weights/model-folder.ts';
 import { openModelFolder } from '../../weights/node/model-folder.ts';
+import { refuseRunFolder } from '../../weights/node/run-folder.ts';
 import type { ModelToWrite } from '../../weights/node/write-diffusers.ts';
 import { foreignNames, readableType, type Weights } from '../../weights/weights.ts';
 import type { FlatParameters } from '../flat-parameters.ts';
@@ -18,18 +19,10 @@ const NETWORKS = {
 } as const;
 export type NetworkName = keyof typeof NETWORKS;
 
-/** Opens a network of the diffusers folder `directory`; `setting` is what named the folder, for the message. */
-export async function openNetwork(
-  directory: string,
-  network: NetworkName,
-  setting: string,
-): Promise<ModelFolder> {
+/** Opens a network of the diffusers folder `directory`. */
+export async function openNetwork(directory: string, network: NetworkName): Promise<ModelFolder> {
+  await refuseRunFolder(directory);
   const { className } = NETWORKS[network];
-  if (directory === '') {
-    throw new UsageError(
-      `the setting "${setting}" is missing: name a diffusers folder with a trained ${className}`,
-    );
-  }
   const folder = await openModelFolder(join(directory, network), { className });
   const [foreign] = foreignNames(folder.weights);
   // All of them are written again, some only when the training is done.

@@ -27,8 +27,11 @@ import { inRunDirectory } from './run-directory.ts';
 export interface RecipeKind<Config extends RunConfig> {
   /** For messages: `diffusion`. */
   readonly name: string;
-  /** Fills the gaps in given settings. Throws UsageError for what cannot be. */
-  configure(given: JsonObject): Config;
+  /**
+   * Fills the gaps in given settings, also by what the models say that the training starts from. Throws UsageError for
+   * what cannot be.
+   */
+  configure(given: JsonObject): Promise<Config>;
   /** Opens what the training starts from. Throws InputError when it is missing or does not fit. */
   open(config: Config, watch: Watch): Promise<Recipe>;
 }

@@ -24,6 +24,7 @@ import { autoencoderLoss, decoderLoss } from '../objectives/autoencoder.ts';
 import type { PictureSource } from '../picture-source.ts';
 import { randomStream, ShuffledIndices } from '../random-stream.ts';
 import { type AutoencoderRunConfig, autoencoderRunConfig } from './autoencoder-config.ts';
+import { withDataOf } from './earlier-run.ts';
 import { batchShapes, picturesAtOnce } from './latent-data.ts';
 import { loadParameters, networkToWrite, openNetwork } from './model-files.ts';
 import { openPictures, type TrainingPictures } from './pictures.ts';
@@ -33,9 +34,9 @@ import { type RunIO, type SampleSheet, using } from './run.ts';
 /** `lcm train autoencoder`: writes the averaged weights to `vae` of a folder. */
 export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
   name: 'autoencoder',
-  configure: autoencoderRunConfig,
+  configure: async (given) => autoencoderRunConfig(await withDataOf(given.initial, given)),
   async open(config, watch) {
-    const initial = config.initial === null ? undefined : await openNetwork(config.initial, 'vae', 'initial');
+    const initial = config.initial === null ? undefined : await openNetwork(config.initial, 'vae');
     const model = initial ? autoencoderKLConfig(initial.config) : config.model;
     const pictures = await openPictures(config.data, watch);
     const source = pictures.train;

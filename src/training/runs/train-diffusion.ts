@@ -15,6 +15,8 @@ import type { PictureSource } from '../picture-source.ts';
 import { randomStream } from '../random-stream.ts';
 import { type SampledTimestep, sampleTimesteps } from '../timestep-sampling.ts';
 import { type DiffusionRunConfig, diffusionRunConfig } from './diffusion-config.ts';
+import { withDataOf } from './earlier-run.ts';
+import { requireLatentUNet, requireTokens, storedPrediction, warnOfLongCaptions } from './fitting.ts';
 import { captionIds, type LatentData, openLatentData, readAutoencoder } from './latent-data.ts';
 import {
   loadParameters,
@@ -30,7 +32,12 @@ import type { RecipeKind } from './recipe.ts';
 /** `lcm train diffusion`: writes a diffusers folder with the averaged weights. */
 export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
   name: 'diffusion',
-  configure: diffusionRunConfig,
+  async configure(given) {
+    const completed = await withDataOf(given.vae, given);
+    // A model that is trained on goes on to predict what it predicts, under its own noise.
+    const stored = typeof given.initial === 'string' ? await storedPrediction(given.initial) : {};
+    return diffusionRunConfig({ ...stored, ...completed });
+  },
   async open(config, watch) {
     const pictures = await openPictures(config.data, watch);
     warnOfMissingCaptions(pictures, watch);
@@ -38,6 +45,9 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
     const vae = await readAutoencoder(config.vae, source);
     const { tokenizerFiles, unetConfig, textEncoder, initial } = await networks(config, source);
     const tokenizer = await tokenizerFromFiles(tokenizerFiles);
+    requireLatentUNet(unetConfig, vae, config.initial ?? 'the settings');
+    requireTokens(tokenizer, textEncoder, config.initial ?? 'the settings');
+    warnOfLongCaptions(tokenizer, source, watch);
     const schedule = noiseSchedule(config.schedule);
     return {
       data: { pictures: source.identity, captions: source.captionIdentity },
@@ -100,7 +110,12 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
         await writePipeline(directory, {
           kind: 'StableDiffusionPipeline',
           vae: await storedNetworkToWrite('vae', vae.stored),
-          unet: networkToWrite('unet', unetConfig, withoutPrefix(tensors, UNET)),
+          unet: networkToWrite(
+            'unet',
+            // What is drawn where nobody asks for a size.
+            { ...unetConfig, sample_size: vae.shape[1] },
+            withoutPrefix(tensors, UNET),
+          ),
           textEncoder: networkToWrite('text_encoder', textEncoder, withoutPrefix(tensors, TEXT_ENCODER)),
           tokenizer: tokenizerFiles,
           schedule: config.schedule,
@@ -152,8 +167,8 @@ function withNames({ declarations }: DeclaredParams, prefix: string): [string, D
 /** What the networks are, and the weights that they start from: those of `initial`, or fresh ones. */
 async function networks(config: DiffusionRunConfig, source: PictureSource) {
   if (config.initial !== null) {
-    const unet = await openNetwork(config.initial, 'unet', 'initial');
-    const text = await openNetwork(config.initial, 'text_encoder', 'initial');
+    const unet = await openNetwork(config.initial, 'unet');
+    const text = await openNetwork(config.initial, 'text_encoder');
     return {
       tokenizerFiles: await readTokenizerFiles(config.initial),
       unetConfig: unet2DConditionConfig(unet.config),

@@ -20,7 +20,7 @@ import type { RunIO } from './run.ts';
 /** `lcm train judge`: pictures are drawn as they are needed. */
 export const judgeTraining: RecipeKind<JudgeRunConfig> = {
   name: 'judge',
-  configure: judgeRunConfig,
+  configure: async (given) => judgeRunConfig(given),
   async open(config) {
     const size = config.model.sample_size;
     const context = createContext(size, size);

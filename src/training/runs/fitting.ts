@@ -1,0 +1,83 @@
+/** Whether the parts of a stored model fit each other and what is to be trained. */
+
+import { scheduler } from '../../components/scheduler.ts';
+import { ddpmSchedule, type NoiseScheduleConfig } from '../../diffusion/noise-schedule.ts';
+import { readConfig } from '../../diffusion/samplers/config.ts';
+import { UsageError } from '../../errors.ts';
+import type { CLIPTextConfig } from '../../models/clip-text.ts';
+import type { UNet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
+import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
+import { readSchedulerConfig } from '../../weights/diffusers-directory.ts';
+import { openDiffusersDirectory } from '../../weights/node/diffusers-directory.ts';
+import type { PredictionType } from '../objectives/diffusion.ts';
+import type { PictureSource } from '../picture-source.ts';
+import type { LatentAutoencoder } from './latent-data.ts';
+import type { Watch } from './pictures.ts';
+
+/** What the UNet of a diffusers folder predicts, and under which noise. Throws UsageError for predictions of samples. */
+export async function storedPrediction(
+  directory: string,
+): Promise<{ readonly predictionType: PredictionType; readonly schedule: NoiseScheduleConfig }> {
+  const index = await openDiffusersDirectory(directory);
+  const { config, predictionType } = scheduler(
+    index.components.get('scheduler')?.className ?? '',
+    await readSchedulerConfig(index),
+  );
+  if (predictionType === 'sample') {
+    throw new UsageError(`${directory} predicts samples; trained are models of epsilon and v_prediction`);
+  }
+  return { predictionType, schedule: readConfig('training', config, { defaults: ddpmSchedule }) };
+}
+
+/** Throws UsageError for a UNet that does not predict the noise of latents from them, a time and captions alone. */
+export function requireLatentUNet(
+  unet: UNet2DConditionConfig,
+  vae: LatentAutoencoder,
+  location: string,
+): void {
+  const [channels] = vae.shape;
+  if (unet.addition_embed_type !== null) {
+    throw new UsageError(
+      `${location} is a Stable Diffusion XL, whose UNet takes more than captions; trained and distilled are models in the manner of Stable Diffusion 1 and 2`,
+    );
+  }
+  if (unet.in_channels !== channels || unet.out_channels !== channels) {
+    throw new UsageError(
+      `the UNet of ${location} takes ${unet.in_channels} channels and gives ${unet.out_channels}, the autoencoder has ${channels}; expected a model that draws from captions alone, no inpainting`,
+    );
+  }
+}
+
+/** Throws UsageError for a tokenizer that gives other numbers of tokens than the text encoder takes. */
+export function requireTokens(tokenizer: ClipTokenizer, text: CLIPTextConfig, location: string): void {
+  const { max_position_embeddings: positions, vocab_size: size } = text;
+  if (tokenizer.maxLength !== positions) {
+    throw new UsageError(
+      `the tokenizer of ${location} gives ${tokenizer.maxLength} tokens (model_max_length), its text encoder takes ${positions} (max_position_embeddings); correct one of the two`,
+    );
+  }
+  if (tokenizer.vocabularySize > size) {
+    throw new UsageError(
+      `the tokenizer of ${location} knows ${tokenizer.vocabularySize} tokens, its text encoder ${size} (vocab_size); take the tokenizer that belongs to it`,
+    );
+  }
+}
+
+/** Captions that are looked at where there is no end of them. */
+const LOOKED_AT = 1000;
+
+/** Says how many captions are longer than the tokenizer takes: what is beyond is not trained on. */
+export function warnOfLongCaptions(
+  tokenizer: ClipTokenizer,
+  source: PictureSource,
+  { onProgress }: Watch,
+): void {
+  const count = Number.isFinite(source.size) ? source.size : LOOKED_AT;
+  const cut = Array.from({ length: count }, (_, i) => tokenizer.tokenize(source.caption(i)).truncated);
+  const long = cut.filter((rest) => rest !== undefined).length;
+  if (long === 0) return;
+  onProgress?.({
+    type: 'warning',
+    message: `${long} of ${count} captions are longer than the ${tokenizer.maxLength - 2} tokens that are read; what is beyond them is not trained on`,
+  });
+}
