@@ -11,15 +11,12 @@ import { join } from 'node:path';
 import { InputError } from '../errors.ts';
 import { isJsonObject } from '../files/json.ts';
 import { readJsonObject } from '../files/node/text-file.ts';
-import { float32Data, type HostTensor } from '../graph/host-tensor.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
 import { loadTensors } from '../weights/load-tensors.ts';
 import { writeDirectoryAtomically, writeDurably } from '../weights/node/atomic-write.ts';
 import { openSafetensors, writeSafetensors } from '../weights/node/safetensors-file.ts';
-import type { Ema } from './ema.ts';
-import type { FlatParameters } from './flat-parameters.ts';
 import type { Interval } from './metrics.ts';
-import type { AdamW } from './optimizer.ts';
+import type { Stepper, StepperState } from './stepper.ts';
 
 /** Where a training stands, but for its arrays. */
 export interface TrainingState {
@@ -33,13 +30,6 @@ export interface TrainingState {
   interval: Interval;
 }
 
-/** What a checkpoint stores and restores in place. */
-export interface Checkpointed {
-  readonly parameters: FlatParameters;
-  readonly optimizer: AdamW;
-  readonly averages: Readonly<Record<string, Ema>>;
-}
-
 const NAME = /^checkpoint-(\d+)$/;
 const ARRAYS = 'trainer.safetensors';
 const STATE = 'state.json';
@@ -48,14 +38,14 @@ const STATE = 'state.json';
 export async function writeCheckpoint(
   directory: string,
   state: TrainingState,
-  stored: Checkpointed,
+  { tensors, updates }: StepperState,
 ): Promise<string> {
   const path = join(directory, `checkpoint-${String(state.step).padStart(8, '0')}`);
-  const json = JSON.stringify({ ...state, optimizerUpdates: stored.optimizer.updates }, null, 2);
+  const json = JSON.stringify({ ...state, optimizerUpdates: updates }, null, 2);
   await writeDirectoryAtomically(
     path,
     async (partial) => {
-      await writeSafetensors(join(partial, ARRAYS), new Map(Object.entries(tensorsOf(stored))));
+      await writeSafetensors(join(partial, ARRAYS), new Map(Object.entries(tensors)));
       await writeDurably(join(partial, STATE), [new TextEncoder().encode(`${json}\n`)]);
     },
     { replace: true },
@@ -66,16 +56,16 @@ export async function writeCheckpoint(
   return path;
 }
 
-/** Restores the newest checkpoint of `directory` in place and returns its state; undefined when there is none. */
+/** Restores the newest checkpoint of `directory` and returns its state; undefined when there is none. */
 export async function readLatestCheckpoint(
   directory: string,
-  stored: Checkpointed,
+  stepper: Stepper,
 ): Promise<TrainingState | undefined> {
   const latest = (await checkpoints(directory)).at(-1);
   if (!latest) return undefined;
   const { optimizerUpdates, ...state } = await readState(join(latest.path, STATE), latest.step);
   const { weights } = await openSafetensors(join(latest.path, ARRAYS));
-  const places = tensorsOf(stored);
+  const { tensors: places } = await stepper.state();
   const missing = Object.keys(places).find((name) => !weights.has(name));
   if (missing !== undefined) throw mismatch(latest.path, `it holds no "${missing}"`);
   for (const [name, { dtype, shape }] of weights) {
@@ -86,9 +76,8 @@ export async function readLatestCheckpoint(
       throw mismatch(latest.path, `"${name}" is ${dtype} ${formatShape(shape)} there and ${here} here`);
     }
   }
-  for (const [name, tensor] of await loadTensors(weights))
-    float32Data(places[name]!).set(float32Data(tensor));
-  stored.optimizer.updates = optimizerUpdates;
+  const tensors = Object.fromEntries(await loadTensors(weights));
+  await stepper.restore({ tensors, updates: optimizerUpdates });
   return state;
 }
 
@@ -145,18 +134,6 @@ export async function checkpoints(directory: string): Promise<{ step: number; pa
       return match ? [{ step: Number(match[1]), path: join(directory, name) }] : [];
     })
     .sort((a, b) => a.step - b.step);
-}
-
-function tensorsOf({ parameters, optimizer, averages }: Checkpointed): Record<string, HostTensor> {
-  return {
-    ...parameters.tensors('parameters/'),
-    ...optimizer.firstMoment.tensors('first_moment/'),
-    ...optimizer.secondMoment.tensors('second_moment/'),
-    ...Object.assign(
-      {},
-      ...Object.entries(averages).map(([name, average]) => average.parameters.tensors(`average/${name}/`)),
-    ),
-  };
 }
 
 function mismatch(path: string, what: string): InputError {

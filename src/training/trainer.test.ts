@@ -9,6 +9,7 @@ import { Ema } from './ema.ts';
 import type { TrainingEvent } from './events.ts';
 import { FlatParameters } from './flat-parameters.ts';
 import { AdamW } from './optimizer.ts';
+import { hostStepper } from './stepper.ts';
 import { type Training, train } from './trainer.ts';
 
 let directory: string;
@@ -34,16 +35,32 @@ function quadratic(poison?: number): Executable {
   };
 }
 
-function training(changes: Partial<Training> = {}): Training & { events: TrainingEvent[] } {
-  const parameters = new FlatParameters(new Map([['x', [2]]]));
+interface Parts {
+  readonly executable?: Executable;
+  readonly parameters?: FlatParameters;
+}
+
+interface TestTraining extends Training {
+  readonly parameters: FlatParameters;
+  readonly averages: { readonly ema: Ema };
+  readonly events: TrainingEvent[];
+}
+
+function training(changes: Partial<Training> & Parts = {}): TestTraining {
+  const {
+    executable = quadratic(),
+    parameters = new FlatParameters(new Map([['x', [2]]])),
+    ...rest
+  } = changes;
+  const optimizer = new AdamW(parameters, { betas: [0.9, 0.99], epsilon: 1e-8, weightDecay: 0 });
+  const averages = { ema: new Ema(parameters, 0.9) };
   const events: TrainingEvent[] = [];
   return {
     directory,
     steps: 6,
-    executable: quadratic(),
+    stepper: hostStepper({ executable, parameters, optimizer, averages }),
     parameters,
-    optimizer: new AdamW(parameters, { betas: [0.9, 0.99], epsilon: 1e-8, weightDecay: 0 }),
-    averages: { ema: new Ema(parameters, 0.9) },
+    averages,
     batch: async (step) => ({
       inputs: { target: hostTensor(Float32Array.of(step), []) },
       images: 2,
@@ -53,7 +70,7 @@ function training(changes: Partial<Training> = {}): Training & { events: Trainin
     cadence: { logEvery: 2, checkpointEverySteps: 3, checkpointEveryMinutes: 60, sampleEvery: 0 },
     onProgress: (event) => events.push(event),
     events,
-    ...changes,
+    ...rest,
   };
 }
 
@@ -245,8 +262,7 @@ describe('train', () => {
   it('refuses a checkpoint of another training', async () => {
     await train(training());
     const parameters = new FlatParameters(new Map([['y', [2]]]));
-    const optimizer = new AdamW(parameters, { betas: [0.9, 0.99], epsilon: 1e-8, weightDecay: 0 });
-    const other = training({ parameters, optimizer, averages: {} });
+    const other = training({ parameters });
     await expect(train(other)).rejects.toThrow(/checkpoint-00000006 does not belong to this training/);
   });
 });

@@ -17,7 +17,7 @@ import { Ema } from '../ema.ts';
 import { type FlatParameters, initialize } from '../flat-parameters.ts';
 import { type Objective, trainingProgram } from '../objective.ts';
 import { randomStream } from '../random-stream.ts';
-import type { Batch } from '../trainer.ts';
+import type { Batch } from '../stepper.ts';
 import type { RunConfig } from './config.ts';
 import type { Watch } from './pictures.ts';
 import { type RunIO, type RunPlan, type RunResult, replicasOf, runSteps, type SampleSheet } from './run.ts';

@@ -10,6 +10,7 @@ import type { OnProgress } from '../events.ts';
 import type { FlatParameters } from '../flat-parameters.ts';
 import { learningRateFactor } from '../learning-rate.ts';
 import { AdamW } from '../optimizer.ts';
+import { type HostStepperOptions, hostStepper } from '../stepper.ts';
 import { type Training, train } from '../trainer.ts';
 import type { RunConfig } from './config.ts';
 
@@ -88,8 +89,8 @@ export interface RunParts {
   /** Frozen weights, bound when the step is compiled. */
   readonly weights?: Weights;
   readonly parameters: FlatParameters;
-  readonly averages: Training['averages'];
-  readonly feeds?: Training['feeds'];
+  readonly averages: HostStepperOptions['averages'];
+  readonly feeds?: HostStepperOptions['feeds'];
   readonly batch: Training['batch'];
   /** Writes what was learned so far to the folder. */
   readonly writeModel: (modelDirectory: string) => Promise<void>;
@@ -116,14 +117,16 @@ export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): P
     const result = await train({
       directory,
       steps,
-      executable,
-      parameters,
-      optimizer: new AdamW(parameters, optimizer),
-      averages,
-      feeds,
+      stepper: hostStepper({
+        executable,
+        parameters,
+        optimizer: new AdamW(parameters, optimizer),
+        averages,
+        feeds,
+        maxGradientNorm: optimizer.maxGradientNorm,
+      }),
       batch,
       learningRate: (at) => optimizer.learningRate * learningRateFactor(optimizer.schedule, at, steps),
-      maxGradientNorm: optimizer.maxGradientNorm,
       cadence,
       onSample: async (at, again) => {
         await write(at);

@@ -1,0 +1,128 @@
+/**
+ * What makes a step of a training: given a batch, it changes parameters and says what there is to report. The loop knows
+ * no more of it, so that the parameters may lie on another device or be shared with other machines.
+ */
+import type { Executable } from '../engines/engine.ts';
+import { float32Data, type HostTensor } from '../graph/host-tensor.ts';
+import type { Ema } from './ema.ts';
+import type { FlatParameters } from './flat-parameters.ts';
+import { GRADIENT_PREFIX } from './objective.ts';
+import { type AdamW, globalNorm } from './optimizer.ts';
+
+export interface Batch {
+  readonly inputs: Readonly<Record<string, HostTensor>>;
+  /** Pictures in the batch, for the rate. */
+  readonly images: number;
+  /** A name per picture: the objective's `sample_loss` [B] is reported as its mean under each name. */
+  readonly groups?: readonly string[];
+}
+
+export interface Stepper {
+  /**
+   * One update: `loss`, `gradient_norm` and whatever else the objective reports. Begins to compute before it returns.
+   * Throws NotFinite when they are no numbers; whatever it throws, nothing was changed.
+   */
+  step(batch: Batch, learningRate: number): Promise<Readonly<Record<string, number>>>;
+  /** All that the next step depends on beside its batch, as it is now; a checkpoint is made of it. */
+  state(): Promise<StepperState>;
+  /** Goes on from a state, whose tensors have the names and shapes of `state`'s. */
+  restore(state: StepperState): Promise<void>;
+}
+
+export interface StepperState {
+  readonly tensors: Readonly<Record<string, HostTensor>>;
+  /** Updates that the optimiser has made. */
+  readonly updates: number;
+}
+
+/** Loss or gradients are NaN or infinite. */
+export class NotFinite extends Error {
+  override name = 'NotFinite';
+  readonly reported: Readonly<Record<string, number>>;
+
+  constructor(reported: Readonly<Record<string, number>>) {
+    super('loss and gradients must be finite numbers');
+    this.reported = reported;
+  }
+}
+
+export interface HostStepperOptions {
+  /** Computes `loss`, further scalars to report, and `grad/<name>` for every trained parameter. */
+  readonly executable: Executable;
+  /** The trained parameters, fed to the program by their names. */
+  readonly parameters: FlatParameters;
+  readonly optimizer: AdamW;
+  readonly averages: Readonly<Record<string, Ema>>;
+  /** Weights that change as training goes on but are not trained, such as the target network. */
+  readonly feeds?: Readonly<Record<string, HostTensor>> | undefined;
+  readonly maxGradientNorm?: number | undefined;
+}
+
+/** Parameters, moments and averages in the host's memory: gradients come from an engine, AdamW is a loop over arrays. */
+export function hostStepper(options: HostStepperOptions): Stepper {
+  const { executable, parameters, optimizer, averages, maxGradientNorm } = options;
+  const inputs = { ...parameters.tensors(), ...options.feeds };
+  const tensors = tensorsOf(options);
+  return {
+    async step(batch, learningRate) {
+      const outputs = await executable.run({ ...inputs, ...batch.inputs });
+      const gradients = gradientsOf(outputs);
+      const norm = globalNorm(gradients.values());
+      const reported = { ...reportedValues(outputs, batch), gradient_norm: norm };
+      if (!Number.isFinite(reported.loss) || !Number.isFinite(norm)) throw new NotFinite(reported);
+      optimizer.step(gradients, norm, { learningRate, maxGradientNorm, averages: Object.values(averages) });
+      return reported;
+    },
+    state: async () => ({ tensors, updates: optimizer.updates }),
+    async restore(state) {
+      for (const [name, tensor] of Object.entries(tensors)) {
+        float32Data(tensor).set(float32Data(state.tensors[name]!));
+      }
+      optimizer.updates = state.updates;
+    },
+  };
+}
+
+/** Views: they change as training goes on. */
+function tensorsOf({ parameters, optimizer, averages }: HostStepperOptions): Record<string, HostTensor> {
+  return {
+    ...parameters.tensors('parameters/'),
+    ...optimizer.firstMoment.tensors('first_moment/'),
+    ...optimizer.secondMoment.tensors('second_moment/'),
+    ...Object.assign(
+      {},
+      ...Object.entries(averages).map(([name, average]) => average.parameters.tensors(`average/${name}/`)),
+    ),
+  };
+}
+
+function gradientsOf(outputs: Readonly<Record<string, HostTensor>>): Map<string, HostTensor> {
+  const gradients = new Map<string, HostTensor>();
+  for (const [name, tensor] of Object.entries(outputs)) {
+    if (name.startsWith(GRADIENT_PREFIX)) gradients.set(name.slice(GRADIENT_PREFIX.length), tensor);
+  }
+  return gradients;
+}
+
+/** All scalars among the outputs, and the means of `sample_loss` per group of the batch. */
+function reportedValues(
+  outputs: Readonly<Record<string, HostTensor>>,
+  batch: Batch,
+): Record<'loss', number> & Record<string, number> {
+  const reported: Record<'loss', number> & Record<string, number> = { loss: Number.NaN };
+  for (const [name, tensor] of Object.entries(outputs)) {
+    if (tensor.shape.length === 0 && !name.startsWith(GRADIENT_PREFIX))
+      reported[name] = float32Data(tensor)[0]!;
+  }
+  const losses = outputs.sample_loss;
+  if (losses && batch.groups) {
+    const byGroup = new Map<string, number[]>();
+    batch.groups.forEach((group, i) => {
+      byGroup.set(group, [...(byGroup.get(group) ?? []), float32Data(losses)[i]!]);
+    });
+    for (const [group, values] of byGroup) {
+      reported[`loss_${group}`] = values.reduce((sum, value) => sum + value, 0) / values.length;
+    }
+  }
+  return reported;
+}
