@@ -56,6 +56,13 @@ describe('JSON that is written', () => {
     expect(format(copy)).toBe('{\n  "a": 1.0,\n  "b": 4,\n  "c": 3.0,\n  "d": 5\n}\n');
   });
 
+  it('has them in lists as long as a schedule, and holds no more of longer ones', () => {
+    const list = (length: number) => `{"betas": [${new Array(length).fill('1.0').join(', ')}]}`;
+    const spelled = (length: number) => format(parse(list(length))).match(/1\.0/g)?.length;
+    expect(spelled(1000)).toBe(1000);
+    expect(spelled(100_000)).toBe(4096);
+  });
+
   it('spells the last of keys that are repeated', () => {
     expect(format(parse('{"a": 1.0, "a": 1}'))).toBe('{\n  "a": 1\n}\n');
   });

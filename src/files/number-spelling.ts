@@ -7,13 +7,16 @@
 /** By the object or list that holds the numbers, and by key; only where JavaScript would spell them otherwise. */
 const spellings = new WeakMap<object, Map<string, string>>();
 
+/** Numbers of one object or list whose spelling is remembered: a list of betas has 1,000, and longer ones are data. */
+const MOST = 4096;
+
 /** Remembers that `container[key]`, a number, was spelled `spelling`. */
 export function rememberSpelling(container: object, key: string | number, spelling: string): void {
   const known = spellings.get(container);
   if (spelling === String(Number(spelling))) {
     known?.delete(String(key));
   } else if (known) {
-    known.set(String(key), spelling);
+    if (known.size < MOST || known.has(String(key))) known.set(String(key), spelling);
   } else {
     spellings.set(container, new Map([[String(key), spelling]]));
   }

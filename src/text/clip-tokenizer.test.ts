@@ -114,12 +114,35 @@ describe('a CLIP tokenizer', () => {
     expect(ids).toHaveLength(2 + 5001);
   });
 
+  it('finds the longest special token, and is quick with thousands of them', async () => {
+    const few = { 0: '<|startoftext|>', 1: '<|endoftext|>', 20: 'cat', 21: 'cats', 22: 'ss', 23: 'ca(t)' };
+    const entries = Object.entries(few).map(([id, content]) => [id, { content }]);
+    const tokenizer = await load({
+      'tokenizer_config.json': { added_tokens_decoder: Object.fromEntries(entries) },
+    });
+    expect(tokenizer.encode('cats cat ca(t) a').slice(1, -1)).toEqual([21, 20, 23, vocab['a</w>']]);
+    expect(tokenizer.encode('catsss').slice(1, -1)).toEqual([21, 22]);
+    const many = await load(addedTokens(4096));
+    const start = performance.now();
+    many.encode('ca '.repeat(1000));
+    expect(performance.now() - start).toBeLessThan(1000);
+  });
+
   it('must fit the text encoder', async () => {
     const tokenizer = await load();
     expect(() => requireFitting(tokenizer, 13, 'model')).not.toThrow();
     expect(() => requireFitting(tokenizer, 12, 'model')).toThrow(InputError);
   });
 });
+
+/** `count` tokens that begin alike, and would be a pattern that takes seconds. */
+function addedTokens(count: number): Record<string, unknown> {
+  const entries = Array.from({ length: count }, (_, i) => [
+    100 + i,
+    { content: `c${i}(`.padEnd(256, 'a+)*') },
+  ]);
+  return { 'tokenizer_config.json': { added_tokens_decoder: Object.fromEntries(entries) } };
+}
 
 describe('tokenizer files are refused', () => {
   const token = (fields: object) => ({ 'special_tokens_map.json': { bos_token: fields } });
@@ -137,6 +160,12 @@ describe('tokenizer files are refused', () => {
       /bos_token.*not in the vocabulary/,
     ],
     ['with a special token that is nothing', token({}), /"content"/],
+    [
+      'with a special token as long as a book',
+      token({ content: 'a'.repeat(100_000) }),
+      /"a+…" has 100000 characters; at most 256/,
+    ],
+    ['with more added tokens than any model', addedTokens(4097), /4097 added tokens; at most 4096/],
     ['with a special token that strips spaces', token({ content: 'a', lstrip: true }), /lstrip/],
     [
       "when they are another model's",

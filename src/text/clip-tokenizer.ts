@@ -136,16 +136,27 @@ interface Segment {
 
 /** Splits a text at special tokens, which become segments of their own; the longest counts where several fit. */
 function cutterFor(ids: ReadonlyMap<string, number>): (text: string) => Segment[] {
-  if (ids.size === 0) return (text) => [{ text }];
-  const contents = [...ids.keys()].sort((a, b) => b.length - a.length);
-  const escaped = contents.map((content) => content.replace(/[^\p{L}\p{N}]/gu, '\\$&'));
-  const pattern = new RegExp(`(${escaped.join('|')})`);
-  // Splitting by a pattern with a group gives text and matches in turn.
-  return (text) =>
-    text.split(pattern).flatMap((part, i) => {
-      if (i % 2 === 1) return [{ text: part, special: ids.get(part)! }];
-      return part === '' ? [] : [{ text: part }];
-    });
+  const lengths = [...new Set([...ids.keys()].map((content) => content.length))].sort((a, b) => b - a);
+  const beginnings = new Set([...ids.keys()].map((content) => content[0]));
+  return (text) => {
+    const segments: Segment[] = [];
+    let plain = 0;
+    for (let at = 0; at < text.length; ) {
+      const length =
+        beginnings.has(text[at]) && lengths.find((candidate) => ids.has(text.slice(at, at + candidate)));
+      if (!length) {
+        at++;
+        continue;
+      }
+      if (plain < at) segments.push({ text: text.slice(plain, at) });
+      const content = text.slice(at, at + length);
+      segments.push({ text: content, special: ids.get(content)! });
+      at += length;
+      plain = at;
+    }
+    if (plain < text.length) segments.push({ text: text.slice(plain) });
+    return segments;
+  };
 }
 
 /** Throws InputError when a tokenizer makes ids that a text encoder's embedding does not have. */

@@ -10,6 +10,11 @@ import { END_OF_WORD } from './pre-tokenizer.ts';
 const DEFAULT_LENGTH = 77;
 const LARGEST_LENGTH = 1_000_000;
 
+/** Special and added tokens: CLIP has 2, and each concept that was taught to a model some more. All are looked for in prompts. */
+const MOST_ADDED = 4096;
+/** Characters of one of them. */
+const LONGEST_ADDED = 256;
+
 const DEFAULT_TOKENS = {
   bos: '<|startoftext|>',
   eos: '<|endoftext|>',
@@ -126,6 +131,9 @@ function readAddedTokens(
   } else {
     return undefined;
   }
+  if (entries.length > MOST_ADDED) {
+    throw new InputError(`${location}: ${entries.length} added tokens; at most ${MOST_ADDED} are supported`);
+  }
   return new Map(
     entries.map(({ id, ...token }) => {
       const content = contentOf(token, location);
@@ -171,6 +179,11 @@ function contentOf(token: unknown, location: string): string {
   const content = isJsonObject(token) ? token.content : token;
   if (typeof content !== 'string' || content === '') {
     throw new InputError(`${location}: a special token is neither a text nor an object with "content"`);
+  }
+  if (content.length > LONGEST_ADDED) {
+    throw new InputError(
+      `${location}: the special token "${brief(content)}" has ${content.length} characters; at most ${LONGEST_ADDED} are supported`,
+    );
   }
   for (const option of ['lstrip', 'rstrip', 'single_word']) {
     if (isJsonObject(token) && token[option] === true) {
