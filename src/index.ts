@@ -62,9 +62,9 @@ export { createPipeline, type Pipeline, type PipelineOptions } from './pipelines
 export {
   type RequestSetting,
   requestSettings,
-  type SettingKind,
   type SettingName,
 } from './pipelines/request-settings.ts';
+export type { SettingKind } from './pipelines/setting-kinds.ts';
 export type {
   GenerationRequest,
   ImageToImageRequest,

@@ -1,7 +1,11 @@
 /** What somebody meant who made a typing error. */
 
+/** What is longer is no typing error, and would take long to compare. */
+const LONGEST_WORD = 100;
+
 /** The candidate with the fewest typing errors, if there are few. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  if (word.length > LONGEST_WORD) return undefined;
   const scored = candidates.map((candidate) => ({
     candidate,
     errors: typingErrors(word.toLowerCase(), candidate),

@@ -7,28 +7,10 @@ import { schedulerNames } from '../components/scheduler.ts';
 import { SettingError, UsageError } from '../errors.ts';
 import { shown } from '../messages.ts';
 import { nearest } from '../nearest.ts';
-import { Generator } from '../random/generator.ts';
+import { isOfKind, kindInWords, type SettingKind } from './setting-kinds.ts';
 import type { GenerationRequest } from './settings.ts';
 
 export type SettingName = keyof GenerationRequest;
-
-/** What a setting can be. Numbers are finite, whole numbers exact. */
-export type SettingKind =
-  | { readonly type: 'text'; readonly longest: number }
-  | { readonly type: 'integer'; readonly least?: number; readonly most?: number }
-  | { readonly type: 'number'; readonly least?: number; readonly above?: number; readonly most?: number }
-  | { readonly type: 'choice'; readonly values: readonly string[] }
-  /** A list, of the parts that are named or of any number. */
-  | {
-      readonly type: 'integers';
-      readonly parts?: readonly string[];
-      readonly least: number;
-      readonly most: number;
-    }
-  | { readonly type: 'image' }
-  | { readonly type: 'generator' }
-  | { readonly type: 'signal' }
-  | { readonly type: 'function' };
 
 export interface RequestSetting {
   readonly kind: SettingKind;
@@ -252,17 +234,15 @@ export function checkRequest(given: unknown): asserts given is GenerationRequest
     throw new UsageError(`the request is ${shown(given)}; expected an object such as { prompt: "a fox" }`);
   }
   for (const [name, value] of Object.entries(given)) {
-    if (value === undefined) continue;
-    const known = settingNames.find((setting) => setting === name);
-    if (known === undefined) {
-      const near = nearest(name, settingNames);
-      throw new UsageError(
-        `a request has no setting ${shown(name)}${near ? `; did you mean ${near}?` : `; it has ${settingNames.join(', ')}`}`,
-      );
-    }
-    checkSetting(known, value);
+    if (value === undefined || Object.hasOwn(requestSettings, name)) continue;
+    const near = nearest(name, settingNames);
+    throw new UsageError(
+      `a request has no setting ${shown(name)}; ${near ? `did you mean ${near}?` : `it has ${settingNames.join(', ')}`}`,
+    );
   }
   const request = given as Partial<GenerationRequest>;
+  // By their names: an object may have them from its prototype.
+  for (const name of settingNames) if (request[name] !== undefined) checkSetting(name, request[name]);
   if (request.prompt === undefined) throw settingError('prompt', undefined, expected(requestSettings.prompt));
   const prompts = [request.prompt].flat();
   if (prompts.length === 0) throw new UsageError('the list of prompts is empty: expected at least one');
@@ -298,93 +278,7 @@ export function settingError(name: SettingName, value: unknown, about: string): 
   return new SettingError(name, requestSettings[name].words, `${shown(value)}: ${about}`);
 }
 
-function isOfKind(kind: SettingKind, value: unknown): boolean {
-  switch (kind.type) {
-    case 'text':
-      return typeof value === 'string' && value.length <= kind.longest;
-    case 'integer':
-      return Number.isSafeInteger(value) && isWithin(value as number, kind);
-    case 'number':
-      return Number.isFinite(value) && isWithin(value as number, kind);
-    case 'choice':
-      return kind.values.some((choice) => choice === value);
-    case 'integers': {
-      const { parts, least, most } = kind;
-      if (!Array.isArray(value) || value.length !== (parts?.length ?? value.length)) return false;
-      // As long a list as there can be values, at most; and an array may have holes.
-      if (value.length > most - least + 1) return false;
-      return Array.from(value).every((item) => isOfKind({ type: 'integer', least, most }, item));
-    }
-    case 'image':
-      return isImage(value);
-    case 'generator':
-      return value instanceof Generator;
-    case 'signal':
-      return isSignal(value);
-    case 'function':
-      return typeof value === 'function';
-  }
-}
-
-function isWithin(
-  value: number,
-  {
-    least = -Infinity,
-    most = Infinity,
-    above = -Infinity,
-  }: { least?: number; most?: number; above?: number },
-): boolean {
-  return value >= least && value <= most && value > above;
-}
-
-/** Of any realm: tests and frames have classes of their own. */
-function isSignal(value: unknown): boolean {
-  const { aborted, addEventListener, throwIfAborted } = Object(value) as Partial<AbortSignal>;
-  return (
-    [typeof aborted, typeof addEventListener, typeof throwIfAborted].join() === 'boolean,function,function'
-  );
-}
-
-function isImage(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const { width, height, channels, data } = value as Record<string, unknown>;
-  const isSide = (size: unknown): size is number => isOfKind({ type: 'integer', least: 1 }, size);
-  if (!isSide(width) || !isSide(height) || (channels !== 3 && channels !== 4)) return false;
-  return data instanceof Uint8Array && data.length === width * height * channels;
-}
-
 /** What a setting has to be, in words: `expected a whole number from 1 to 10000`. */
 function expected({ kind, list }: RequestSetting): string {
   return `expected ${kindInWords(kind)}${list ? `, or a list of such` : ''}`;
-}
-
-function kindInWords(kind: SettingKind): string {
-  switch (kind.type) {
-    case 'text':
-      return `a text of at most ${kind.longest} characters`;
-    case 'integer':
-      return `a whole number${rangeInWords(kind)}`;
-    case 'number':
-      return `a number${rangeInWords(kind)}`;
-    case 'choice':
-      return `one of ${kind.values.join(', ')}`;
-    case 'integers': {
-      const what = kind.parts ? `a list [${kind.parts.join(', ')}]` : 'a list';
-      return `${what} of whole numbers${rangeInWords(kind)}`;
-    }
-    case 'image':
-      return 'an image { width, height, channels, data } with a Uint8Array of width · height · channels bytes, 3 or 4 channels';
-    case 'generator':
-      return 'a Generator';
-    case 'signal':
-      return 'an AbortSignal';
-    case 'function':
-      return 'a function';
-  }
-}
-
-function rangeInWords({ least, most, above }: { least?: number; most?: number; above?: number }): string {
-  if (above !== undefined) return ` above ${above}${most === undefined ? '' : `, up to ${most}`}`;
-  if (least === undefined) return most === undefined ? '' : ` up to ${most}`;
-  return ` from ${least}${most === undefined ? '' : ` to ${most}`}`;
 }
