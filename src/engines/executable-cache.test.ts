@@ -162,6 +162,56 @@ describe('ExecutableCache', () => {
     expect(disposed).toEqual(['other 0']);
   });
 
+  test('gives up a compilation that nobody waits for any more, and begins anew for who comes later', async () => {
+    const cache = new ExecutableCache();
+    const { compiled, compile } = recorder();
+    const given: AbortSignal[] = [];
+    // As an engine that is busy: it begins only when it is told to, unless nobody wants it by then.
+    let begin = () => {};
+    const waiting = async (unwanted: AbortSignal) => {
+      given.push(unwanted);
+      await new Promise<void>((resolve) => {
+        begin = resolve;
+      });
+      unwanted.throwIfAborted();
+      return compile('a')();
+    };
+    const [one, two] = [new AbortController(), new AbortController()];
+    const first = cache.use('a', waiting, nothing, one.signal);
+    const second = cache.use('a', waiting, nothing, two.signal);
+    one.abort(new Error('one is gone'));
+    await expect(first).rejects.toThrow('one is gone');
+    expect(given.map(({ aborted }) => aborted)).toEqual([false]);
+    two.abort(new Error('two is gone'));
+    await expect(second).rejects.toThrow('two is gone');
+    expect(given.map(({ aborted }) => aborted)).toEqual([true]);
+    const third = cache.use('a', compile('a again'), itself);
+    begin();
+    await third;
+    expect([compiled, cache.size]).toEqual([['a again'], 1]);
+  });
+
+  test('keeps what was compiled though all had given it up, if the engine was at it', async () => {
+    const { compiled, disposed, compile } = recorder();
+    const cache = new ExecutableCache();
+    const stop = new AbortController();
+    const { work, end } = lasting();
+    const slow = async () => {
+      await work();
+      return compile('a')();
+    };
+    const first = cache.use('a', slow, nothing, stop.signal);
+    await Promise.resolve();
+    stop.abort(new Error('enough'));
+    await expect(first).rejects.toThrow('enough');
+    const second = cache.use('a', compile('a again'), nothing);
+    end();
+    await second;
+    expect([compiled, disposed, cache.size]).toEqual([['a'], [], 1]);
+    await cache.dispose();
+    expect(disposed).toEqual(['a']);
+  });
+
   test('keeps no compilation that failed, and tells all who waited', async () => {
     const { compile } = recorder();
     const cache = new ExecutableCache(1);

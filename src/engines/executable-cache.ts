@@ -2,11 +2,16 @@
  * Executables by key, on loan: each program is compiled once for every shape, the least recently used are let go, and
  * none while somebody uses it.
  */
+import { abortable } from './abortable.ts';
 import type { Executable } from './engine.ts';
+
+/** unwanted: aborted when nobody waits for the executable any more. */
+export type Compile = (unwanted: AbortSignal) => Promise<Executable>;
 
 interface Entry {
   /** A compilation under way is shared by all who ask for it. */
   readonly compiled: Promise<Executable>;
+  readonly unwanted: AbortController;
   /** How many use it, or wait for it. */
   loans: number;
 }
@@ -35,16 +40,17 @@ export class ExecutableCache {
 
   /**
    * Lends the executable for `key` until `work` is done; it is compiled now if it is not there, after those that are
-   * too many were let go. A compilation that fails is told to all who wait for it, and not kept. Rejects after
+   * too many were let go. A compilation that fails is told to all who wait for it, and not kept; one that all have given
+   * up is not begun, if the engine has not. Rejects with the reason of a signal that is aborted meanwhile, and after
    * `dispose`.
    */
   async use<T>(
     key: string,
-    compile: () => Promise<Executable>,
+    compile: Compile,
     work: (executable: Executable) => Promise<T>,
+    signal?: AbortSignal,
   ): Promise<T> {
-    if (this.#closed) throw new Error(`the executable for ${key} was disposed of`);
-    const loan = this.#lend(key, compile, work);
+    const loan = this.#lend(key, compile, work, signal);
     this.#loans.add(loan);
     try {
       return await loan;
@@ -63,33 +69,46 @@ export class ExecutableCache {
 
   async #lend<T>(
     key: string,
-    compile: () => Promise<Executable>,
+    compile: Compile,
     work: (executable: Executable) => Promise<T>,
+    signal: AbortSignal | undefined,
   ): Promise<T> {
-    const entry = this.#entries.get(key) ?? { compiled: this.#compiled(compile), loans: 0 };
+    if (this.#closed) throw new Error(`the executable for ${key} was disposed of`);
+    signal?.throwIfAborted();
+    const entry = this.#entries.get(key) ?? this.#compiled(key, compile);
     // To the end of the order.
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     entry.loans++;
     try {
-      const executable = await entry.compiled.catch((error) => {
-        if (this.#entries.get(key) === entry) this.#entries.delete(key);
-        throw error;
+      const executable = await abortable(entry.compiled, signal).catch((error) => {
+        if (signal?.aborted || !entry.unwanted.signal.aborted) throw error;
       });
+      // Given up by all others, before this one came to wait for it.
+      if (!executable) return await this.#lend(key, compile, work, signal);
       return await work(executable);
     } finally {
       entry.loans--;
+      if (entry.loans === 0) entry.unwanted.abort(signal?.reason);
       // Whoever takes the next of several steps asks for it again at once: it is not the one to go.
       this.#trim(entry);
     }
   }
 
-  /** What is let go is gone before more memory is taken. */
-  async #compiled(compile: () => Promise<Executable>): Promise<Executable> {
-    this.#trim(undefined, this.#capacity - 1);
-    // One with which that fails is told of by `dispose`.
-    await Promise.allSettled(this.#leaving);
-    return compile();
+  #compiled(key: string, compile: Compile): Entry {
+    const unwanted = new AbortController();
+    const makeRoom = async () => {
+      this.#trim(undefined, this.#capacity - 1);
+      // What is let go is gone before more memory is taken. One with which that fails is told of by `dispose`.
+      await Promise.allSettled(this.#leaving);
+      unwanted.signal.throwIfAborted();
+      return compile(unwanted.signal);
+    };
+    const entry = { compiled: makeRoom(), unwanted, loans: 0 };
+    entry.compiled.catch(() => {
+      if (this.#entries.get(key) === entry) this.#entries.delete(key);
+    });
+    return entry;
   }
 
   /** Lets go of those that are too many, the least recently used first; of no one in use, nor of `but`. */
@@ -98,7 +117,10 @@ export class ExecutableCache {
       if (!this.#closed && this.#entries.size <= capacity) return;
       if (entry.loans > 0 || (entry === but && !this.#closed)) continue;
       this.#entries.delete(key);
-      const gone = entry.compiled.then((executable) => executable.dispose());
+      const gone = entry.compiled.then(
+        (executable) => executable.dispose(),
+        () => {}, // nothing was compiled
+      );
       this.#leaving.add(gone);
       gone.then(
         () => this.#leaving.delete(gone),

@@ -2,7 +2,6 @@
 
 import type { Autoencoder } from '../components/autoencoder.ts';
 import type { Component, Components } from '../components/components.ts';
-import { abortable } from '../engines/abortable.ts';
 import type { Engine, RunOptions } from '../engines/engine.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Program } from '../graph/program.ts';
@@ -67,13 +66,14 @@ export class Networks {
     const pictures = shapes.latents[0]!;
     // Tiles are decoded by one engine, one after the other.
     const sharedPictures = isTiled(shapes.latents, shapes.decoded) ? 1 : pictures;
-    const compiled = Promise.all([
-      ...this.#callsFor(shapes).map(({ network, specs }) => this.#runner.compileShared(network, specs)),
+    await Promise.all([
+      ...this.#callsFor(shapes).map(({ network, specs }) =>
+        this.#runner.compileShared(network, specs, { signal }),
+      ),
       ...this.#decodingFor(shapes, pictures).map(({ network, specs }) =>
-        this.#runner.compileEach(network, specs, sharedPictures),
+        this.#runner.compileEach(network, specs, sharedPictures, { signal }),
       ),
     ]);
-    await abortable(compiled, signal);
   }
 
   /** The programs that a generation runs, by role. Throws InputError when weights are missing; reads none. */

@@ -62,15 +62,21 @@ export class NetworkRunner {
   }
 
   /** Compiles for a `callShared` with such inputs. */
-  async compileShared(network: Network, specs: Specs): Promise<void> {
+  async compileShared(network: Network, specs: Specs, { signal }: RunOptions = {}): Promise<void> {
     const workers = this.#workersFor(batchOf(specs));
     const share = shareOf(specs, workers.length);
-    await Promise.all(workers.map((worker) => this.#compiled(worker, network, share)));
+    await Promise.all(workers.map((worker) => this.#compiled(worker, network, share, signal)));
   }
 
   /** Compiles for a `callEach` with as many pictures, of which each run takes such inputs; for `call` with one. */
-  async compileEach(network: Network, specs: Specs, pictures: number): Promise<void> {
-    await Promise.all(this.#workersForEach(pictures).map((worker) => this.#compiled(worker, network, specs)));
+  async compileEach(
+    network: Network,
+    specs: Specs,
+    pictures: number,
+    { signal }: RunOptions = {},
+  ): Promise<void> {
+    const workers = this.#workersForEach(pictures);
+    await Promise.all(workers.map((worker) => this.#compiled(worker, network, specs, signal)));
   }
 
   /** A network that is not shared. */
@@ -118,41 +124,45 @@ export class NetworkRunner {
     return this.#replicas.length > 0 && pictures > 1 ? this.#replicas : [this.#alone];
   }
 
-  async #run(worker: Worker, network: Network, inputs: Tensors, options: RunOptions = {}): Promise<Tensors> {
-    const { signal, release } = firstOf(options.signal, this.#disposal.signal);
-    const run = async () => {
-      signal.throwIfAborted();
-      return this.#use(worker, network, specsOf(inputs), async (executable) => {
-        const outputs = await executable.run(inputs, { signal });
-        if (Object.values(outputs).every(({ data }) => allFinite(data))) return outputs;
-        throw await notFinite(worker.engine, network, this.loras, inputs);
-      });
-    };
+  #run(worker: Worker, network: Network, inputs: Tensors, options: RunOptions = {}): Promise<Tensors> {
+    return this.#heeding(options.signal, (signal) => {
+      const run = () =>
+        this.#use(worker, network, specsOf(inputs), signal, async (executable) => {
+          const outputs = await executable.run(inputs, { signal });
+          if (Object.values(outputs).every(({ data }) => allFinite(data))) return outputs;
+          throw await notFinite(worker.engine, network, this.loras, inputs);
+        });
+      return this.lowMemory ? this.#inTurn(run) : run();
+    });
+  }
+
+  /** Compiles a network that is to be run soon. */
+  #compiled(worker: Worker, network: Network, specs: Specs, stop: AbortSignal | undefined): Promise<void> {
+    return this.#heeding(stop, (signal) => this.#use(worker, network, specs, signal, async () => {}));
+  }
+
+  /** Work that the signal and `dispose` reject at once. */
+  async #heeding<T>(stop: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { signal, release } = firstOf(stop, this.#disposal.signal);
     try {
-      return await abortable(this.lowMemory ? this.#inTurn(run) : run(), signal);
+      return await abortable(work(signal), signal);
     } finally {
       release();
     }
   }
 
-  /** Compiles a network that is to be run soon. */
-  #compiled(worker: Worker, network: Network, specs: Specs): Promise<void> {
-    const compiled = this.#use(worker, network, specs, async () => {});
-    return abortable(compiled, this.#disposal.signal);
-  }
-
-  async #use<T>(
+  #use<T>(
     { engine, cache }: Worker,
     network: Network,
     specs: Specs,
+    signal: AbortSignal,
     work: (executable: Executable) => Promise<T>,
   ): Promise<T> {
-    this.#disposal.signal.throwIfAborted();
-    const compile = async () => {
+    const compile = async (unwanted: AbortSignal) => {
       const { program, weights } = programOf(network, specs, this.loras);
-      return engine.compile(program, { weights, name: network.name, signal: this.#disposal.signal });
+      return engine.compile(program, { weights, name: network.name, signal: unwanted });
     };
-    return cache.use(keyOf(network, specs), compile, work);
+    return cache.use(keyOf(network, specs), compile, work, signal);
   }
 
   /** After all that were asked for before. */
