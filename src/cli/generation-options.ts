@@ -90,7 +90,7 @@ export function withGenerationOptions(command: Command): Command {
     .option('--mask <png>', 'as large as that picture: white is drawn anew, black is kept')
     .option(
       '--from <picture>',
-      'restore all settings from a picture made here; what else is given overrides them',
+      'restore all settings from a picture made here, or what means the same here of those of Automatic1111, Forge and ComfyUI; what else is given overrides them',
     )
     .option(
       '--tile-size <pixels>',

@@ -3,8 +3,11 @@ import { stat } from 'node:fs/promises';
 import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from '../components/node/embedded-models.ts';
 import { InputError, withPlace } from '../errors.ts';
 import { localPath } from '../hub/node/cache.ts';
+import { readEmbeddedText } from '../images/embedded-text.ts';
 import { readPicture } from '../images/node/open-image.ts';
-import { readPngText } from '../images/png-text.ts';
+import { listed, shown } from '../messages.ts';
+import { readForeignSettings } from '../pipelines/foreign/read.ts';
+import type { ForeignSettings } from '../pipelines/foreign/settings.ts';
 import { type PictureSettings, pictureRequest, readPictureSettings } from '../pipelines/picture-text.ts';
 import type { GenerationRequest } from '../pipelines/settings.ts';
 import type { DrawnWith } from './drawn-with.ts';
@@ -18,6 +21,8 @@ export interface RestoredOptions {
   readonly request: Partial<GenerationRequest>;
   /** Of what the options name: what it was when the picture was drawn. */
   readonly drawnWith: Partial<DrawnWith>;
+  /** What of the picture's settings is not restored. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -28,15 +33,27 @@ export async function optionsFromPicture(
   path: string,
   isGiven: (name: string) => boolean,
 ): Promise<RestoredOptions> {
-  const settings = await readPicture(path)
-    .then(readPngText)
-    .then(readPictureSettings)
+  const { own, foreign } = await readPicture(path)
+    .then(readEmbeddedText)
+    .then((text) => {
+      const own = readPictureSettings(text);
+      return { own, foreign: own === undefined ? readForeignSettings(text) : undefined };
+    })
     .catch((error: unknown) => {
       throw withPlace('--from', withPlace(path, error));
     });
-  if (settings === undefined) {
-    throw new InputError(`--from ${path}: the picture carries no settings of lcm generate`);
-  }
+  if (own !== undefined) return ownOptions(path, own, isGiven);
+  if (foreign !== undefined) return foreignOptions(path, foreign, isGiven);
+  throw new InputError(
+    `--from ${path}: the picture carries no settings of lcm generate, Automatic1111, Forge or ComfyUI`,
+  );
+}
+
+async function ownOptions(
+  path: string,
+  settings: PictureSettings,
+  isGiven: (name: string) => boolean,
+): Promise<RestoredOptions> {
   const { prompt, image, mask, modelFingerprint, unet, vae, loras } = settings;
   const { prompt: _, ...request }: Partial<GenerationRequest> = pictureRequest(settings);
   // What was chosen for the old steps, the old scheduler or the old model does not go with others.
@@ -64,6 +81,43 @@ export async function optionsFromPicture(
       ...(!isGiven('vae') && vae && { vae }),
       ...(!isGiven('lora') && loras && { loras }),
     },
+    warnings: [],
+  };
+}
+
+/** Throws InputError unless the model is given: other programs name it, and do not say where it is. */
+function foreignOptions(
+  path: string,
+  settings: ForeignSettings,
+  isGiven: (name: string) => boolean,
+): RestoredOptions {
+  const { program, prompt, model, vae, loras, image, strength, leftOut, clipSkip, ...values } = settings;
+  if (model !== undefined && !isGiven('model')) {
+    throw new InputError(
+      `--from ${path}: ${program} drew it with the model ${shown(model)}; say where that is with --model`,
+    );
+  }
+  const hasImage = isGiven('image');
+  const options = { ...values, ...(hasImage && { strength }) };
+  const toName = [
+    ...(isGiven('lora') ? [] : loras.map((lora) => `the LoRA ${lora.name} at ${lora.strength} (--lora)`)),
+    ...(vae === undefined || isGiven('vae') ? [] : [`the VAE ${vae} (--vae)`]),
+    ...(strength === undefined || hasImage
+      ? []
+      : [`the picture ${image ?? ''} that it began with (--image)`]),
+  ];
+  const missing = [...toName.map((name) => name.replace('  ', ' ')), ...leftOut];
+  return {
+    prompt,
+    options: Object.fromEntries(
+      Object.entries(options).filter(([name, value]) => value !== undefined && !isGiven(name)),
+    ),
+    request: clipSkip === undefined ? {} : { clipSkip },
+    drawnWith: {},
+    warnings:
+      missing.length === 0
+        ? []
+        : [`--from ${path}: of ${program}'s settings is left out: ${listed(missing, 20)}`],
   };
 }
 

@@ -7,6 +7,7 @@ import { type SchedulerName, schedulerNames } from '../components/scheduler.ts';
 import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts';
 import { InputError } from '../errors.ts';
 import { parseJsonObject } from '../files/json.ts';
+import { PARAMETERS_KEYWORD } from '../images/embedded-text.ts';
 import type { PngText } from '../images/png-text.ts';
 import { shown } from '../messages.ts';
 import { escapePrompt } from '../text/prompt-syntax.ts';
@@ -15,9 +16,6 @@ import type { Settings, TextToImageRequest } from './settings.ts';
 
 /** The keyword of our JSON in a PNG file. */
 export const SETTINGS_KEYWORD = 'latent-consistency';
-/** Automatic1111's. */
-export const PARAMETERS_KEYWORD = 'parameters';
-
 /** A file that took part in a picture. */
 export interface PictureFile {
   /** Where it was, as it was asked for. */
@@ -87,7 +85,7 @@ export interface PictureSettings extends Surroundings {
 }
 
 /** Automatic1111's names. */
-const samplerNames: Readonly<Record<SchedulerName, string>> = {
+export const automatic1111Samplers: Readonly<Record<SchedulerName, string>> = {
   lcm: 'LCM',
   tcd: 'TCD',
   ddim: 'DDIM',
@@ -253,7 +251,7 @@ export function automatic1111Fields(settings: PictureSettings): string[] {
   const hashes = loras.map(({ path, dataSha256 }) => `${loraName(path)}: ${dataSha256.slice(0, 12)}`);
   return [
     `Steps: ${steps}`,
-    `Sampler: ${samplerNames[scheduler]}`,
+    `Sampler: ${automatic1111Samplers[scheduler]}`,
     `CFG scale: ${guidanceScale}`,
     `Seed: ${seed}`,
     `Size: ${width}x${height}`,

@@ -59,6 +59,9 @@ const standIns: Readonly<Record<string, StandIn>> = {
   'sketch.png': picture((x, y) => [4 * x, 4 * y, 128]),
   'house.png': picture((x, y) => [255 - 4 * x, 2 * y, 64]),
   'door.png': picture((x, y) => (x > 24 && x < 40 && y > 20 ? [255, 255, 255] : [0, 0, 0])),
+  'from-the-web.png': picture((x) => [x, x, x], {
+    parameters: 'a fox\nSteps: 4, Sampler: Euler a, CFG scale: 7, Seed: 7, Size: 64x64, Model: v1-5-pruned',
+  }),
   'models/postcards': copyOf(join(root, 'models/postcards')),
   'runs/autoencoder/model': copyOf(join(root, 'models/postcards')),
   // The run says which pictures its model was trained on.

@@ -1,6 +1,7 @@
 /** `lcm generate` from end to end, on a tiny model. */
 import { cpSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { createImage } from '../../src/images/image.ts';
 import { decodePng, encodePng } from '../../src/images/png.ts';
@@ -323,6 +324,42 @@ it('takes a UNet from elsewhere, names it in the picture, and takes it again fro
   expect(missing.stderr).toMatch(
     /drawn with the UNet lcm-unet, which is not there; say where it is with --unet\n$/,
   );
+});
+
+it('takes the settings of Automatic1111 and ComfyUI as far as they mean something here', async () => {
+  const fixtures = fileURLToPath(new URL('../fixtures/pictures/', import.meta.url));
+  const from = (name: string, ...args: string[]) =>
+    run('generate', '--from', join(fixtures, name), '--steps', '2', '--out', 'taken.png', ...args);
+
+  const jpeg = await from('settings/automatic1111.jpg', '--model', tinyTeacher);
+  expect(jpeg.stderr).toMatch(
+    /^lcm: warning: --from .*automatic1111\.jpg: of Automatic1111's settings is left out: the LoRA pixel-art at 0\.8 \(--lora\), the VAE vae-ft-mse-840000-ema-pruned\.safetensors \(--vae\), weights in the prompt, ADetailer model face_yolov8n\.pt\n$/,
+  );
+  expect(jpeg.code).toBe(0);
+  expect(readPictureSettings(await readPngText(read('taken.png')))).toMatchObject({
+    prompt: 'a red fox in the snow, 雪, \nby the sea',
+    negativePrompt: 'blurry, text',
+    ...{ steps: 2, guidanceScale: 6.5, seed: 1234567890, width: 64, height: 72, clipSkip: 1 },
+    ...{ scheduler: 'dpm++-karras', model: tinyTeacher },
+  });
+
+  const graph = await from('settings/comfyui.png', '--model', tinyModel, '--seed', '9');
+  expect(graph.code).toBe(0);
+  expect(readPictureSettings(await readPngText(read('taken.png')))).toMatchObject({
+    ...{ prompt: 'a red fox (animal), 雪', seed: 9, guidanceScale: 1.5, scheduler: 'lcm', height: 72 },
+  });
+
+  const unnamed = await from('settings/automatic1111.webp');
+  expect(unnamed.stderr).toMatch(
+    /^lcm: --from .*\.webp: Automatic1111 drew it with the model "v1-5-pruned-emaonly"; say where that is with --model\n$/,
+  );
+  const none = await from('420.jpg');
+  expect(none.stderr).toMatch(
+    /^lcm: --from .*420\.jpg: the picture carries no settings of lcm generate, Automatic1111, Forge or ComfyUI\n$/,
+  );
+  const cut = await from('expected.json');
+  expect(cut.stderr).toMatch(/^lcm: --from: .*expected\.json: it is no picture; save it as PNG/);
+  expect([unnamed.code, none.code, cut.code]).toEqual([1, 1, 1]);
 });
 
 it('refuses pictures and masks that do not go together, before anything is drawn', async () => {

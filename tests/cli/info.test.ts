@@ -213,11 +213,31 @@ it('a UNet, as a file or a folder, and what it makes of a model', async () => {
 it('a picture, made here or by Automatic1111', async () => {
   const parameters = 'a fox\nSteps: 20, Sampler: Euler a, Seed: 7';
   writeFileSync(at('other.png'), await encodePng(createImage(8, 8, 3), { parameters }));
-  expect(await facts('other.png')).toEqual({ type: 'picture', path: 'other.png', parameters });
+  const foreign = { program: 'Automatic1111', prompt: 'a fox', steps: 20, seed: 7, scheduler: 'euler-a' };
+  expect(await facts('other.png')).toEqual({
+    ...{ type: 'picture', path: 'other.png', parameters },
+    foreign: { ...foreign, loras: [], leftOut: [] },
+  });
   const settings = { prompt: 'a fox', seed: 7, steps: 4 };
   const text = { 'latent-consistency': JSON.stringify(settings) };
   writeFileSync(at('ours.png'), await encodePng(createImage(8, 8, 3), text));
   expect(await facts('ours.png')).toMatchObject({ type: 'picture', settings });
+});
+
+it('a JPEG, WebP, AVIF or GIF of Automatic1111, and pictures of ComfyUI', async () => {
+  const fixtures = fileURLToPath(new URL('../fixtures/pictures/', import.meta.url));
+  for (const name of ['automatic1111.jpg', 'automatic1111.webp', 'automatic1111.avif', 'comment.gif']) {
+    const { stdout } = await info(join(fixtures, 'settings', name));
+    expect(stdout, name).toMatch(/^a \(red:1\.2\) fox .*\nby the sea\nNegative prompt: .*\nSteps: 20, .*\n/);
+    expect(stdout, name).toMatch(
+      /\n {2}not here {6}weights in the prompt, ADetailer model face_yolov8n\.pt\n$/,
+    );
+  }
+  const { stdout } = await info(join(fixtures, 'settings/comfyui.webp'));
+  expect(stdout).toMatch(/^settings of ComfyUI\n {2}prompt {8}a red fox \(animal\), 雪\n/);
+  expect(stdout).toMatch(/\n {2}scheduler {5}lcm\n.*\n {2}LoRA {10}lcm-lora-sdv1-5\.safetensors at 1\n/s);
+  const plain = await info(join(fixtures, '420.jpg'));
+  expect(plain.stderr).toMatch(/^lcm: .*420\.jpg carries no settings; only pictures saved with them do\n$/);
 });
 
 it("shows what a terminal would obey in other people's texts", async () => {
@@ -245,7 +265,7 @@ it('says what it expected in place of anything else', async () => {
   await writeSafetensors(at('gpt.safetensors'), tensors);
   const expected: readonly (readonly [string, RegExp])[] = [
     ['plain.png', /plain\.png carries no settings/],
-    ['notes.txt', /notes\.txt is of another kind; expected a diffusers directory, .* or a \.png picture/],
+    ['notes.txt', /notes\.txt is of another kind; expected a diffusers directory, .* or a picture/],
     ['model.ckpt', /model\.ckpt is a Python pickle/],
     ['empty', /empty holds neither model_index\.json, config\.json, .*; expected a diffusers directory/],
     ['gpt.safetensors', /gpt\.safetensors holds tensors \(wte\.weight\) that belong neither to .*; expected/],

@@ -100,6 +100,7 @@ async function generate(
     );
   }
   const reporter = createReporter({ json: options.json });
+  for (const warning of restored?.warnings ?? []) reporter.warn(warning);
   const pictures = await plan(prompt, options);
   const { image, mask } = options;
   const opened = await openPictures(options, reporter);

@@ -7,10 +7,13 @@ import { InputError, withPlace } from '../../errors.ts';
 import { namesIn, withRegularFile } from '../../files/node/regular-file.ts';
 import { cachedModel } from '../../hub/node/cache.ts';
 import { isModelId } from '../../hub/node/settings.ts';
+import { PARAMETERS_KEYWORD, readEmbeddedText } from '../../images/embedded-text.ts';
+import { pictureFormat } from '../../images/formats/picture-header.ts';
 import { readPicture } from '../../images/node/open-image.ts';
-import { readPngText } from '../../images/png-text.ts';
 import { listed } from '../../messages.ts';
-import { PARAMETERS_KEYWORD, readPictureSettings } from '../../pipelines/picture-text.ts';
+import { readForeignSettings } from '../../pipelines/foreign/read.ts';
+import type { ForeignSettings } from '../../pipelines/foreign/settings.ts';
+import { readPictureSettings } from '../../pipelines/picture-text.ts';
 import { ADAPTER_FILE_NAME, LORA_FILE_NAME } from '../../weights/lora-file.ts';
 import { openModelFolder } from '../../weights/node/model-folder.ts';
 import { isRunFolder } from '../../weights/node/run-folder.ts';
@@ -22,6 +25,7 @@ import { foreignNames } from '../../weights/weights.ts';
 import { describeLora, looksLikeLora } from '../info/lora.ts';
 import { describeModel } from '../info/model.ts';
 import { describeNetwork } from '../info/network.ts';
+import { line } from '../info/numbers.ts';
 import { describeRun } from '../info/run.ts';
 import { type PartOptions, withPartOptions } from '../model-options.ts';
 import { createReporter, type Reporter } from '../progress.ts';
@@ -33,7 +37,7 @@ interface Context {
 }
 
 const EXPECTED =
-  'expected a diffusers directory, a pulled owner/name, a .safetensors checkpoint, LoRA, UNet or VAE, or a .png picture';
+  'expected a diffusers directory, a pulled owner/name, a .safetensors checkpoint, LoRA, UNet or VAE, or a picture';
 
 export function infoCommand(signal: AbortSignal): Command {
   const command = new Command('info')
@@ -77,7 +81,7 @@ async function describeFolder(path: string, folder: string, context: Context): P
 }
 
 async function describeFile(path: string, file: string, context: Context): Promise<void> {
-  if (await isPng(file)) return describePicture(path, file, context.reporter);
+  if (await isPicture(file)) return describePicture(path, file, context.reporter);
   if (/\.(ckpt|pt|pth|bin)$/.test(file)) {
     throw new InputError(
       `${path} is a Python pickle, which can run any code when it is opened; only safetensors are read`,
@@ -109,25 +113,45 @@ async function describeFile(path: string, file: string, context: Context): Promi
   await describeNetwork(path, { ...autoencoder, config, metadata }, context);
 }
 
-async function isPng(path: string): Promise<boolean> {
+/** By how the file begins; safetensors begin with a number, which may be any. */
+async function isPicture(path: string): Promise<boolean> {
+  if (path.endsWith('.safetensors')) return false;
   return withRegularFile(path, async (file) => {
-    const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0);
-    return buffer.toString('latin1') === '\x89PNG';
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(64), 0, 64, 0);
+    return pictureFormat(buffer.subarray(0, bytesRead)) !== undefined;
   });
 }
 
 async function describePicture(path: string, file: string, reporter: Reporter): Promise<void> {
-  const bytes = await readPicture(file);
-  const { text, settings } = await readPngText(bytes)
-    .then((text) => ({ text, settings: readPictureSettings(text) }))
+  const { parameters, settings, foreign } = await readPicture(file)
+    .then(readEmbeddedText)
+    .then((text) => {
+      const settings = readPictureSettings(text);
+      // Our own settings say everything that is in the text that we write for others.
+      const foreign = settings === undefined ? readForeignSettings(text) : undefined;
+      return { parameters: text[PARAMETERS_KEYWORD], settings, foreign };
+    })
     .catch((error: unknown) => {
       throw withPlace(path, error);
     });
-  const parameters = text[PARAMETERS_KEYWORD];
-  if (settings === undefined && parameters === undefined) {
+  if (settings === undefined && parameters === undefined && foreign === undefined) {
     throw new InputError(`${path} carries no settings; only pictures saved with them do`);
   }
-  reporter.event('picture', { path, settings, parameters });
+  reporter.event('picture', { path, settings, parameters, foreign });
   if (parameters !== undefined) reporter.printText(parameters);
+  else if (foreign !== undefined) printForeign(foreign, reporter);
   if (settings !== undefined) reporter.printText(JSON.stringify(settings, null, 2));
+  if (foreign !== undefined && foreign.leftOut.length > 0) {
+    reporter.print(line('not here', listed(foreign.leftOut, 20)));
+  }
+}
+
+/** What was found in a graph. */
+function printForeign(
+  { program, loras, leftOut: _, ...settings }: ForeignSettings,
+  reporter: Reporter,
+): void {
+  reporter.print(`settings of ${program}`);
+  for (const [name, value] of Object.entries(settings)) reporter.print(line(name, String(value)));
+  for (const { name, strength } of loras) reporter.print(line('LoRA', `${name} at ${strength}`));
 }

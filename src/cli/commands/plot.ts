@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { nodeEngineName } from '../../engines/onnxruntime-node/engine.ts';
 import { UsageError } from '../../errors.ts';
+import { PARAMETERS_KEYWORD } from '../../images/embedded-text.ts';
 import { encodePng } from '../../images/png.ts';
 import {
   automatic1111Fields,
   automatic1111Text,
-  PARAMETERS_KEYWORD,
   type PictureSettings,
   pictureSettings,
   pictureText,
@@ -102,6 +102,7 @@ async function plot(
   const options = { ...given, seed: given.seed ?? randomSeed() };
   const { seed, saveImages } = options;
   const reporter = createReporter({ json: options.json });
+  for (const warning of restored?.warnings ?? []) reporter.warn(warning);
   const groups = groupByModel(cellsOf(options, { prompt, options }));
   // One of an axis may be empty: that is what guidance leads away from.
   if (prompt.trim() === '' && !axesOf(options).some(({ name }) => name === 'prompt')) {

@@ -8,7 +8,7 @@ import type { PictureHeader } from './picture-header.ts';
 
 /** Throws InputError when the file is cut off or declares no size. */
 export function readAvifHeader(data: Uint8Array): PictureHeader {
-  const file = new FileBytes(data, 'AVIF', false);
+  const file = new FileBytes(data, 'AVIF file', false);
   const meta = [...boxes(file, 0, file.length)].find(({ type }) => type === 'meta');
   const items = meta ? itemsOf(file, meta) : [];
   const contents = meta ? itemData(file, meta) : new Map<number, Uint8Array>();
@@ -36,7 +36,7 @@ function declaredSizes(file: FileBytes, meta: Box | undefined): [number, number]
 /** It begins with four bytes that say how many others stand before it. */
 function exifBlock(item: Uint8Array | undefined): Uint8Array | undefined {
   if (item === undefined || item.length < 4) return undefined;
-  return item.subarray(4 + new FileBytes(item, 'AVIF', false).uint32(0));
+  return item.subarray(4 + new FileBytes(item, 'AVIF file', false).uint32(0));
 }
 
 /**

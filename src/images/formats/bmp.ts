@@ -10,7 +10,7 @@ const PLAIN = [0, 3, 6];
 
 /** Throws InputError when the file is cut off. */
 export function readBmpHeader(data: Uint8Array): PictureHeader {
-  const file = new FileBytes(data, 'BMP', true);
+  const file = new FileBytes(data, 'BMP file', true);
   const [pixelsAt, headerSize] = [file.uint32(10), file.uint32(14)];
   if (headerSize < 12) throw new InputError(`BMP file is damaged: its header has ${headerSize} bytes`);
   // OS/2's has 16 bits for each side. A negative height means rows from the top.

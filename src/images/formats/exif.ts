@@ -25,7 +25,7 @@ export function orientationOf(directory: TiffDirectory): Orientation {
 export function exifOrientation(block: Uint8Array | undefined): Orientation {
   if (block === undefined) return 1;
   try {
-    return orientationOf(readTiffDirectory(block, 'EXIF'));
+    return orientationOf(readTiffDirectory(block, 'EXIF block'));
   } catch (error) {
     if (error instanceof InputError) return 1;
     throw error;
@@ -42,7 +42,7 @@ export interface ExifTexts {
 
 /** Throws InputError for a damaged block. */
 export function exifTexts(block: Uint8Array): ExifTexts {
-  const directory = readTiffDirectory(block, 'EXIF');
+  const directory = readTiffDirectory(block, 'EXIF block');
   const exif = subDirectory(directory, EXIF_DIRECTORY);
   const comment = exif && bytesOf(exif, USER_COMMENT);
   const [make, model] = [MAKE, MODEL].map((tag) => bytesOf(directory, tag));

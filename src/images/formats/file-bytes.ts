@@ -4,7 +4,7 @@ import { InputError } from '../../errors.ts';
 
 export class FileBytes {
   readonly data: Uint8Array;
-  /** Of the file, for messages: `JPEG`. */
+  /** What they are, for messages: `JPEG file`. */
   readonly kind: string;
   readonly littleEndian: boolean;
   readonly #view: DataView;
@@ -24,7 +24,7 @@ export class FileBytes {
   require(offset: number, length: number, what: string): void {
     if (offset + length <= this.length) return;
     throw new InputError(
-      `${this.kind} file is cut off: ${what} ends at byte ${offset + length}, the file at ${this.length}`,
+      `${this.kind} is cut off: ${what} ends at byte ${offset + length} of ${this.length}`,
     );
   }
 

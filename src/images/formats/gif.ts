@@ -12,7 +12,7 @@ const FRAME = 0x2c;
 
 /** Reads up to the end of the first frame. Throws InputError when the file ends before. */
 export function readGifHeader(data: Uint8Array): PictureHeader {
-  const file = new FileBytes(data, 'GIF', true);
+  const file = new FileBytes(data, 'GIF file', true);
   const screen = [file.uint16(6), file.uint16(8)] as const;
   let comment: Uint8Array | undefined;
   let at = 13 + colors(file.uint8(10));

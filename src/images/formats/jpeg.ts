@@ -20,7 +20,7 @@ const isAlone = (marker: number) => marker === 0x01 || (marker >= 0xd0 && marker
 
 /** Throws InputError when it is cut off: a file without its end is missing rows, which a decoder paints grey. */
 export function readJpegHeader(data: Uint8Array): PictureHeader {
-  const file = new FileBytes(data, 'JPEG', false);
+  const file = new FileBytes(data, 'JPEG file', false);
   let size: { width: number; height: number } | undefined;
   let exif: Uint8Array | undefined;
   let scans = 0;

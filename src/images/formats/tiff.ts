@@ -54,7 +54,7 @@ const ASSOCIATED_ALPHA = 1;
 const UNASSOCIATED_ALPHA = 2;
 
 export function readTiffHeader(data: Uint8Array): PictureHeader {
-  return { ...sizeOf(readTiffDirectory(data, 'TIFF')), exif: data };
+  return { ...sizeOf(readTiffDirectory(data, 'TIFF file')), exif: data };
 }
 
 function sizeOf(directory: TiffDirectory): { width: number; height: number } {
@@ -116,7 +116,7 @@ function layoutOf(directory: TiffDirectory): Layout {
 
 /** Throws InputError when the file is damaged, cut off, too large, or of a kind that is not read. */
 export async function readTiff(data: Uint8Array): Promise<StoredPicture> {
-  const directory = readTiffDirectory(data, 'TIFF');
+  const directory = readTiffDirectory(data, 'TIFF file');
   const layout = layoutOf(directory);
   const samples = await readSamples(directory, layout);
   return {

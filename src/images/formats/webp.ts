@@ -9,15 +9,15 @@ const FIRST_CHUNK = 12;
 
 /** The size that the first chunk declares, for which a file's first 32 bytes do. */
 export function webpSize(head: Uint8Array): [width: number, height: number] {
-  const file = new FileBytes(head, 'WebP', true);
+  const file = new FileBytes(head, 'WebP file', true);
   return sizeIn(file, file.name(FIRST_CHUNK, 4), FIRST_CHUNK + 8) ?? [0, 0];
 }
 
 /** Throws InputError when the file is cut off or declares no size. */
 export function readWebpHeader(data: Uint8Array): PictureHeader {
-  const whole = new FileBytes(data, 'WebP', true);
+  const whole = new FileBytes(data, 'WebP file', true);
   const end = 8 + whole.uint32(4);
-  const file = new FileBytes(whole.slice(0, end, 'what its header announces'), 'WebP', true);
+  const file = new FileBytes(whole.slice(0, end, 'what its header announces'), 'WebP file', true);
   let [width, height] = [0, 0];
   let exif: Uint8Array | undefined;
   for (let at = FIRST_CHUNK; at + 8 <= end; ) {
