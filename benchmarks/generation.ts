@@ -30,7 +30,7 @@ export async function measureGeneration(
     for (const steps of stepCounts) {
       for (const batch of batches) {
         const prompt = Array.from({ length: batch }, (_, i) => postcard(i, { split: 'test' }).caption);
-        const { best } = await measure(() => pipeline.run({ prompt, steps, seed: 0 }), { seconds: 3 });
+        const { best } = await measure(() => pipeline.generate({ prompt, steps, seed: 0 }), { seconds: 3 });
         const flops = pictureFlops(pipeline.model, steps);
         const picturesPerSecond = batch / best;
         results.push({ steps, batch, picturesPerSecond, gflops: (picturesPerSecond * flops) / 1e9 });

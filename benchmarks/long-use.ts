@@ -65,7 +65,7 @@ export async function longUse(options: LongUseOptions): Promise<LongUse> {
   };
   const pipeline = await loadPipeline(options.model);
   try {
-    await pipeline.run(requestOf(0));
+    await pipeline.generate(requestOf(0));
     mark();
     let next = 0;
     const work = async () => {
@@ -95,7 +95,7 @@ export async function longUse(options: LongUseOptions): Promise<LongUse> {
 }
 
 async function draw(pipeline: Pipeline, number: number): Promise<readonly Image[]> {
-  return (await pipeline.run(requestOf(number))).images;
+  return (await pipeline.generate(requestOf(number))).images;
 }
 
 /** Draws until a random moment within about the time that it takes. */
@@ -115,7 +115,7 @@ async function aborted(
     LONGEST * chance(number + 0.5),
   );
   try {
-    const { images } = await pipeline.run({ ...requestOf(number), signal: stop.signal });
+    const { images } = await pipeline.generate({ ...requestOf(number), signal: stop.signal });
     counts.finishedFirst++;
     return images;
   } catch (error) {

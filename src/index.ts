@@ -10,7 +10,7 @@
  * ```
  *
  * `loadPipeline` also takes checkpoints, and `pullModel` downloads models; `openLora` opens LoRAs for it; `evaluate`
- * measures models of postcards. What `lcm generate` does is `loadPipeline`, `run`, `pictureText` and `encodePng`.
+ * measures models of postcards. What `lcm generate` does is `loadPipeline`, `generate`, `pictureText` and `encodePng`.
  */
 
 export type { Components, GenerationDefaults } from './components/components.ts';
@@ -46,6 +46,7 @@ export { createImage, type Image } from './images/image.ts';
 export { openImage } from './images/node/open-image.ts';
 export { decodePng, encodePng } from './images/png.ts';
 export { readPngText } from './images/png-text.ts';
+export type { Drawing } from './pipelines/drawing.ts';
 export type { Generation, GenerationStep } from './pipelines/generation.ts';
 export { type LoadOptions, loadPipeline } from './pipelines/node/load.ts';
 export {

@@ -45,10 +45,10 @@ describe('requests at once', () => {
       try {
         const { signal } = new AbortController();
         const generations = await Promise.all(
-          requests.map((request) => together.run({ ...request, signal })),
+          requests.map((request) => together.generate({ ...request, signal })),
         );
         for (const [i, request] of requests.entries()) {
-          const { images, latents } = await alone.run(request);
+          const { images, latents } = await alone.generate(request);
           expect(generations[i]!.latents.data).toEqual(latents.data);
           expect(generations[i]!.images).toEqual(images);
         }
@@ -63,23 +63,22 @@ describe('requests at once', () => {
 describe('a pipeline that is disposed of', () => {
   it.each([0, 1, 5, 20, 50, 100])('%i ms after its run began ends it with the reason', async (delay) => {
     const pipeline = await loadPipeline(teacher);
-    const run = pipeline.run({ prompt: 'a fox', seed: 1, steps: 900, guidanceScale: 2 });
+    const run = pipeline.generate({ prompt: 'a fox', seed: 1, steps: 900, guidanceScale: 2 });
     const failure = expect(run).rejects.toMatchObject({
       name: 'AbortError',
       message: 'the pipeline was disposed of',
     });
     await new Promise((resolve) => setTimeout(resolve, delay));
     await Promise.all([pipeline.dispose(), pipeline.dispose(), failure]);
-    await expect(pipeline.run({ prompt: 'a fox' })).rejects.toThrow('the pipeline was disposed of');
+    await expect(pipeline.generate({ prompt: 'a fox' })).rejects.toThrow('the pipeline was disposed of');
   });
 
   it('between two steps ends what is asked for afterwards, and draws no more', async () => {
     const pipeline = await loadPipeline(model);
-    const steps = pipeline.generate({ prompt: 'a fox', seed: 1, steps: 4 });
+    const steps = pipeline.generate({ prompt: 'a fox', seed: 1, steps: 4 })[Symbol.asyncIterator]();
     const { value } = await steps.next();
     await pipeline.dispose();
-    if (value === undefined || !('decode' in value)) throw new Error('expected a step');
-    await expect(value.decode()).rejects.toThrow('the pipeline was disposed of');
+    await expect(value?.decode()).rejects.toThrow('the pipeline was disposed of');
     await expect(steps.next()).rejects.toThrow('the pipeline was disposed of');
   });
 
@@ -94,9 +93,9 @@ describe('a pipeline that is disposed of', () => {
       },
     };
     const pipeline = await createPipeline(await diffusersFiles(model), watched);
-    await pipeline.run({ prompt: 'a fox', seed: 1, steps: 1 });
+    await pipeline.generate({ prompt: 'a fox', seed: 1, steps: 1 });
     expect(compiled).toBe(3);
-    const steps = pipeline.generate({ prompt: 'a fox', seed: 1, steps: 4 });
+    const steps = pipeline.generate({ prompt: 'a fox', seed: 1, steps: 4 })[Symbol.asyncIterator]();
     await steps.next();
     const disposed = pipeline.dispose();
     await expect(steps.next()).rejects.toThrow('the pipeline was disposed of');
@@ -111,7 +110,7 @@ describe('a pipeline that is disposed of', () => {
       const script = `
         const { loadPipeline } = await import(${library});
         const pipeline = await loadPipeline(${JSON.stringify(teacher)});
-        const run = pipeline.run({ prompt: 'a fox', seed: 1, steps: 50 }).catch(({ name }) => name);
+        const run = pipeline.generate({ prompt: 'a fox', seed: 1, steps: 50 }).catch(({ name }) => name);
         await new Promise((resolve) => setTimeout(resolve, ${delay}));
         await pipeline.dispose();
         console.log(await run);`;

@@ -56,7 +56,7 @@ class Skipping extends Generator {
 }
 
 const drawn = async (pipeline: Pipeline, request: Omit<GenerationRequest, 'prompt'> & { prompt?: string }) =>
-  (await pipeline.run({ prompt: 'a fox', steps: 3, guidanceScale: 2, ...request })).latents;
+  (await pipeline.generate({ prompt: 'a fox', steps: 3, guidanceScale: 2, ...request })).latents;
 
 function expectNear(a: HostTensor, b: HostTensor): void {
   expect(largestDifference(a, b)).toBeLessThan(1e-4);
@@ -73,7 +73,7 @@ function largestDifference(a: HostTensor, b: HostTensor): number {
 
 it('has the defaults of the pipelines for SDXL', async () => {
   const settings = async (request: Partial<GenerationRequest>) =>
-    (await sdxl.run({ prompt: 'a fox', seed: 1, steps: 10, scheduler: 'euler', ...request })).settings;
+    (await sdxl.generate({ prompt: 'a fox', seed: 1, steps: 10, scheduler: 'euler', ...request })).settings;
   expect(await settings({})).toMatchObject({ strength: undefined, guidanceScale: 5 });
   expect(await settings({ image })).toMatchObject({ strength: 0.3, guidanceScale: 5 });
   expect(await settings({ image, mask: white })).toMatchObject({ strength: 0.9999, guidanceScale: 7.5 });
@@ -83,7 +83,7 @@ it('leaves out the head of the schedule', async () => {
   const visited = async (request: Partial<GenerationRequest>) => {
     const timesteps: number[] = [];
     const wanted = { prompt: 'a fox', seed: 1, steps: 4, scheduler: 'lcm', image, ...request } as const;
-    await sdxl.run(wanted, ({ timestep }) => timesteps.push(timestep));
+    for await (const { timestep } of sdxl.generate(wanted)) timesteps.push(timestep);
     return timesteps;
   };
   expect(await visited({ strength: 0.5 })).toEqual([499, 259]);

@@ -39,8 +39,8 @@ function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
 
 it('draws each picture of a batch as it would alone', async () => {
   for (const more of [{ image }, { image, mask: leftHalf, strength: 0.9 }]) {
-    const together = await lcm.run({ prompt: 'a fox', seed: 5, numImages: 2, steps: 2, ...more });
-    const alone = await lcm.run({ prompt: 'a fox', seed: 6, steps: 2, ...more });
+    const together = await lcm.generate({ prompt: 'a fox', seed: 5, numImages: 2, steps: 2, ...more });
+    const alone = await lcm.generate({ prompt: 'a fox', seed: 6, steps: 2, ...more });
     expect(largestDifference(together.images[1]!.data, alone.images[0]!.data)).toBeLessThanOrEqual(1);
     expect(largestDifference(together.images[0]!.data, alone.images[0]!.data)).toBeGreaterThan(1);
   }
@@ -48,7 +48,7 @@ it('draws each picture of a batch as it would alone', async () => {
 
 it('keeps the latents of what the mask leaves black', async () => {
   const half = (prompt: string) =>
-    teacher.run({ prompt, seed: 3, steps: 3, image, mask: leftHalf, guidanceScale: 3 });
+    teacher.generate({ prompt, seed: 3, steps: 3, image, mask: leftHalf, guidanceScale: 3 });
   const [fox, sea] = [(await half('a fox')).latents, (await half('the sea')).latents];
   const columns = (latents: HostTensor, kept: boolean) =>
     float32Data(latents).filter((_, i) => i % 8 >= 4 === kept);
@@ -58,10 +58,10 @@ it('keeps the latents of what the mask leaves black', async () => {
 
 it('takes its size from the picture, unless another is asked for', async () => {
   const odd = painted(70, 79, (x) => [x, x, x]);
-  const { images, settings } = await lcm.run({ prompt: 'a fox', seed: 1, steps: 1, image: odd });
+  const { images, settings } = await lcm.generate({ prompt: 'a fox', seed: 1, steps: 1, image: odd });
   expect(settings).toMatchObject({ width: 64, height: 72, strength: 0.8 });
   expect([images[0]!.width, images[0]!.height]).toEqual([64, 72]);
-  const wide = await lcm.run({ prompt: 'a fox', seed: 1, steps: 1, image: odd, width: 96, height: 64 });
+  const wide = await lcm.generate({ prompt: 'a fox', seed: 1, steps: 1, image: odd, width: 96, height: 64 });
   expect([wide.images[0]!.width, wide.images[0]!.height]).toEqual([96, 64]);
 });
 
@@ -69,7 +69,8 @@ it('spreads steps over a share of the grid, or leaves out the head of the schedu
   const visited = async (pipeline: Pipeline) => {
     const timesteps: number[] = [];
     const request = { prompt: 'a fox', seed: 1, steps: 4, strength: 0.5, scheduler: 'lcm', image } as const;
-    await pipeline.run(request, ({ timestep, step, steps }) => timesteps.push(timestep, step, steps));
+    for await (const { timestep, step, steps } of pipeline.generate(request))
+      timesteps.push(timestep, step, steps);
     return timesteps;
   };
   expect(await visited(lcm)).toEqual([499, 1, 4, 379, 2, 4, 259, 3, 4, 139, 4, 4]);
@@ -79,9 +80,8 @@ it('spreads steps over a share of the grid, or leaves out the head of the schedu
 it('leaves out whole steps, of which some samplers make two passes', async () => {
   const seen: (readonly number[])[] = [];
   const request = { prompt: 'a fox', seed: 1, steps: 4, strength: 0.5, scheduler: 'heun', image } as const;
-  await teacher.run(request, ({ timestep, step, steps, passesPerStep }) =>
-    seen.push([timestep, step, steps, passesPerStep]),
-  );
+  for await (const { timestep, step, steps, passesPerStep } of teacher.generate(request))
+    seen.push([timestep, step, steps, passesPerStep]);
   expect(seen).toEqual([
     [251, 1, 3, 2],
     [1, 2, 3, 2],
@@ -99,13 +99,13 @@ it.each([
   [{ image, steps: 20, strength: 0.1 }, /steps 20: .* of which strength 0\.1 leaves 5/],
   [{ image: createImage(64, 7, 3) }, /the image's height is 7; the model needs at least 8/],
 ])('refuses what does not go together, case %#', async (request, message) => {
-  const work = lcm.run({ prompt: 'a fox', ...request });
+  const work = lcm.generate({ prompt: 'a fox', ...request });
   await expect(work).rejects.toThrow(message);
   await expect(work).rejects.toBeInstanceOf(UsageError);
 });
 
 it('refuses a strength that leaves no step', async () => {
-  const work = teacher.run({ prompt: 'a fox', image, steps: 4, strength: 0.2 });
+  const work = teacher.generate({ prompt: 'a fox', image, steps: 4, strength: 0.2 });
   await expect(work).rejects.toThrow(/strength 0\.2 leaves none of the 4 steps; use at least 0\.25/);
 });
 
@@ -116,17 +116,17 @@ describe('a UNet made for inpainting', () => {
 
   it('begins with the noise of text to image at strength 1', async () => {
     const blind = await inpaintingPipeline(0);
-    const { latents } = await blind.run({ ...request, image, mask: leftHalf });
-    const plain = await teacher.run(request);
+    const { latents } = await blind.generate({ ...request, image, mask: leftHalf });
+    const plain = await teacher.generate(request);
     expect(largestDifference(float32Data(latents), float32Data(plain.latents))).toBeLessThan(1e-4);
   });
 
   it('sees the mask', async () => {
     const pipeline = await inpaintingPipeline(0.5);
-    const half = await pipeline.run({ ...request, image, mask: leftHalf });
-    const none = await pipeline.run({ ...request, image, mask: createImage(64, 64, 3) });
+    const half = await pipeline.generate({ ...request, image, mask: leftHalf });
+    const none = await pipeline.generate({ ...request, image, mask: createImage(64, 64, 3) });
     expect(largestDifference(float32Data(half.latents), float32Data(none.latents))).toBeGreaterThan(0.01);
-    await expect(pipeline.run(request)).rejects.toThrow(
+    await expect(pipeline.generate(request)).rejects.toThrow(
       /is an inpainting model .*: give an image and a mask/,
     );
   });

@@ -48,9 +48,9 @@ async function draw(request: GenerationRequest, options: LoadOptions): Promise<U
   const pipeline = await loadPipeline(model, { threads: 1, ...options });
   try {
     let steps = 0;
-    const { images, settings } = await pipeline.run(request, () => {
-      steps++;
-    });
+    const drawing = pipeline.generate(request);
+    for await (const { step } of drawing) expect(step).toBe(++steps);
+    const { images, settings } = await drawing;
     expect(steps).toBe(settings.steps);
     const loras = await Promise.all(
       (options.loras ?? []).map(async ({ lora: { from: path }, strength }) => {

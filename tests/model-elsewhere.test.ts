@@ -40,7 +40,7 @@ const request = { prompt: 'a fox', seed: 1, steps: 2 };
 async function drawn(files: Files): Promise<readonly Image[]> {
   const pipeline = await createPipeline(await modelFilesIn(files), createNodeEngine({ threads: 1 }));
   try {
-    return (await pipeline.run(request)).images;
+    return (await pipeline.generate(request)).images;
   } finally {
     await pipeline.dispose();
   }
@@ -48,7 +48,7 @@ async function drawn(files: Files): Promise<readonly Image[]> {
 
 it('from memory, and from a server by ranges, to the bit', async () => {
   const here = await loadPipeline(folder, { threads: 1 });
-  const { images } = await here.run(request);
+  const { images } = await here.generate(request);
   await here.dispose();
   expect(await drawn(memoryFiles(content))).toEqual(images);
   const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -36,7 +36,7 @@ async function draw(
   };
   const pipeline = await createPipeline({ ...files, network }, createNodeEngine(), options);
   engines.push(pipeline);
-  return pipeline.run({ prompt: 'a fox', seed: 1, steps: 3, numImages });
+  return pipeline.generate({ prompt: 'a fox', seed: 1, steps: 3, numImages });
 }
 
 interface Damaged extends PipelineOptions {

@@ -42,7 +42,7 @@ const fresh = (name = '') => {
 };
 const draw = async (files: ModelFiles, request: Partial<GenerationRequest> = {}) => {
   const pipeline = await createPipeline(files, engine);
-  const { latents } = await pipeline.run({ prompt: 'a red fox in the snow', seed: 11, ...request });
+  const { latents } = await pipeline.generate({ prompt: 'a red fox in the snow', seed: 11, ...request });
   return float32Data(latents);
 };
 const defaultsOf = (model: Components) => {

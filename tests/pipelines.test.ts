@@ -37,7 +37,7 @@ it('yields every step with a preview, and the picture at the end', async () => {
     [2, 3, 679],
     [3, 3, 339],
   ]);
-  const { images, latents, settings, timings } = await lcm.run({ prompt: 'a fox', seed: 1, steps: 3 });
+  const { images, latents, settings, timings } = await lcm.generate({ prompt: 'a fox', seed: 1, steps: 3 });
   expect(latents).toEqual(steps[2]!.denoised);
   expect(await steps[2]!.decode()).toEqual(images);
   expect(await steps[0]!.decode()).not.toEqual(images);
@@ -66,9 +66,9 @@ it('draws at the height and the width that a UNet was trained with', async () =>
 
 it('draws each prompt of a batch as it would alone', async () => {
   const prompts = ['a fox', 'the sea'];
-  const together = await lcm.run({ prompt: prompts, seed: 5, steps: 2 });
+  const together = await lcm.generate({ prompt: prompts, seed: 5, steps: 2 });
   for (const [i, prompt] of prompts.entries()) {
-    const alone = await lcm.run({ prompt, seed: 5 + i, steps: 2 });
+    const alone = await lcm.generate({ prompt, seed: 5 + i, steps: 2 });
     const difference = alone.images[0]!.data.map((value, at) =>
       Math.abs(value - together.images[i]!.data[at]!),
     );
@@ -77,7 +77,7 @@ it('draws each prompt of a batch as it would alone', async () => {
 });
 
 it('takes what the model was made for where the request says nothing', async () => {
-  const { settings } = await teacher.run({ prompt: 'a fox', steps: 2 });
+  const { settings } = await teacher.generate({ prompt: 'a fox', steps: 2 });
   expect(settings).toMatchObject({ guidanceScale: 7.5, guidance: 'classifier-free', scheduler: 'ddim' });
   expect(settings.seeds[0]).toBeGreaterThanOrEqual(0);
 });
@@ -85,18 +85,21 @@ it('takes what the model was made for where the request says nothing', async () 
 it('stops between two steps, and works on afterwards', async () => {
   const stop = new AbortController();
   const seen: number[] = [];
-  const work = lcm.run({ prompt: 'a fox', seed: 1, steps: 4, signal: stop.signal }, ({ step }) => {
-    seen.push(step);
-    if (step === 2) stop.abort(new Error('enough'));
-  });
-  await expect(work).rejects.toThrow('enough');
+  const work = async () => {
+    const request = { prompt: 'a fox', seed: 1, steps: 4, signal: stop.signal };
+    for await (const { step } of lcm.generate(request)) {
+      seen.push(step);
+      if (step === 2) stop.abort(new Error('enough'));
+    }
+  };
+  await expect(work()).rejects.toThrow('enough');
   expect(seen).toEqual([1, 2]);
-  expect((await lcm.run({ prompt: 'a fox', seed: 1, steps: 1 })).images).toHaveLength(1);
+  expect((await lcm.generate({ prompt: 'a fox', seed: 1, steps: 1 })).images).toHaveLength(1);
 });
 
 it('lets go when nobody asks for more steps', async () => {
   for await (const { step } of lcm.generate({ prompt: 'a fox', seed: 1, steps: 4 })) if (step === 1) break;
-  expect((await lcm.run({ prompt: 'a fox', seed: 1, steps: 1 })).images).toHaveLength(1);
+  expect((await lcm.generate({ prompt: 'a fox', seed: 1, steps: 1 })).images).toHaveLength(1);
 });
 
 it('warns of what has no effect', async () => {
@@ -106,7 +109,7 @@ it('warns of what has no effect', async () => {
     more: Partial<TextToImageRequest> = {},
   ) => {
     const warnings: string[] = [];
-    await pipeline.run({
+    await pipeline.generate({
       ...{ prompt: 'a fox', negativePrompt: 'blurry', steps: 1, guidanceScale, ...more },
       onWarning: (message) => warnings.push(message),
     });
@@ -142,13 +145,19 @@ it.each([
   [{ scheduler: 'ddim' as const, timesteps: [500] }, /timesteps .* are for the schedulers lcm and tcd/],
   [{ scheduler: 'euler' as const, eta: 0.5 }, /eta 0\.5: only the schedulers ddim and tcd take it/],
 ])('refuses %j', async (request, message) => {
-  const work = lcm.run({ prompt: 'a fox', ...request });
+  const work = lcm.generate({ prompt: 'a fox', ...request });
   await expect(work).rejects.toThrow(message);
   await expect(work).rejects.toBeInstanceOf(UsageError);
 });
 
 it.each(schedulerNames)('samples with %s', async (scheduler) => {
-  const { latents } = await teacher.run({ prompt: 'a fox', seed: 1, steps: 4, guidanceScale: 2, scheduler });
+  const { latents } = await teacher.generate({
+    prompt: 'a fox',
+    seed: 1,
+    steps: 4,
+    guidanceScale: 2,
+    scheduler,
+  });
   expect(latents.data.every((value) => Number.isFinite(Number(value)))).toBe(true);
 });
 
@@ -160,8 +169,8 @@ it('previews by the small autoencoder that was given', async () => {
   for await (const { preview, decode } of previewing.generate(request)) {
     const [coarse, full] = [await preview(), await decode()];
     expect(coarse).not.toEqual(full);
-    expect(coarse).toEqual((await drawing.run(request)).images);
-    expect(full).toEqual((await lcm.run(request)).images);
+    expect(coarse).toEqual((await drawing.generate(request)).images);
+    expect(full).toEqual((await lcm.generate(request)).images);
   }
   await previewing.dispose();
   await drawing.dispose();
@@ -194,10 +203,10 @@ it('keeps one network at a time with low memory, and draws the same', async () =
   };
   const files = await diffusersFiles(join(models, 'lcm/model'));
   const frugal = await createPipeline(files, watched, { lowMemory: true });
-  const { images: start } = await lcm.run({ prompt: 'the sea', seed: 2, steps: 1 });
+  const { images: start } = await lcm.generate({ prompt: 'the sea', seed: 2, steps: 1 });
   const request = { prompt: 'a fox', numImages: 2, seed: 1, steps: 2, image: start[0]!, strength: 0.5 };
-  const { images, latents } = await frugal.run(request);
-  const usual = await lcm.run(request);
+  const { images, latents } = await frugal.generate(request);
+  const usual = await lcm.generate(request);
   expect(latents.data).toEqual(usual.latents.data);
   expect(images).toEqual(usual.images);
   expect(names).toEqual(['text encoder', 'VAE encoder', 'UNet', 'VAE decoder']);
@@ -223,8 +232,8 @@ it.each([
     replicas: [watched('first'), watched('second')],
   });
   const request = { prompt: 'a fox', numImages, seed: 1, steps: 2 };
-  const { images } = await shared.run(request);
-  const usual = await lcm.run(request);
+  const { images } = await shared.generate(request);
+  const usual = await lcm.generate(request);
   for (const [i, { data }] of images.entries()) {
     const differences = data.map((value, at) => Math.abs(value - usual.images[i]!.data[at]!));
     expect(Math.max(...differences)).toBeLessThanOrEqual(1);
@@ -240,15 +249,15 @@ it.each([
 
 it('decodes in tiles when asked to, or when one piece would not fit', async () => {
   const request = { prompt: 'a fox', seed: 1, steps: 1, width: 1024, height: 64 };
-  const whole = await lcm.run(request);
-  const tiled = await lcm.run({ ...request, tileSize: 512 });
+  const whole = await lcm.generate(request);
+  const tiled = await lcm.generate({ ...request, tileSize: 512 });
   expect(tiled.latents.data).toEqual(whole.latents.data);
   expect([whole.settings.tileSize, tiled.settings.tileSize]).toEqual([undefined, 512]);
   expect(tiled.images).not.toEqual(whole.images);
 
   const small = await loadPipeline(join(models, 'lcm/model'), { memoryLimit: 18e6 });
   const warnings: string[] = [];
-  const { images } = await small.run({ ...request, onWarning: (message) => warnings.push(message) });
+  const { images } = await small.generate({ ...request, onWarning: (message) => warnings.push(message) });
   expect(warnings).toEqual([
     expect.stringMatching(/decoded in tiles of 512 pixels/),
     expect.stringMatching(/made for pictures of 64×64; at 1024×64 it may repeat/),
@@ -260,12 +269,10 @@ it('decodes in tiles when asked to, or when one piece would not fit', async () =
 it('stops in the middle of a run', async () => {
   // A picture whose decoding takes its time; the signal comes while it runs.
   const stop = new AbortController();
-  const work = lcm.run(
-    { prompt: 'a fox', seed: 1, steps: 1, width: 512, height: 512, signal: stop.signal },
-    () => {
-      setTimeout(() => stop.abort(new Error('enough')), 1);
-    },
-  );
-  await expect(work).rejects.toThrow('enough');
-  expect((await lcm.run({ prompt: 'a fox', seed: 1, steps: 1 })).images).toHaveLength(1);
+  const request = { prompt: 'a fox', seed: 1, steps: 1, width: 512, height: 512, signal: stop.signal };
+  const work = async () => {
+    for await (const _ of lcm.generate(request)) setTimeout(() => stop.abort(new Error('enough')), 1);
+  };
+  await expect(work()).rejects.toThrow('enough');
+  expect((await lcm.generate({ prompt: 'a fox', seed: 1, steps: 1 })).images).toHaveLength(1);
 });

@@ -34,7 +34,7 @@ async function drawn(
   const applied = await openLoras(loras.map((path) => ({ path, strength: 1 })));
   const pipeline = await loadPipeline(model, { ...engine, loras: applied });
   try {
-    const { images } = await pipeline.run({ prompt: prompts, seed: 0, signal });
+    const { images } = await pipeline.generate({ prompt: prompts, seed: 0, signal });
     const columns = Math.ceil(Math.sqrt(2 * images.length));
     return { images, columns, description: prompts.join('\n') };
   } finally {

@@ -8,6 +8,8 @@ import { LABEL_HEAD_NAMES, labelsOf } from '../datasets/postcards/labels.ts';
 import type { Engine } from '../engines/engine.ts';
 import { hostTensor } from '../graph/host-tensor.ts';
 import { createImage } from '../images/image.ts';
+import { Drawing } from '../pipelines/drawing.ts';
+import type { Generation } from '../pipelines/generation.ts';
 import { createPipeline, type Pipeline } from '../pipelines/pipeline.ts';
 import type { TextToImageRequest } from '../pipelines/settings.ts';
 import { contactSheet, type EvaluationOptions, evaluate } from './evaluate.ts';
@@ -39,16 +41,25 @@ async function greyPipeline(name: 'lcm' | 'sd', asked: TextToImageRequest[]): Pr
         config: { ...model.unet.config, sampleSize: latents(64 / model.vae.config.factor) },
       },
     },
-    async run(request) {
+    generate(request) {
       asked.push(request);
       const images = (request.seed as number[]).map((seed) => {
         const image = createImage(64, 64, 3);
         image.data.fill(100 + seed);
         return image;
       });
-      return { images } as unknown as Awaited<ReturnType<Pipeline['run']>>;
+      return drawn({ images } as unknown as Generation);
     },
   };
+}
+
+function drawn(generation: Generation): Drawing {
+  return new Drawing(
+    (async function* () {
+      yield* [];
+      return generation;
+    })(),
+  );
 }
 
 /** Right about everything in the order of the cards, but wrong about the sky of the cards in `wrong`. */

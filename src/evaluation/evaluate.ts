@@ -202,7 +202,7 @@ async function drawCaptions(
   while (pictures.length < cards.length) {
     const start = pictures.length;
     const part = cards.slice(start, start + batch);
-    const { images } = await pipeline.run({
+    const { images } = await pipeline.generate({
       ...request,
       prompt: part.map(({ caption }) => caption),
       seed: part.map((_, i) => seedOf(start + i)),

@@ -5,7 +5,7 @@ import type { ModelFiles, StoredAutoencoder } from '../components/model-files.ts
 import type { Engine } from '../engines/engine.ts';
 import { Networks, type NetworksOptions } from '../networks/networks.ts';
 import { type AppliedLora, requireComponents } from '../weights/lora.ts';
-import type { Generation, GenerationStep } from './generation.ts';
+import { Drawing } from './drawing.ts';
 import { imageToImage } from './image-to-image.ts';
 import { inpaint } from './inpaint.ts';
 import type { GenerationRequest } from './settings.ts';
@@ -16,12 +16,11 @@ export interface Pipeline {
   /** The engine's name. */
   readonly engine: string;
   /**
-   * One step after the other; the generator's return value holds the pictures. Text to image; with an image in the
-   * request image to image, and with a mask too inpainting.
+   * Pictures of a request: awaited the result, iterated the steps, see `Drawing`. Text to image; with an image in the
+   * request image to image, and with a mask too inpainting. Rejects with UsageError for a request that cannot be drawn,
+   * before any weight is read, and with the signal's reason once that is aborted.
    */
-  generate(request: GenerationRequest): AsyncGenerator<GenerationStep, Generation>;
-  /** The same to its end. */
-  run(request: GenerationRequest, onStep?: (step: GenerationStep) => unknown): Promise<Generation>;
+  generate(request: GenerationRequest): Drawing;
   /**
    * Frees the networks and the engine. What is being drawn, or asked for later, is rejected with an AbortError; the
    * engine finishes the operator graph that it is at.
@@ -69,7 +68,7 @@ export function pipelineOf(
     ...options,
     previewVae: previewVae && previewAutoencoder(model, previewVae),
   });
-  const generate = (request: GenerationRequest) => {
+  const steps = (request: GenerationRequest) => {
     // From JavaScript it may be anything: what is wrong with it is said where its settings are read.
     const { image, mask } = Object(request) as GenerationRequest;
     if (mask !== undefined) return inpaint(model, networks, { ...request, mask });
@@ -79,15 +78,7 @@ export function pipelineOf(
   return {
     model,
     engine: engine.name,
-    generate,
-    async run(request, onStep) {
-      const steps = generate(request);
-      for (;;) {
-        const next = await steps.next();
-        if (next.done) return next.value;
-        await onStep?.(next.value);
-      }
-    },
+    generate: (request) => new Drawing(steps(request)),
     async dispose() {
       // At once, so that nothing is compiled any more.
       const reason = new DOMException('the pipeline was disposed of', 'AbortError');

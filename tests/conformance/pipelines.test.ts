@@ -161,7 +161,9 @@ for (const suite of suites) {
         image: await pictureOf(folder, run.image),
         mask: await pictureOf(folder, run.mask_image),
       };
-      const { images, latents } = await pipeline.run(asked, (step) => visited.push(step.timestep));
+      const drawing = pipeline.generate(asked);
+      for await (const { timestep } of drawing) visited.push(timestep);
+      const { images, latents } = await drawing;
       expectClose(visited, visitedTimesteps(run), 1e-4); // Euler's are not integers with Karras' noise levels.
       const expected = outputs.get(`${name}/latents`);
       expect(latents.shape).toEqual(expected?.shape);

@@ -109,7 +109,7 @@ describeGolden('pipelines/single_file', (folder) => {
     (run, { seeds, call }) => {
       it('gives the latents and the picture of diffusers', async () => {
         const pipeline = await createPipeline(await singleFile(path), engine);
-        const { images, latents } = await pipeline.run({
+        const { images, latents } = await pipeline.generate({
           prompt: call.prompt,
           generator: new Generator(seeds),
           steps: call.num_inference_steps,

@@ -50,7 +50,7 @@ describe('an engine of somebody else', () => {
     const log: Entry[] = [];
     const model = fileURLToPath(new URL('../fixtures/golden/pipelines/lcm/model', import.meta.url));
     const pipeline = await createPipeline(await openModel(model), loggingEngine(log));
-    const { images } = await pipeline.run({ prompt: 'a fox', steps: 2, seed: 1, width: 16, height: 16 });
+    const { images } = await pipeline.generate({ prompt: 'a fox', steps: 2, seed: 1, width: 16, height: 16 });
     expect([images[0]!.width, images[0]!.height]).toEqual([16, 16]);
     expect(log.map(({ name, runs }) => [name, runs]).sort()).toEqual([
       ['UNet', 2],

@@ -94,8 +94,13 @@ it('a denoiser that is no UNet draws in the usual pipeline', async () => {
   });
   const unet: Component<Denoiser> = { location: 'here', config, weights: randomWeights(declared) };
   const pipeline = pipelineOf({ ...model, unet }, createNodeEngine({ threads: 1 }), {});
-  const { images } = await pipeline.run({ prompt: 'a fox', steps: 3, seed: 1, scheduler: 'ddim' });
-  const { images: other } = await pipeline.run({ prompt: 'a dog', steps: 3, seed: 1, scheduler: 'ddim' });
+  const { images } = await pipeline.generate({ prompt: 'a fox', steps: 3, seed: 1, scheduler: 'ddim' });
+  const { images: other } = await pipeline.generate({
+    prompt: 'a dog',
+    steps: 3,
+    seed: 1,
+    scheduler: 'ddim',
+  });
   expect([images[0]!.width, images[0]!.height]).toEqual([64, 64]);
   expect(images[0]!.data).not.toEqual(other[0]!.data);
   await pipeline.dispose();

@@ -54,7 +54,7 @@ const load = async () => loadComponents(await openModel(model));
 const draw = async () => {
   const pipeline = await loadPipeline(model);
   try {
-    await pipeline.run({ prompt: 'a fox', steps: 1, seed: 0 });
+    await pipeline.generate({ prompt: 'a fox', steps: 1, seed: 0 });
   } finally {
     await pipeline.dispose();
   }

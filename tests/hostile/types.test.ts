@@ -40,7 +40,7 @@ beforeEach(() => {
 async function picture(path: string, options: { config?: string; tokenizer?: string } = {}) {
   const pipeline = await loadPipeline(path, options);
   try {
-    const { images } = await pipeline.run({ prompt: 'a fox', steps: 1, seed: 0, guidanceScale: 1 });
+    const { images } = await pipeline.generate({ prompt: 'a fox', steps: 1, seed: 0, guidanceScale: 1 });
     return images[0]!.data;
   } finally {
     await pipeline.dispose();

@@ -27,7 +27,7 @@ beforeAll(async () => {
 async function picture(path: string): Promise<Uint8Array> {
   const pipeline = await loadPipeline(path, { config: join(fixtures, 'config') });
   try {
-    const { images } = await pipeline.run({ prompt: 'a fox', steps: 1, seed: 0, guidanceScale: 1 });
+    const { images } = await pipeline.generate({ prompt: 'a fox', steps: 1, seed: 0, guidanceScale: 1 });
     return images[0]!.data;
   } finally {
     await pipeline.dispose();

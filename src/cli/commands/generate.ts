@@ -129,16 +129,17 @@ async function generate(
         options,
         batch.map(({ seed }) => seed),
       );
-      const { images, settings, timings } = await pipeline.run(
-        {
-          ...restored?.request,
-          ...request,
-          ...opened,
-          signal,
-          onWarning: first === 0 ? reporter.warn : undefined,
-        },
-        (step) => report(step, pipeline, first, batch, pictures.length, options, reporter),
-      );
+      const drawing = pipeline.generate({
+        ...restored?.request,
+        ...request,
+        ...opened,
+        signal,
+        onWarning: first === 0 ? reporter.warn : undefined,
+      });
+      for await (const step of drawing) {
+        await report(step, pipeline, first, batch, pictures.length, options, reporter);
+      }
+      const { images, settings, timings } = await drawing;
       stopwatch.add(timings);
       for (const [i, { path, index, seed }] of batch.entries()) {
         const text = pictureText(pictureSettings(settings, i, made));

@@ -175,9 +175,11 @@ async function draw(
     const pipeline = await startPipelineOf(model, options);
     try {
       for (const cell of cells) {
-        const { images } = await pipeline.run({ ...cell.request, signal }, ({ passesPerStep }) => {
+        const drawing = pipeline.generate({ ...cell.request, signal });
+        for await (const { passesPerStep } of drawing) {
           reporter.progress({ label: 'drawing', done: ++done, total, unit: passUnit(passesPerStep) });
-        });
+        }
+        const { images } = await drawing;
         const { column, row, grid, carried } = cell;
         sheet.draw(images[0]!, column, row, grid);
         const path = options.saveImages && join(options.saveImages, `${nameOf(cell, options)}.png`);

@@ -22,7 +22,7 @@ export async function openedModel(
   const start = performance.now();
   const pipeline = await loadPipeline(EMBEDDED_MODEL, { device });
   try {
-    const { images } = await pipeline.run(request(signal));
+    const { images } = await pipeline.generate(request(signal));
     const { data } = images[0]!;
     if (data.every((value) => value === data[0])) {
       throw new InputError('the embedded model draws pictures of one colour; is the installation damaged?');
@@ -65,7 +65,7 @@ export async function measureSpeed(
   }
   let steps = 0;
   const draw = async () => {
-    ({ steps } = (await pipeline.run(request(signal))).settings);
+    ({ steps } = (await pipeline.generate(request(signal))).settings);
   };
   const { best } = await measure(draw, { seconds: seconds / 2, atLeast: 1 });
   const { unetLCM, textEncoder } = stableDiffusion15;

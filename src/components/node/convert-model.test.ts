@@ -166,7 +166,7 @@ describe('a model of several places, or of a single file', () => {
   const draw = async (model: StoredModel) => {
     const pipeline = await createPipeline(model, engine);
     const request = { prompt: 'a red fox', seed: 7, steps: 3, guidanceScale: 3, width: 64, height: 64 };
-    return (await pipeline.run(request)).latents;
+    return (await pipeline.generate(request)).latents;
   };
   const parsed = async (...path: string[]) => JSON.parse(await readFile(join(folder, ...path), 'utf8'));
 

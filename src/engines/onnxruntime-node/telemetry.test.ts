@@ -36,7 +36,7 @@ describe('telemetry', () => {
     const program = `
       const { loadPipeline } = await import(${JSON.stringify(join(root, 'dist/index.js'))});
       const pipeline = await loadPipeline(${JSON.stringify(model)});
-      await pipeline.run({ prompt: 'a fox', seed: 1 });
+      await pipeline.generate({ prompt: 'a fox', seed: 1 });
       await pipeline.dispose();`;
     expect(leftBehind('--input-type=module', '--eval', program)).toEqual([]);
   });
