@@ -15,8 +15,8 @@ import { clipText } from '../src/models/clip-text.ts';
 import { stableDiffusion15 } from '../src/models/presets.ts';
 import { unet2DCondition } from '../src/models/unet-2d-condition.ts';
 import { Generator } from '../src/random/generator.ts';
-import { readTokenizerFiles } from '../src/training/runs/pipeline-files.ts';
 import { convertTensor } from '../src/weights/convert.ts';
+import { partFiles } from '../src/weights/node/copied-files.ts';
 import {
   type ModelToWrite,
   writeDiffusersDirectory,
@@ -52,7 +52,7 @@ export async function randomStableDiffusion15(): Promise<RandomModel> {
   }
   if (!(await exists(made.model))) {
     // The tokenizer decides what a prompt means, not what it costs: the embedded model's will do.
-    const tokenizer = await readTokenizerFiles(EMBEDDED_MODEL);
+    const tokenizer = await partFiles(EMBEDDED_MODEL, join(EMBEDDED_MODEL, 'tokenizer'));
     const schedulerConfig = await readJsonObject(join(EMBEDDED_MODEL, 'scheduler', 'scheduler_config.json'));
     const { max_position_embeddings: length, hidden_size: width } = textEncoder.config;
     const components = {

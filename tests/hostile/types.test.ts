@@ -7,7 +7,7 @@ import { afterAll, beforeEach, expect, it } from 'vitest';
 import { convertModel } from '../../src/components/node/convert-model.ts';
 import { openModel } from '../../src/components/node/open-model.ts';
 import { loadPipeline } from '../../src/pipelines/node/load.ts';
-import { openNetwork } from '../../src/training/runs/model-files.ts';
+import { networkOf } from '../../src/training/runs/model-files.ts';
 import { openSafetensors } from '../../src/weights/node/safetensors-file.ts';
 import { foreignNames } from '../../src/weights/weights.ts';
 import { addTensor, retype } from '../weights/foreign-tensors.ts';
@@ -80,5 +80,5 @@ it('are refused by whoever would have to write them again', async () => {
   const converted = convertModel(await openModel(model), join(folder, 'out'), { dtype: 'float16' });
   await expect(converted).rejects.toThrow(message);
   expect(existsSync(join(folder, 'out'))).toBe(false);
-  await expect(openNetwork(model, 'unet')).rejects.toThrow(message);
+  await expect(networkOf(await openModel(model), 'unet')).rejects.toThrow(message);
 });

@@ -8,13 +8,14 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
 import { convertModel } from '../../src/components/node/convert-model.ts';
 import { diffusersFiles } from '../../src/components/node/diffusers-files.ts';
+import { openModel } from '../../src/components/node/open-model.ts';
 import { stableDiffusionSchedule } from '../../src/diffusion/noise-schedule.ts';
 import { hostTensor } from '../../src/graph/host-tensor.ts';
 import { unet2DConditionConfig } from '../../src/models/unet-2d-condition-config.ts';
 import {
   type NetworkName,
+  networkOf,
   networkToWrite,
-  openNetwork,
   storedNetworkToWrite,
 } from '../../src/training/runs/model-files.ts';
 import { writePipeline } from '../../src/training/runs/pipeline-files.ts';
@@ -61,8 +62,9 @@ it.each(['sd15', 'sdxl'])('are copied byte for byte: %s', async (name) => {
 
 it('stay as they are in a student of the model, whose own have floats where diffusers has them', async () => {
   const teacher = await standIn('sd15');
+  const model = await openModel(teacher);
   const stored = async (network: NetworkName) =>
-    storedNetworkToWrite(network, await openNetwork(teacher, network));
+    storedNetworkToWrite(model.classes.get(network)!, await networkOf(model, network));
   const unet = unet2DConditionConfig({ ...(await stored('unet')).config, norm_eps: 1 });
   const student = join(folder.path, 'student');
   await writePipeline(student, {

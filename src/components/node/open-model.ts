@@ -83,8 +83,11 @@ async function withAutoencoder(files: StoredModel, name: string): Promise<Stored
   };
 }
 
-/** An autoencoder for `model`: see `withAutoencoder`. Throws InputError when there is none. */
-export async function openAutoencoder(name: string, model: ModelFiles): Promise<StoredAutoencoder> {
+/**
+ * An autoencoder for `model`: see `withAutoencoder`. Without a model a file is taken to scale latents as Stable Diffusion
+ * 1 does. Throws InputError when there is none.
+ */
+export async function openAutoencoder(name: string, model?: ModelFiles): Promise<StoredAutoencoder> {
   const path = await localPath(name);
   const kind = await pathKind(path);
   if (kind === undefined) throw new InputError(`VAE ${path}: there is no such file or folder`);
@@ -97,7 +100,9 @@ export async function openAutoencoder(name: string, model: ModelFiles): Promise<
   const className = isPipeline
     ? (await openDiffusersDirectory(path)).components.get('vae')?.className
     : undefined;
-  const folder = await openModelFolder(isPipeline ? join(path, 'vae') : path, { className });
+  // What `lcm train autoencoder` writes is a folder with a vae and nothing else.
+  const isInside = isPipeline || (await isFile(join(path, 'vae', 'config.json')));
+  const folder = await openModelFolder(isInside ? join(path, 'vae') : path, { className });
   return {
     location: folder.path,
     className: folder.className,
@@ -107,12 +112,14 @@ export async function openAutoencoder(name: string, model: ModelFiles): Promise<
 }
 
 /** How the model's own autoencoder scales latents; where it has none, how its family does. */
-async function trainingOf(model: ModelFiles): Promise<{ sampleSize: number; scalingFactor: number }> {
-  const isXL = model.pipelineClass.startsWith('StableDiffusionXL');
+async function trainingOf(
+  model: ModelFiles | undefined,
+): Promise<{ sampleSize: number; scalingFactor: number }> {
+  const isXL = model?.pipelineClass.startsWith('StableDiffusionXL');
   const usual = isXL
     ? { sampleSize: 1024, scalingFactor: 0.13025 }
     : { sampleSize: 512, scalingFactor: 0.18215 };
-  if (model.classes.get('vae') !== 'AutoencoderKL') return usual;
+  if (model?.classes.get('vae') !== 'AutoencoderKL') return usual;
   const { config } = await model.network('vae');
   const { sample_size: size, scaling_factor: factor } = config as Record<string, unknown>;
   return {

@@ -4,6 +4,8 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { loadComponents } from '../../components/components.ts';
+import { openModel } from '../../components/node/open-model.ts';
 import { ddim, lcmBoundary } from '../../diffusion/affine.ts';
 import { noiseSchedule } from '../../diffusion/noise-schedule.ts';
 import { skippingGrid } from '../../diffusion/skipping-grid.ts';
@@ -15,7 +17,6 @@ import { normalInitializer } from '../../layers/initializers.ts';
 import { clipText, clipTextConfig } from '../../models/clip-text.ts';
 import { type UNet2DConditionConfig, unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
-import { tokenizerFromFiles } from '../../text/train-bpe.ts';
 import { formatLora } from '../../weights/lora-file.ts';
 import { CONSISTENCY_METADATA } from '../../weights/lora-title.ts';
 import { writeSafetensors } from '../../weights/node/safetensors-file.ts';
@@ -35,10 +36,10 @@ import {
 import { type DistillationRunConfig, distillationRunConfig } from './distillation-config.ts';
 import { withDataOf } from './earlier-run.ts';
 import { requireLatentUNet, requireTokens, storedPrediction, warnOfLongCaptions } from './fitting.ts';
-import { captionIds, type LatentData, openLatentData, readAutoencoder } from './latent-data.ts';
-import { loadParameters, networkToWrite, openNetwork, storedNetworkToWrite } from './model-files.ts';
+import { captionIds, type LatentData, latentAutoencoder, openLatentData } from './latent-data.ts';
+import { loadParameters, networkOf, networkToWrite, storedNetworkToWrite } from './model-files.ts';
 import { openPictures, sampleCaptions, warnOfMissingCaptions } from './pictures.ts';
-import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
+import { writePipeline } from './pipeline-files.ts';
 import type { RecipeKind } from './recipe.ts';
 
 /** `lcm distill`: writes a pipeline, or a LoRA file, with the averaged weights. */
@@ -48,7 +49,7 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
     const completed = await withDataOf(given.teacher, given);
     const config = distillationRunConfig(completed);
     if (completed.data !== undefined) return config;
-    await openNetwork(config.teacher, 'unet'); // whether there is such a model at all comes first
+    await openModel(config.teacher); // whether there is such a model at all comes first
     throw new UsageError(
       `${config.teacher} does not say which pictures it was trained on; name those to distil it with in the settings, e.g. "data": {"kind": "folder", "path": "pictures", "resolution": 512}, or "data": {"kind": "postcards"}`,
     );
@@ -58,8 +59,8 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
     const pictures = await openPictures(config.data, watch);
     warnOfMissingCaptions(pictures, watch);
     const source = pictures.train;
-    const vae = await readAutoencoder(config.teacher, source);
-    const tokenizer = await tokenizerFromFiles(teacher.tokenizer);
+    const vae = latentAutoencoder(teacher.vae, source);
+    const { tokenizer } = teacher;
     requireTokens(tokenizer, clipTextConfig(teacher.textEncoder.config), config.teacher);
     warnOfLongCaptions(tokenizer, source, watch);
     const schedule = noiseSchedule(teacher.schedule);
@@ -185,7 +186,7 @@ function captionStates(
     ? concat([ids, leaves.tensor('empty_ids', [1, length], (drawn) => drawn.emptyIds, 'int64')], 0)
     : ids;
   const states = clipText(config, text.params, rows).lastHiddenState;
-  text.requireAll(textEncoder.path);
+  text.requireAll(textEncoder.location);
   return {
     states: slice(states, 0, 0, share),
     unconditionalStates: guided ? slice(states, 0, share, share + 1) : undefined,
@@ -200,14 +201,17 @@ const isGuidanceInput = (name: string) => name === 'time_embedding.cond_proj.wei
 
 type Teacher = Awaited<ReturnType<typeof openTeacher>>;
 
-/** All parts of the teacher's folder. */
-async function openTeacher(directory: string) {
+/** All parts of the teacher, whatever kind of file it comes from. */
+async function openTeacher(name: string) {
+  const model = await openModel(name);
+  const components = await loadComponents(model);
   return {
-    unet: await openNetwork(directory, 'unet'),
-    textEncoder: await openNetwork(directory, 'text_encoder'),
-    vae: await openNetwork(directory, 'vae'),
-    tokenizer: await readTokenizerFiles(directory),
-    ...(await storedPrediction(directory)),
+    model,
+    unet: await networkOf(model, 'unet'),
+    textEncoder: await networkOf(model, 'text_encoder'),
+    vae: { ...(await networkOf(model, 'vae')), className: components.vae.config.className },
+    tokenizer: components.tokenizer,
+    ...storedPrediction(components),
   };
 }
 
@@ -229,10 +233,10 @@ async function writeStudent(
   const scale = 1 + (config.guidance.min + config.guidance.max) / 2;
   await writePipeline(directory, {
     kind: 'LatentConsistencyModelPipeline',
-    vae: await storedNetworkToWrite('vae', teacher.vae),
+    vae: await storedNetworkToWrite(teacher.vae.className, teacher.vae),
     unet: networkToWrite('unet', student, tensors),
-    textEncoder: await storedNetworkToWrite('text_encoder', teacher.textEncoder),
-    tokenizer: teacher.tokenizer,
+    textEncoder: await storedNetworkToWrite('CLIPTextModel', teacher.textEncoder),
+    tokenizer: await teacher.model.copies('tokenizer'),
     schedule: teacher.schedule,
     scheduler: {
       prediction_type: teacher.predictionType,

@@ -1,30 +1,25 @@
 /** Whether the parts of a stored model fit each other and what is to be trained. */
 
-import { scheduler } from '../../components/scheduler.ts';
+import type { Components } from '../../components/components.ts';
 import { ddpmSchedule, type NoiseScheduleConfig } from '../../diffusion/noise-schedule.ts';
 import { readConfig } from '../../diffusion/samplers/config.ts';
 import { UsageError } from '../../errors.ts';
 import type { CLIPTextConfig } from '../../models/clip-text.ts';
 import type { UNet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
-import { readSchedulerConfig } from '../../weights/diffusers-directory.ts';
-import { openDiffusersDirectory } from '../../weights/node/diffusers-directory.ts';
 import type { PredictionType } from '../objectives/diffusion.ts';
 import type { PictureSource } from '../picture-source.ts';
 import type { LatentAutoencoder } from './latent-data.ts';
 import type { Watch } from './pictures.ts';
 
-/** What the UNet of a diffusers folder predicts, and under which noise. Throws UsageError for predictions of samples. */
-export async function storedPrediction(
-  directory: string,
-): Promise<{ readonly predictionType: PredictionType; readonly schedule: NoiseScheduleConfig }> {
-  const index = await openDiffusersDirectory(directory);
-  const { config, predictionType } = scheduler(
-    index.components.get('scheduler')?.className ?? '',
-    await readSchedulerConfig(index),
-  );
+/** What a model predicts, and under which noise. Throws UsageError for predictions of samples. */
+export function storedPrediction({ location, scheduler }: Pick<Components, 'location' | 'scheduler'>): {
+  readonly predictionType: PredictionType;
+  readonly schedule: NoiseScheduleConfig;
+} {
+  const { config, predictionType } = scheduler;
   if (predictionType === 'sample') {
-    throw new UsageError(`${directory} predicts samples; trained are models of epsilon and v_prediction`);
+    throw new UsageError(`${location} predicts samples; trained are models of epsilon and v_prediction`);
   }
   return { predictionType, schedule: readConfig('training', config, { defaults: ddpmSchedule }) };
 }

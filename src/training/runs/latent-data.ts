@@ -1,30 +1,26 @@
 /** Latents and captions for training in latent space: a trained autoencoder and a tokenizer over a picture source. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { autoencoder } from '../../components/autoencoder.ts';
+import { type Autoencoder, autoencoder } from '../../components/autoencoder.ts';
+import { type Component, located } from '../../components/components.ts';
+import type { StoredAutoencoder } from '../../components/model-files.ts';
 import { abortable } from '../../engines/abortable.ts';
 import type { Engine, Executable } from '../../engines/engine.ts';
 import { UsageError } from '../../errors.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
-import { program } from '../../graph/program.ts';
-import { input } from '../../graph/tensor.ts';
-import {
-  type AutoencoderKLConfig,
-  autoencoderKLConfig,
-  downsamplingFactor,
-} from '../../models/autoencoder-kl.ts';
+import { autoencoderKLConfig } from '../../models/autoencoder-kl.ts';
+import { autoencoderTinyConfig } from '../../models/autoencoder-tiny.ts';
+import { float32, type Network, programOf } from '../../networks/network.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { convertTensor } from '../../weights/convert.ts';
 import { loadTensors } from '../../weights/load-tensors.ts';
-import type { ModelFolder } from '../../weights/model-folder.ts';
 import { bytesOf } from '../../weights/safetensors.ts';
-import { paramsFromWeights } from '../../weights/source.ts';
 import type { OnProgress } from '../events.ts';
 import { LatentsCache } from '../latents-cache.ts';
 import type { PictureSource } from '../picture-source.ts';
 import { ShuffledIndices } from '../random-stream.ts';
 import type { LatentsConfig } from './config.ts';
-import { openNetwork } from './model-files.ts';
+import { requireReadable } from './model-files.ts';
 
 export interface LatentData {
   /** Of one batch: [B, C, h, w]. */
@@ -47,11 +43,10 @@ type Shape4 = readonly [number, number, number, number];
 
 /** Shapes of a batch of pictures and of their latents. Throws UsageError for pictures that are no multiple of a latent. */
 export function batchShapes(
-  model: AutoencoderKLConfig,
+  { factor, latentChannels }: Pick<Autoencoder, 'factor' | 'latentChannels'>,
   batch: number,
   { height, width }: PictureSource,
 ): { pixels: Shape4; latents: Shape4 } {
-  const factor = downsamplingFactor(model);
   if (height % factor !== 0 || width % factor !== 0) {
     throw new UsageError(
       `the pictures to train on have ${width}×${height} pixels; expected multiples of ${factor}, the pixels along each side that one latent of this autoencoder stands for`,
@@ -59,24 +54,23 @@ export function batchShapes(
   }
   return {
     pixels: [batch, 3, height, width],
-    latents: [batch, model.latent_channels, height / factor, width / factor],
+    latents: [batch, latentChannels, height / factor, width / factor],
   };
 }
 
 /** An autoencoder that makes the latents of a training. */
-export interface LatentAutoencoder {
-  readonly stored: ModelFolder;
-  readonly config: AutoencoderKLConfig;
+export interface LatentAutoencoder extends Component<Autoencoder> {
+  readonly stored: StoredAutoencoder;
   /** Of the latents of one training picture, [C, h, w]. */
   readonly shape: readonly [number, number, number];
 }
 
-/** The autoencoder of a diffusers folder. */
-export async function readAutoencoder(directory: string, source: PictureSource): Promise<LatentAutoencoder> {
-  const stored = await openNetwork(directory, 'vae');
-  const config = autoencoderKLConfig(stored.config);
+/** Throws InputError for an autoencoder that is not supported, UsageError for pictures that it does not take. */
+export function latentAutoencoder(stored: StoredAutoencoder, source: PictureSource): LatentAutoencoder {
+  const { location, className, weights } = requireReadable(stored);
+  const config = located(location, () => autoencoder(className, stored.config));
   const [, ...shape] = batchShapes(config, 1, source).latents;
-  return { stored, config, shape };
+  return { location, weights, config, stored, shape };
 }
 
 export interface LatentDataOptions {
@@ -96,14 +90,13 @@ export interface LatentDataOptions {
 /** Opens the data of a run. Pictures are encoded while they are needed for the first time. */
 export async function openLatentData(options: LatentDataOptions): Promise<LatentData> {
   const { engine, vae, source, latents, batch, seed, directory, onProgress, signal } = options;
-  const { stored, config } = vae;
   const shape: Shape4 = [batch, ...vae.shape];
   const block = picturesAtOnce(source);
-  const { pixels } = batchShapes(config, block, source);
+  const { pixels } = batchShapes(vae.config, block, source);
   let compiled: Promise<Executable> | undefined;
   const encoder = () => {
     if (!compiled) onProgress?.({ type: 'phase', message: 'compiling the encoder of pictures' });
-    compiled ??= compileEncoder(engine, stored, pixels);
+    compiled ??= compileEncoder(engine, vae, pixels);
     return abortable(compiled, signal);
   };
   const count = Math.min(latents.pictures, source.size);
@@ -117,7 +110,7 @@ export async function openLatentData(options: LatentDataOptions): Promise<Latent
     shape: vae.shape,
     onProgress,
     signal,
-    description: { pictures: source.identity, autoencoder: await fingerprint(stored, config) },
+    description: { pictures: source.identity, autoencoder: await fingerprint(vae.stored) },
   });
   const order = new ShuffledIndices(seed, count, source.shuffled);
   return {
@@ -147,21 +140,23 @@ export function captionIds(
 }
 
 /** pixels [N, 3, H, W] → scaled posterior means [N, C, h, w]. */
-async function compileEncoder(engine: Engine, { config, weights, path }: ModelFolder, shape: Shape4) {
-  const stored = paramsFromWeights(weights);
-  const { mean: latents } = autoencoder('AutoencoderKL', config).encode(
-    stored.params,
-    input('pixels', shape),
-  );
-  stored.requireAll(path);
-  return engine.compile(program({ latents }), { weights, name: 'autoencoder encoder' });
+async function compileEncoder(engine: Engine, vae: LatentAutoencoder, shape: Shape4) {
+  const network: Network = {
+    role: 'encoder',
+    name: 'autoencoder encoder',
+    component: vae,
+    write: (params, { pixels }) => ({ latents: vae.config.encode(params, pixels!).mean }),
+  };
+  const { program, weights } = programOf(network, { pixels: float32(shape) });
+  return engine.compile(program, { weights, name: network.name });
 }
 
 /**
  * A digest of what the latents depend on, so that a cache is not used with another encoder: settings by their
  * meaning, however the file spells them, and the encoder's weights by their values, whatever type they are stored in. A decoder trained further changes nothing.
  */
-async function fingerprint({ weights }: ModelFolder, config: AutoencoderKLConfig): Promise<string> {
+async function fingerprint({ className, config: json, weights }: StoredAutoencoder): Promise<string> {
+  const config = className === 'AutoencoderTiny' ? autoencoderTinyConfig(json) : autoencoderKLConfig(json);
   const hash = createHash('sha256').update(JSON.stringify(config));
   const names = [...weights.keys()].filter((name) => /^(encoder|quant_conv)\./.test(name)).sort();
   for (const [name, tensor] of await loadTensors(weights, names)) {

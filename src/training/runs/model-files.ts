@@ -1,33 +1,33 @@
-/** Networks of diffusers folders: read to start from, and described to be written. */
-import { join } from 'node:path';
+/** Networks of models: opened to start from, as whoever draws opens them, and described to be written. */
+import type { StoredNetwork } from '../../components/model-files.ts';
+import { libraryOf, type StoredModel } from '../../components/node/stored-model.ts';
 import { InputError } from '../../errors.ts';
+import { isJsonObject } from '../../files/json.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import { convertTensor } from '../../weights/convert.ts';
 import { loadTensors } from '../../weights/load-tensors.ts';
-import type { ModelFolder } from '../../weights/model-folder.ts';
-import { openModelFolder } from '../../weights/node/model-folder.ts';
-import { refuseRunFolder } from '../../weights/node/run-folder.ts';
 import type { ModelToWrite } from '../../weights/node/write-diffusers.ts';
 import { foreignNames, readableType, type Weights } from '../../weights/weights.ts';
 import type { FlatParameters } from '../flat-parameters.ts';
 
-/** The networks of a pipeline by folder, with the classes that diffusers knows them by. */
+/** The networks that are trained, by folder, with the classes that diffusers knows them by. */
 const NETWORKS = {
-  vae: { library: 'diffusers', className: 'AutoencoderKL' },
-  unet: { library: 'diffusers', className: 'UNet2DConditionModel' },
-  text_encoder: { library: 'transformers', className: 'CLIPTextModel' },
+  vae: 'AutoencoderKL',
+  unet: 'UNet2DConditionModel',
+  text_encoder: 'CLIPTextModel',
 } as const;
 export type NetworkName = keyof typeof NETWORKS;
 
-/** Opens a network of the diffusers folder `directory`. */
-export async function openNetwork(directory: string, network: NetworkName): Promise<ModelFolder> {
-  await refuseRunFolder(directory);
-  const { className } = NETWORKS[network];
-  const folder = await openModelFolder(join(directory, network), { className });
-  const [foreign] = foreignNames(folder.weights);
-  // All of them are written again, some only when the training is done.
-  if (foreign !== undefined) readableType(foreign, folder.weights.get(foreign)!);
-  return folder;
+/** A network of a model. Throws InputError when it has none, or weights of a type that is not read. */
+export async function networkOf(model: StoredModel, part: NetworkName): Promise<StoredNetwork> {
+  return requireReadable(await model.network(part));
+}
+
+/** All weights of what is trained are written again, some only when the training is done. */
+export function requireReadable<T extends StoredNetwork>(network: T): T {
+  const [foreign] = foreignNames(network.weights);
+  if (foreign !== undefined) readableType(foreign, network.weights.get(foreign)!);
+  return network;
 }
 
 /** What `writeDiffusersDirectory` takes. */
@@ -37,12 +37,17 @@ export function networkToWrite(
   tensors: ReadonlyMap<string, HostTensor>,
 ): ModelToWrite {
   const modelType = network === 'text_encoder' ? { model_type: 'clip_text_model' } : {};
-  return { ...NETWORKS[network], config: { ...config, ...modelType }, tensors };
+  const className = NETWORKS[network];
+  return { library: libraryOf(className), className, config: { ...config, ...modelType }, tensors };
 }
 
 /** The stored network as it is, to be written again. */
-export async function storedNetworkToWrite(network: NetworkName, stored: ModelFolder): Promise<ModelToWrite> {
-  return { ...NETWORKS[network], config: stored.config, tensors: await loadTensors(stored.weights) };
+export async function storedNetworkToWrite(
+  className: string,
+  { config, weights, location }: StoredNetwork,
+): Promise<ModelToWrite> {
+  if (!isJsonObject(config)) throw new InputError(`${location} has a config that is no JSON object`);
+  return { library: libraryOf(className), className, config, tensors: await loadTensors(weights) };
 }
 
 /**

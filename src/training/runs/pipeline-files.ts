@@ -1,11 +1,8 @@
 /** Writing trained networks as a pipeline that diffusers loads. */
 import { join } from 'node:path';
 import type { NoiseScheduleConfig } from '../../diffusion/noise-schedule.ts';
-import { decodeText } from '../../files/files.ts';
 import { formatJson } from '../../files/format-json.ts';
-import type { TokenizerFiles } from '../../text/train-bpe.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
-import { partFiles } from '../../weights/node/copied-files.ts';
 import { type ModelToWrite, writeDiffusersDirectory } from '../../weights/node/write-diffusers.ts';
 
 export interface PipelineToWrite {
@@ -13,7 +10,8 @@ export interface PipelineToWrite {
   readonly vae: ModelToWrite;
   readonly unet: ModelToWrite;
   readonly textEncoder: ModelToWrite;
-  readonly tokenizer: TokenizerFiles;
+  /** Its files, by name. */
+  readonly tokenizer: Readonly<Record<string, string | Uint8Array>>;
   readonly schedule: NoiseScheduleConfig;
   /** Further fields of the scheduler's config. */
   readonly scheduler: Readonly<Record<string, unknown>>;
@@ -61,15 +59,4 @@ export async function writePipeline(directory: string, pipeline: PipelineToWrite
     { replace: true },
   );
   await writeFileAtomically(join(directory, 'generation_defaults.json'), [formatJson(defaults)]);
-}
-
-/** The tokenizer's files of a diffusers folder, by name. */
-export async function readTokenizerFiles(directory: string): Promise<TokenizerFiles> {
-  const files = await partFiles(directory, join(directory, 'tokenizer'));
-  return Object.fromEntries(
-    Object.entries(files).map(([name, bytes]) => [
-      name,
-      decodeText(bytes, join(directory, 'tokenizer', name)),
-    ]),
-  );
 }

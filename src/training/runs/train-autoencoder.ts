@@ -1,5 +1,9 @@
 /** Training an AutoencoderKL from pictures: encoder and decoder together, or the decoder alone. */
 import { join } from 'node:path';
+import { autoencoder } from '../../components/autoencoder.ts';
+import type { StoredAutoencoder } from '../../components/model-files.ts';
+import { openAutoencoder } from '../../components/node/open-model.ts';
+import { UsageError } from '../../errors.ts';
 import { mean } from '../../evaluation/mean.ts';
 import { float32Data, type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { reduceMean, square, subtract } from '../../graph/operators/index.ts';
@@ -26,7 +30,7 @@ import { randomStream, ShuffledIndices } from '../random-stream.ts';
 import { type AutoencoderRunConfig, autoencoderRunConfig } from './autoencoder-config.ts';
 import { withDataOf } from './earlier-run.ts';
 import { batchShapes, picturesAtOnce } from './latent-data.ts';
-import { loadParameters, networkToWrite, openNetwork } from './model-files.ts';
+import { loadParameters, networkToWrite, requireReadable } from './model-files.ts';
 import { openPictures, type TrainingPictures } from './pictures.ts';
 import type { RecipeKind } from './recipe.ts';
 import { type RunIO, type SampleSheet, using } from './run.ts';
@@ -36,7 +40,7 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
   name: 'autoencoder',
   configure: async (given) => autoencoderRunConfig(await withDataOf(given.initial, given)),
   async open(config, watch) {
-    const initial = config.initial === null ? undefined : await openNetwork(config.initial, 'vae');
+    const initial = config.initial === null ? undefined : await openInitial(config.initial);
     const model = initial ? autoencoderKLConfig(initial.config) : config.model;
     const pictures = await openPictures(config.data, watch);
     const source = pictures.train;
@@ -46,20 +50,20 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
       data: { pictures: source.identity },
       write(share) {
         const leaves = new Leaves<AutoencoderDraw>(share);
-        const shapes = batchShapes(model, share, source);
+        const shapes = batchShapes(autoencoder('AutoencoderKL', model), share, source);
         const trained = new DeclaredParams();
         // The encoder of a decoder's training stays as it is stored.
         const stored = paramsFromWeights(initial?.weights ?? new Map());
         const encoder = decoderOnly ? stored.params : trained.params;
-        const autoencoder = {
+        const networks = {
           encode: (pixels: Tensor) => encode(model, encoder, pixels),
           decode: (latents: Tensor) => decode(model, trained.params, latents),
         };
         const pixels = leaves.tensor('pixels', shapes.pixels, (drawn) => drawn.pixels);
         const noise = leaves.tensor('noise', shapes.latents, (drawn) => drawn.noise);
         const objective = decoderOnly
-          ? decoderLoss(autoencoder, pixels, noise, config.latentNoise / model.scaling_factor, config.loss)
-          : autoencoderLoss(autoencoder, pixels, noise, config.loss);
+          ? decoderLoss(networks, pixels, noise, config.latentNoise / model.scaling_factor, config.loss)
+          : autoencoderLoss(networks, pixels, noise, config.loss);
         stored.requireAll(config.initial ?? '');
         return {
           objective,
@@ -99,6 +103,13 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
   },
 };
 
+/** The autoencoder `name`, as `--vae` takes it. Throws UsageError for one that is not trained here. */
+async function openInitial(name: string): Promise<StoredAutoencoder> {
+  const stored = requireReadable(await openAutoencoder(name));
+  if (stored.className === 'AutoencoderKL') return stored;
+  throw new UsageError(`${name} is an ${stored.className}; trained are AutoencoderKL`);
+}
+
 interface AutoencoderDraw {
   /** [B, 3, H, W]. */
   readonly pixels: HostTensor;
@@ -114,7 +125,7 @@ async function draw(
   at: number,
 ): Promise<AutoencoderDraw> {
   const indices = Array.from({ length: batch }, (_, i) => order.at(at * batch + i));
-  const shapes = batchShapes(model, batch, source);
+  const shapes = batchShapes(autoencoder('AutoencoderKL', model), batch, source);
   const noise = randomStream(seed, 1, at).normal(elementCount(shapes.latents));
   return {
     pixels: hostTensor(await source.pixels(indices), shapes.pixels),
@@ -139,7 +150,7 @@ async function evaluate(
 ): Promise<{ scaling: number; examples: SampleSheet }> {
   const source = test ?? train;
   const atOnce = picturesAtOnce(source);
-  const { pixels: shape } = batchShapes(model, atOnce, source);
+  const { pixels: shape } = batchShapes(autoencoder('AutoencoderKL', model), atOnce, source);
   const declared = new DeclaredParams();
   const pixels = input('pixels', shape);
   const { mean: latents } = diagonalGaussian(encode(model, declared.params, pixels));

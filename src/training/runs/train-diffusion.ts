@@ -1,4 +1,6 @@
 /** Training a latent diffusion model from captioned pictures: UNet and text encoder together. */
+import { loadComponents } from '../../components/components.ts';
+import { openAutoencoder, openModel } from '../../components/node/open-model.ts';
 import { type NoiseSchedule, noiseSchedule } from '../../diffusion/noise-schedule.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { elementCount } from '../../graph/shape.ts';
@@ -17,16 +19,16 @@ import { type SampledTimestep, sampleTimesteps } from '../timestep-sampling.ts';
 import { type DiffusionRunConfig, diffusionRunConfig } from './diffusion-config.ts';
 import { withDataOf } from './earlier-run.ts';
 import { requireLatentUNet, requireTokens, storedPrediction, warnOfLongCaptions } from './fitting.ts';
-import { captionIds, type LatentData, openLatentData, readAutoencoder } from './latent-data.ts';
+import { captionIds, type LatentData, latentAutoencoder, openLatentData } from './latent-data.ts';
 import {
   loadParameters,
+  networkOf,
   networkToWrite,
-  openNetwork,
   storedNetworkToWrite,
   withoutPrefix,
 } from './model-files.ts';
 import { openPictures, sampleCaptions, warnOfMissingCaptions } from './pictures.ts';
-import { readTokenizerFiles, writePipeline } from './pipeline-files.ts';
+import { writePipeline } from './pipeline-files.ts';
 import type { RecipeKind } from './recipe.ts';
 
 /** `lcm train diffusion`: writes a diffusers folder with the averaged weights. */
@@ -35,16 +37,18 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
   async configure(given) {
     const completed = await withDataOf(given.vae, given);
     // A model that is trained on goes on to predict what it predicts, under its own noise.
-    const stored = typeof given.initial === 'string' ? await storedPrediction(given.initial) : {};
+    const stored =
+      typeof given.initial === 'string'
+        ? storedPrediction(await loadComponents(await openModel(given.initial)))
+        : {};
     return diffusionRunConfig({ ...stored, ...completed });
   },
   async open(config, watch) {
     const pictures = await openPictures(config.data, watch);
     warnOfMissingCaptions(pictures, watch);
     const source = pictures.train;
-    const vae = await readAutoencoder(config.vae, source);
-    const { tokenizerFiles, unetConfig, textEncoder, initial } = await networks(config, source);
-    const tokenizer = await tokenizerFromFiles(tokenizerFiles);
+    const vae = latentAutoencoder(await openAutoencoder(config.vae), source);
+    const { tokenizer, tokenizerFiles, unetConfig, textEncoder, initial } = await networks(config, source);
     requireLatentUNet(unetConfig, vae, config.initial ?? 'the settings');
     requireTokens(tokenizer, textEncoder, config.initial ?? 'the settings');
     warnOfLongCaptions(tokenizer, source, watch);
@@ -109,7 +113,7 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
         const tensors = model.tensors();
         await writePipeline(directory, {
           kind: 'StableDiffusionPipeline',
-          vae: await storedNetworkToWrite('vae', vae.stored),
+          vae: await storedNetworkToWrite(vae.stored.className, vae.stored),
           unet: networkToWrite(
             'unet',
             // What is drawn where nobody asks for a size.
@@ -167,10 +171,13 @@ function withNames({ declarations }: DeclaredParams, prefix: string): [string, D
 /** What the networks are, and the weights that they start from: those of `initial`, or fresh ones. */
 async function networks(config: DiffusionRunConfig, source: PictureSource) {
   if (config.initial !== null) {
-    const unet = await openNetwork(config.initial, 'unet');
-    const text = await openNetwork(config.initial, 'text_encoder');
+    const model = await openModel(config.initial);
+    const unet = await networkOf(model, 'unet');
+    const text = await networkOf(model, 'text_encoder');
+    const { tokenizer } = await loadComponents(model);
     return {
-      tokenizerFiles: await readTokenizerFiles(config.initial),
+      tokenizer,
+      tokenizerFiles: await model.copies('tokenizer'),
       unetConfig: unet2DConditionConfig(unet.config),
       textEncoder: clipTextConfig(text.config),
       initial: new Map([...withPrefix(unet.weights, UNET), ...withPrefix(text.weights, TEXT_ENCODER)]),
@@ -179,7 +186,7 @@ async function networks(config: DiffusionRunConfig, source: PictureSource) {
   const captions = Array.from({ length: Math.min(20_000, source.size) }, (_, i) => source.caption(i));
   const length = config.textEncoder.max_position_embeddings;
   const tokenizerFiles = trainTokenizer(captions, config.vocabularySize, length);
-  const { vocabularySize } = await tokenizerFromFiles(tokenizerFiles);
-  const textEncoder = { ...config.textEncoder, vocab_size: vocabularySize };
-  return { tokenizerFiles, unetConfig: config.unet, textEncoder, initial: undefined };
+  const tokenizer = await tokenizerFromFiles(tokenizerFiles);
+  const textEncoder = { ...config.textEncoder, vocab_size: tokenizer.vocabularySize };
+  return { tokenizer, tokenizerFiles, unetConfig: config.unet, textEncoder, initial: undefined };
 }

@@ -4,34 +4,34 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { InputError } from '../../errors.ts';
-import { readTokenizerFiles } from './pipeline-files.ts';
+import { partFiles } from './copied-files.ts';
 
 const source = fileURLToPath(new URL('../../../tests/fixtures/golden/pipelines/sd/model', import.meta.url));
-let teacher: string;
+let model: string;
 beforeEach(() => {
-  teacher = mkdtempSync(join(tmpdir(), 'teacher-'));
-  cpSync(source, teacher, { recursive: true });
+  model = mkdtempSync(join(tmpdir(), 'model-'));
+  cpSync(source, model, { recursive: true });
 });
-afterEach(() => rmSync(teacher, { recursive: true }));
+afterEach(() => rmSync(model, { recursive: true }));
 
 it('takes the files of the tokenizer, and nothing else that lies there', async () => {
-  mkdirSync(join(teacher, 'tokenizer', 'folder'));
-  writeFileSync(join(teacher, 'tokenizer', 'notes.txt'), 'mine');
-  symlinkSync('/etc/hostname', join(teacher, 'tokenizer', 'leak.txt'));
-  const files = await readTokenizerFiles(teacher);
+  mkdirSync(join(model, 'tokenizer', 'folder'));
+  writeFileSync(join(model, 'tokenizer', 'notes.txt'), 'mine');
+  symlinkSync('/etc/hostname', join(model, 'tokenizer', 'leak.txt'));
+  const files = await partFiles(model, join(model, 'tokenizer'));
   expect(Object.keys(files).sort()).toEqual(readdirSync(join(source, 'tokenizer')).sort());
 });
 
 it('refuses a link that leads out of the model', async () => {
-  symlinkSync('/etc/hostname', join(teacher, 'tokenizer', 'added_tokens.json'));
-  const read = readTokenizerFiles(teacher);
+  symlinkSync('/etc/hostname', join(model, 'tokenizer', 'added_tokens.json'));
+  const read = partFiles(model, join(model, 'tokenizer'));
   await expect(read).rejects.toThrow(InputError);
   await expect(read).rejects.toThrow(/added_tokens\.json is a link to .*hostname, outside of the model/);
 });
 
 it('says that there is no tokenizer', async () => {
-  rmSync(join(teacher, 'tokenizer'), { recursive: true });
-  await expect(readTokenizerFiles(teacher)).rejects.toThrow(
+  rmSync(join(model, 'tokenizer'), { recursive: true });
+  await expect(partFiles(model, join(model, 'tokenizer'))).rejects.toThrow(
     /tokenizer holds nothing .*expected one of .*vocab\.json/,
   );
 });
