@@ -4,19 +4,55 @@
  */
 import { shortened } from './messages.ts';
 
+/** A setting that a message speaks of: each surface calls it by a name of its own, `--guidance-scale` or a field's. */
+export interface Mention {
+  /** As in a request: `guidanceScale`. */
+  readonly setting: string;
+  /** What the library's messages call it: `guidance scale`. */
+  readonly words: string;
+}
+
+/** What a message says, with the settings that it speaks of. */
+export type Message = string | readonly (string | Mention)[];
+
+export function mention(setting: string, words = setting): Mention {
+  return { setting, words };
+}
+
+/** A tag for messages: mentioning`give an ${mention('image')}`. */
+export function mentioning(texts: TemplateStringsArray, ...values: readonly (string | number | Mention)[]) {
+  return texts.flatMap((text, i) => {
+    const value = values[i] ?? '';
+    return [text, typeof value === 'number' ? String(value) : value];
+  });
+}
+
+function said(message: Message, nameOf: (mention: Mention) => string): string {
+  return [message]
+    .flat()
+    .map((part) => (typeof part === 'string' ? part : nameOf(part)))
+    .join('');
+}
+
+const inWords = ({ words }: Mention) => words;
+
 /** The request itself is wrong (a flag, a value, a size). The command line exits with 2. */
 export class UsageError extends Error {
   override name = 'UsageError';
+  readonly #message: Message;
 
-  constructor(message: string, options?: ErrorOptions) {
-    super(shortened(message), options);
+  constructor(message: Message, options?: ErrorOptions) {
+    super(shortened(said(message, inWords)), options);
+    this.#message = message;
+  }
+
+  /** The message with the settings under the names that a surface has for them. */
+  messageWith(nameOf: (mention: Mention) => string): string {
+    return shortened(said(this.#message, nameOf));
   }
 }
 
-/**
- * One setting of a request that cannot be what it is. Its name stands apart from what is wrong with it, because each
- * surface calls it by a name of its own: `--guidance-scale`, a field of a form.
- */
+/** One setting of a request that cannot be what it is: its name stands apart from what is wrong with it. */
 export class SettingError extends UsageError {
   override name = 'SettingError';
   /** As in a request: `guidanceScale`. */
@@ -25,10 +61,10 @@ export class SettingError extends UsageError {
   readonly about: string;
 
   /** words: what messages call the setting, `guidance scale`. */
-  constructor(setting: string, words: string, about: string, options?: ErrorOptions) {
-    super(`${words} ${about}`, options);
+  constructor(setting: string, words: string, about: Message, options?: ErrorOptions) {
+    super([mention(setting, words), ' ', ...[about].flat()], options);
     this.setting = setting;
-    this.about = shortened(about);
+    this.about = shortened(said(about, inWords));
   }
 }
 

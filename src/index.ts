@@ -60,6 +60,7 @@ export {
   type Surroundings,
 } from './pipelines/picture-text.ts';
 export { createPipeline, type Pipeline, type PipelineOptions } from './pipelines/pipeline.ts';
+export { type JsonSchema, requestSchema } from './pipelines/request-schema.ts';
 export {
   type RequestSetting,
   requestSettings,

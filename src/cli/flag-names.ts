@@ -1,22 +1,13 @@
-/** What the library calls a request's parts, as the options that they are on the command line. */
+/** What the library calls a request's parts, as the flags that they are on the command line. */
 import { UsageError } from '../errors.ts';
 
-const NAMES =
-  /^(steps|strength|guidance scale|width|height|eta|tile size|prediction type|config|tokenizer|view|columns) (?=\S+:)/;
+/** `--guidance-scale` for `guidanceScale`. */
+export function flagOf(setting: string): string {
+  return `--${setting.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
 
-/**
- * The library names what was wrong as `steps 60: …`; on the command line that is `--steps 60: …`.
- * before: what stands before the value of an option.
- */
-export function withFlagNames(error: unknown, before = (option: string): string => `--${option} `): unknown {
-  if (!(error instanceof UsageError)) return error;
-  const message = error.message
-    .replace(NAMES, (name) => before(name.trim().replace(' ', '-')))
-    .replace('name the teacher', 'name the teacher with --teacher')
-    // The remedies where memory is short.
-    .replace('a smaller width and height', 'a smaller --width and --height')
-    .replace('a smaller batch size', 'a smaller --batch-size')
-    .replace('a smaller tile size', 'a smaller --tile-size')
-    .replace('low memory, which', '--low-memory, which');
-  return new UsageError(message, { cause: error });
+/** The message of an error, with the settings that it speaks of as flags. */
+export function messageWithFlags(error: unknown): string {
+  if (error instanceof UsageError) return error.messageWith(({ setting }) => flagOf(setting));
+  return error instanceof Error ? error.message : String(error);
 }

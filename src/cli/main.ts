@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { UsageError } from '../errors.ts';
 import { commands } from './commands/index.ts';
+import { messageWithFlags } from './flag-names.ts';
 import { interruption } from './interruption.ts';
 import { jsonLine, shownLine, shownText } from './terminal-text.ts';
 import { version } from './version.ts';
@@ -57,12 +58,7 @@ function report(error: unknown, argv: readonly string[]): number {
     return error.exitCode === 0 ? 0 : 2;
   }
   const isUsage = error instanceof CommanderError || error instanceof UsageError;
-  const message =
-    error instanceof CommanderError
-      ? usageMessage(error, argv)
-      : error instanceof Error
-        ? error.message
-        : String(error);
+  const message = error instanceof CommanderError ? usageMessage(error, argv) : messageWithFlags(error);
   if (argv.includes('--json')) process.stdout.write(`${jsonLine({ type: 'error', message })}\n`);
   console.error(shownLine(`lcm: ${message}`));
   if (argv.includes('--verbose') && error instanceof Error && !(error instanceof CommanderError)) {

@@ -5,7 +5,6 @@ import { type LoadOptions, type OpenedModel, startPipeline } from '../pipelines/
 import { adaptedComponents, type Pipeline } from '../pipelines/pipeline.ts';
 import type { AppliedLora } from '../weights/lora.ts';
 import { engineOptions } from './engine-options.ts';
-import { withFlagNames } from './flag-names.ts';
 import type { GenerationOptions, ModelOptions } from './generation-options.ts';
 import { openLoras } from './lora-option.ts';
 
@@ -21,11 +20,9 @@ export interface ModelOfOptions extends OpenedModel {
 export async function openModelOf(options: ModelOptions): Promise<ModelOfOptions> {
   const { model, lora = [], tokenizer, config, predictionType } = options;
   const loras = await openLoras(lora);
-  return named(async () => {
-    const own = await openModel(model, { tokenizer, config, predictionType });
-    const files = await withOtherParts(own, options);
-    return { options, own, files, loras, components: await adaptedComponents(files, loras) };
-  });
+  const own = await openModel(model, { tokenizer, config, predictionType });
+  const files = await withOtherParts(own, options);
+  return { options, own, files, loras, components: await adaptedComponents(files, loras) };
 }
 
 /** The pipeline of the model on the engine that the options ask for. previewVae: where a small autoencoder for previews is. */
@@ -36,9 +33,7 @@ export function startPipelineOf(
 ): Promise<Pipeline> {
   const { lowMemory } = options;
   const { loras } = opened;
-  return named(() =>
-    startPipeline(opened, { ...engineOptions(options), loras, previewVae, replicas, lowMemory }),
-  );
+  return startPipeline(opened, { ...engineOptions(options), loras, previewVae, replicas, lowMemory });
 }
 
 /** What the user should know about the model and its LoRAs before something is drawn with them. */
@@ -58,13 +53,4 @@ export function guessAbout({ checkpoint }: ModelFiles): string | undefined {
     '768 pixels; where that is wrong, use --prediction-type epsilon, and where it is right, ' +
     `--prediction-type ${prediction.type} to say so`
   );
-}
-
-/** What the library does, with errors that name the options. */
-async function named<T>(action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    throw withFlagNames(error);
-  }
 }

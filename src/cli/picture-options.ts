@@ -9,7 +9,6 @@ import { listed, shown } from '../messages.ts';
 import { readForeignSettings } from '../pipelines/foreign/read.ts';
 import type { ForeignSettings } from '../pipelines/foreign/settings.ts';
 import { type PictureSettings, pictureRequest, readPictureSettings } from '../pipelines/picture-text.ts';
-import type { GenerationRequest } from '../pipelines/settings.ts';
 import type { DrawnWith } from './drawn-with.ts';
 import { type EngineName, engineNames } from './engine-options.ts';
 
@@ -17,8 +16,6 @@ export interface RestoredOptions {
   readonly prompt: string;
   /** Values by the names of options, without those that were given. */
   readonly options: Readonly<Record<string, unknown>>;
-  /** What has no option of its own. */
-  readonly request: Partial<GenerationRequest>;
   /** Of what the options name: what it was when the picture was drawn. */
   readonly drawnWith: Partial<DrawnWith>;
   /** What of the picture's settings is not restored. */
@@ -55,7 +52,7 @@ async function ownOptions(
   isGiven: (name: string) => boolean,
 ): Promise<RestoredOptions> {
   const { prompt, image, mask, modelFingerprint, unet, vae, loras } = settings;
-  const { prompt: _, ...request }: Partial<GenerationRequest> = pictureRequest(settings);
+  const { prompt: _, ...request } = pictureRequest(settings);
   // What was chosen for the old steps, the old scheduler or the old model does not go with others.
   const dropped = [
     ...(isGiven('scheduler') ? ['timesteps', 'originalSteps', 'eta'] : []),
@@ -74,7 +71,6 @@ async function ownOptions(
   return {
     prompt,
     options,
-    request: kept(request, (name) => dropped.includes(name)),
     drawnWith: {
       ...(!isGiven('model') && modelFingerprint !== undefined && { modelFingerprint }),
       ...(!isGiven('unet') && !isGiven('model') && unet && { unet }),
@@ -91,7 +87,7 @@ function foreignOptions(
   settings: ForeignSettings,
   isGiven: (name: string) => boolean,
 ): RestoredOptions {
-  const { program, prompt, model, vae, loras, image, strength, leftOut, clipSkip, ...values } = settings;
+  const { program, prompt, model, vae, loras, image, strength, leftOut, ...values } = settings;
   if (model !== undefined && !isGiven('model')) {
     throw new InputError(
       `--from ${path}: ${program} drew it with the model ${shown(model)}; say where that is with --model`,
@@ -112,7 +108,6 @@ function foreignOptions(
     options: Object.fromEntries(
       Object.entries(options).filter(([name, value]) => value !== undefined && !isGiven(name)),
     ),
-    request: clipSkip === undefined ? {} : { clipSkip },
     drawnWith: {},
     warnings:
       missing.length === 0

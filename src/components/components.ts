@@ -1,5 +1,5 @@
 /** The parts of a model: configurations that were checked, a tokenizer, and where the weights lie. */
-import { InputError, UsageError, withPlace } from '../errors.ts';
+import { InputError, SettingError, withPlace } from '../errors.ts';
 import { parseJson } from '../files/json.ts';
 import { type CLIPTextConfig, clipTextConfig } from '../models/clip-text.ts';
 import { configFields } from '../models/config.ts';
@@ -176,8 +176,10 @@ function withPredictionType(json: unknown, { predictionType, location }: ModelFi
   if (predictionType === undefined || typeof json !== 'object' || json === null) return json;
   const stated = 'prediction_type' in json ? (json.prediction_type ?? predictionType) : predictionType;
   if (stated === predictionType) return { ...json, prediction_type: predictionType };
-  throw new UsageError(
-    `prediction type ${predictionType}: the scheduler_config.json of ${location} says ${stated}; leave the prediction type out`,
+  throw new SettingError(
+    'predictionType',
+    'prediction type',
+    `${predictionType}: the scheduler_config.json of ${location} says ${stated}; leave the prediction type out`,
   );
 }
 

@@ -8,7 +8,7 @@ import {
   samplerFromConfig,
   samplerKind,
 } from '../diffusion/samplers/index.ts';
-import { InputError, UsageError } from '../errors.ts';
+import { InputError, mention, mentioning, SettingError, UsageError } from '../errors.ts';
 import { isJsonObject } from '../files/json.ts';
 import { shown } from '../messages.ts';
 
@@ -131,11 +131,15 @@ export function createSampler(
   const consistency = name === 'lcm' || name === 'tcd';
   if (!consistency && (timesteps ?? originalSteps) !== undefined) {
     throw new UsageError(
-      `timesteps and original steps are for the schedulers lcm and tcd; this one is ${name}`,
+      mentioning`${mention('timesteps')} and ${mention('originalSteps', 'original steps')} are for the schedulers lcm and tcd; this one is ${name}`,
     );
   }
   if (eta !== undefined && name !== 'ddim' && name !== 'tcd') {
-    throw new UsageError(`eta ${eta}: only the schedulers ddim and tcd take it; this one is ${name}`);
+    throw new SettingError(
+      'eta',
+      'eta',
+      `${eta}: only the schedulers ddim and tcd take it; this one is ${name}`,
+    );
   }
   const chosen = { ...(timesteps === undefined ? { steps } : { timesteps }), originalSteps, strength };
   const { kind, fields }: NamedSampler = samplers[name];

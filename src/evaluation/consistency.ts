@@ -9,7 +9,7 @@ import { createSampler, type SamplerRequest } from '../components/scheduler.ts';
 import { addNoise, noiseSchedule } from '../diffusion/noise-schedule.ts';
 import { readSamplerConfig } from '../diffusion/samplers/index.ts';
 import { skippingGrid } from '../diffusion/skipping-grid.ts';
-import { InputError, UsageError } from '../errors.ts';
+import { InputError, mention, mentioning, SettingError } from '../errors.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import { type Image, tensorToImage } from '../images/image.ts';
 import type { Networks } from '../networks/networks.ts';
@@ -99,7 +99,11 @@ export async function explainConsistency(options: ConsistencyOptions): Promise<C
   const grid = skippingGrid(config.original_inference_steps, config.num_train_timesteps);
   const timesteps = [...grid.timesteps].reverse();
   if (!Number.isInteger(columns) || columns < 2 || columns > timesteps.length) {
-    throw new UsageError(`columns ${columns}: expected a whole number from 2 to ${timesteps.length}`);
+    throw new SettingError(
+      'columns',
+      'columns',
+      `${columns}: expected a whole number from 2 to ${timesteps.length}`,
+    );
   }
   const total = timesteps.length * ((view === 'trajectory' ? 1 : 0) + (teacher ? 2 : 1));
   let done = 0;
@@ -249,7 +253,11 @@ function requireFitting(student: Components, teacher: Components | undefined, vi
   }
   if (teacher === undefined) {
     if (view === 'trajectory') {
-      throw new UsageError("view trajectory: it is the teacher's; name the teacher, or take the view noised");
+      throw new SettingError(
+        'view',
+        'view',
+        mentioning`trajectory: it is the teacher's; give the ${mention('teacher')}, or take the view noised`,
+      );
     }
     return;
   }

@@ -6,7 +6,7 @@
 import type { Canvas2D } from '../datasets/postcards/canvas2d.ts';
 import { type Postcard, postcard } from '../datasets/postcards/postcards.ts';
 import { renderPostcard } from '../datasets/postcards/render.ts';
-import { UsageError } from '../errors.ts';
+import { SettingError } from '../errors.ts';
 import { createImage, type Image } from '../images/image.ts';
 
 /** Captions in the protocol: 256 seen and 256 held out. */
@@ -33,8 +33,10 @@ export const SHEET = { seen: 24, heldOut: 16, columns: 8 } as const;
  */
 export function protocolCards(count = PROTOCOL_COUNT, size = 64): Postcard[] {
   if (!Number.isInteger(count) || count < 2 || count % 2 !== 0) {
-    throw new UsageError(
-      `count ${count}: expected an even number from 2, half of it for held-out combinations`,
+    throw new SettingError(
+      'count',
+      'count',
+      `${count}: expected an even number from 2, half of it for held-out combinations`,
     );
   }
   return Array.from({ length: count }, (_, i) =>

@@ -2,7 +2,7 @@
  * Whether a generation fits into the memory that there is, told before any weight is read: in one piece, with its
  * pictures decoded in tiles, or not at all.
  */
-import { UsageError } from '../errors.ts';
+import { mention, mentioning, UsageError } from '../errors.ts';
 import { formatBytes } from '../format-bytes.ts';
 import { type MemoryUse, memoryUse } from '../graph/memory.ts';
 import type { NetworkRole } from './network.ts';
@@ -114,15 +114,20 @@ function requireFit(
 ): void {
   if (most <= limit) return;
   const [batch, , height, width] = latents as [number, number, number, number];
+  const batchSize = mention('batchSize', 'batch size');
+  const lowMemory = mention('lowMemory', 'low memory');
   const remedies = [
-    'a smaller width and height',
-    ...(batch > 1 && network.role === 'denoiser' ? [`a smaller batch size (now ${batch})`] : []),
-    ...(!networks.lowMemory && oneAtATime <= limit ? ['low memory, which keeps one network at a time'] : []),
-    ...(network.role === 'decoder' ? ['a smaller tile size'] : []),
+    mentioning`a smaller ${mention('width')} and ${mention('height')}`,
+    ...(batch > 1 && network.role === 'denoiser' ? [mentioning`a smaller ${batchSize} (now ${batch})`] : []),
+    ...(!networks.lowMemory && oneAtATime <= limit
+      ? [mentioning`${lowMemory}, which keeps one network at a time`]
+      : []),
+    ...(network.role === 'decoder' ? [mentioning`a smaller ${mention('tileSize', 'tile size')}`] : []),
   ];
   const images = unetBatch > batch ? `${batch} × 2 with guidance` : `${batch}`;
-  throw new UsageError(
+  throw new UsageError([
     `${factor * width}×${factor * height} pixels, ${images} at a time: the ${network.name} needs at least ` +
-      `${formatBytes(most)} of memory, there are ${formatBytes(limit)}; use ${remedies.join(', or ')}`,
-  );
+      `${formatBytes(most)} of memory, there are ${formatBytes(limit)}; use `,
+    ...remedies.flatMap((remedy, i) => (i === 0 ? remedy : [', or ', ...remedy])),
+  ]);
 }

@@ -6,7 +6,7 @@
 import { type Components, located, pictureSize } from '../components/components.ts';
 import { createSampler, samplerConfig } from '../components/scheduler.ts';
 import { type Sampler, startStep } from '../diffusion/samplers/sampler.ts';
-import { UsageError } from '../errors.ts';
+import { mention, mentioning } from '../errors.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Image } from '../images/image.ts';
 import { planMemory } from '../networks/memory-plan.ts';
@@ -16,6 +16,7 @@ import { encodeConditioning, type Prompts, promptsOf } from './conditioning.ts';
 import { decodePixels, imagesOf } from './decoding.ts';
 import { type DenoiseInputs, denoise } from './denoise.ts';
 import { createPreviewer } from './preview.ts';
+import { settingError } from './request-settings.ts';
 import { type GenerationRequest, type Settings, settingsOf } from './settings.ts';
 import { Stopwatch, type Timings } from './timings.ts';
 
@@ -93,8 +94,10 @@ export function planGeneration(model: Components, request: GenerationRequest): P
   const firstStep = compresses || strength === undefined ? 0 : startStep(steps, strength);
   const from = firstStep * sampler.passesPerStep;
   if (firstStep >= steps || from >= sampler.timesteps.length) {
-    throw new UsageError(
-      `strength ${strength} leaves none of the ${steps} steps; use at least ${1 / steps}, or more steps`,
+    throw settingError(
+      'strength',
+      strength,
+      mentioning`it leaves none of the ${steps} steps; use at least ${1 / steps}, or more ${mention('steps')}`,
     );
   }
   return {

@@ -3,7 +3,7 @@
  * our own JSON, from which the picture can be made again.
  */
 
-import { type SchedulerName, schedulerNames } from '../components/scheduler.ts';
+import type { SchedulerName } from '../components/scheduler.ts';
 import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts';
 import { InputError } from '../errors.ts';
 import { parseJsonObject } from '../files/json.ts';
@@ -12,6 +12,7 @@ import type { PngText } from '../images/png-text.ts';
 import { shown } from '../messages.ts';
 import { escapePrompt } from '../text/prompt-syntax.ts';
 import { loraTitle } from '../weights/lora-title.ts';
+import { type CarriedName, carriedNames, isValue } from './request-settings.ts';
 import type { Settings, TextToImageRequest } from './settings.ts';
 
 /** The keyword of our JSON in a PNG file. */
@@ -106,23 +107,30 @@ export const automatic1111Samplers: Readonly<Record<SchedulerName, string>> = {
 
 /** The settings of picture `index` of a batch. */
 export function pictureSettings(settings: Settings, index: number, made: Surroundings): PictureSettings {
-  const { steps, guidanceScale, guidanceRescale, scheduler, width, height, clipSkip } = settings;
-  const { eta, timesteps, originalSteps, strength, tileSize, timeIds } = settings;
-  const negativePrompt = settings.negativePrompts[index];
+  const ofPicture = {
+    ...settings,
+    prompt: settings.prompts[index]!,
+    negativePrompt: settings.negativePrompts[index],
+    seed: settings.seeds[index]!,
+  };
+  const { height, width, timeIds } = settings;
   const usual = [height, width, 0, 0, height, width];
   return {
     ...made,
-    prompt: settings.prompts[index]!,
-    ...(negativePrompt !== undefined && { negativePrompt }),
-    seed: settings.seeds[index]!,
-    ...{ steps, guidanceScale, guidanceRescale, scheduler, width, height, clipSkip },
-    ...(eta !== undefined && { eta }),
-    ...(timesteps !== undefined && { timesteps }),
-    ...(originalSteps !== undefined && { originalSteps }),
-    ...(strength !== undefined && { strength }),
-    ...(tileSize !== undefined && { tileSize }),
+    ...carried(ofPicture),
     ...(timeIds.some((value, i) => value !== usual[i]) && { timeIds }),
   };
+}
+
+/** Of these values those that pictures carry, in their order, without what is undefined. */
+function carried<Values extends Partial<Record<CarriedName, unknown>>>(
+  values: Values,
+): Pick<Values, CarriedName & keyof Values> {
+  const names = carriedNames.filter((name) => values[name] !== undefined);
+  return Object.fromEntries(names.map((name) => [name, values[name]])) as Pick<
+    Values,
+    CarriedName & keyof Values
+  >;
 }
 
 /** For `encodePng`. */
@@ -147,14 +155,20 @@ export function readPictureSettings(text: PngText): PictureSettings | undefined 
   if (typeof settings.prompt !== 'string' || typeof settings.seed !== 'number') {
     throw new InputError(`the picture's "${SETTINGS_KEYWORD}" text has no prompt or no seed`);
   }
-  for (const [name, isValid] of Object.entries(fields)) {
-    const field: unknown = settings[name as keyof PictureSettings];
-    if (field === undefined || isValid(field)) continue;
+  for (const [name, field] of Object.entries(settings)) {
+    if (field === undefined || isValid(name, field)) continue;
     throw new InputError(
       `the picture's "${SETTINGS_KEYWORD}" text says ${name} ${shown(field)}, which is no such value`,
     );
   }
   return settings as PictureSettings;
+}
+
+/** Names that are not known here are not looked at. */
+function isValid(name: string, value: unknown): boolean {
+  const request = carriedNames.find((known) => known === name);
+  if (request !== undefined) return isValue(request, value);
+  return !Object.hasOwn(further, name) || further[name as keyof typeof further](value);
 }
 
 const isText = (value: unknown) => typeof value === 'string';
@@ -175,7 +189,8 @@ const areLoras = (value: unknown) =>
     return isFile(lora) && isNumber(lora?.strength) && isText(lora?.dataSha256);
   });
 
-const fields: Readonly<Record<keyof PictureSettings, (value: unknown) => boolean>> = {
+/** What pictures carry beside their request. */
+const further: Readonly<Record<Exclude<keyof PictureSettings, CarriedName>, (value: unknown) => boolean>> = {
   model: isText,
   modelFingerprint: isText,
   unet: isUNet,
@@ -184,21 +199,6 @@ const fields: Readonly<Record<keyof PictureSettings, (value: unknown) => boolean
   tokenizer: isText,
   config: isText,
   predictionType: (value) => predictionTypes.some((type) => type === value),
-  prompt: isText,
-  negativePrompt: isText,
-  seed: isNumber,
-  steps: isNumber,
-  guidanceScale: isNumber,
-  guidanceRescale: isNumber,
-  scheduler: (value) => schedulerNames.some((name) => name === value),
-  width: isNumber,
-  height: isNumber,
-  clipSkip: isNumber,
-  eta: isNumber,
-  timesteps: areNumbers,
-  originalSteps: isNumber,
-  strength: isNumber,
-  tileSize: isNumber,
   image: isText,
   mask: isText,
   timeIds: (value) => areNumbers(value) && (value as number[]).length === 6,
@@ -211,17 +211,10 @@ const fields: Readonly<Record<keyof PictureSettings, (value: unknown) => boolean
  * any, are to be opened and put beside `strength`.
  */
 export function pictureRequest(settings: PictureSettings): TextToImageRequest & { strength?: number } {
-  const { prompt, negativePrompt, seed, steps, guidanceScale, guidanceRescale, scheduler } = settings;
-  const { width, height, clipSkip, eta, timesteps, originalSteps, strength, timeIds } = settings;
-  const [originalHeight, originalWidth, top, left, targetHeight, targetWidth] = timeIds ?? [];
+  const [originalHeight, originalWidth, top, left, targetHeight, targetWidth] = settings.timeIds ?? [];
   return {
-    ...{ prompt, seed, steps, guidanceScale, guidanceRescale, scheduler, width, height, clipSkip },
-    ...(negativePrompt !== undefined && { negativePrompt }),
-    ...(eta !== undefined && { eta }),
-    ...(originalSteps !== undefined && { originalSteps }),
-    ...(strength !== undefined && { strength }),
-    ...(timesteps && { timesteps }),
-    ...(timeIds && {
+    ...carried(settings),
+    ...(settings.timeIds && {
       originalSize: [originalHeight!, originalWidth!] as const,
       cropTopLeft: [top!, left!] as const,
       targetSize: [targetHeight!, targetWidth!] as const,

@@ -72,9 +72,9 @@ describe('a request', () => {
     [{ signal: 5 }, 'signal 5: expected an AbortSignal'],
     [{ onWarning: true }, 'onWarning true: expected a function'],
     [{ guidance_scale: 3 }, 'a request has no setting "guidance_scale"; did you mean guidanceScale?'],
-    [{ ['x'.repeat(1e6)]: 5 }, 'it has prompt, negativePrompt, steps,'],
+    [{ ['x'.repeat(1e6)]: 5 }, 'it has prompt, negativePrompt, seed,'],
     [Object.create({ prompt: 5 }), 'prompt 5: expected a text'],
-    [{ size: 64 }, 'a request has no setting "size"; it has prompt, negativePrompt, steps,'],
+    [{ size: 64 }, 'a request has no setting "size"; it has prompt, negativePrompt, seed,'],
   ];
   it.each(wrong.map(([given, message]) => ({ given, message })))(
     'is refused: $message',

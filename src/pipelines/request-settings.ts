@@ -4,10 +4,10 @@
  * multiples that a side must be of, `settingsOf` adds.
  */
 import { schedulerNames } from '../components/scheduler.ts';
-import { SettingError, UsageError } from '../errors.ts';
-import { shown } from '../messages.ts';
+import { type Message, SettingError, UsageError } from '../errors.ts';
+import { brief, shown } from '../messages.ts';
 import { nearest } from '../nearest.ts';
-import { isOfKind, kindInWords, type SettingKind } from './setting-kinds.ts';
+import { isOfKind, kindInWords, type SettingKind, valueFromText } from './setting-kinds.ts';
 import type { GenerationRequest } from './settings.ts';
 
 export type SettingName = keyof GenerationRequest;
@@ -22,8 +22,8 @@ export interface RequestSetting {
   readonly description: string;
   /** What it is where the request says nothing, and who says so. */
   readonly otherwise: string;
-  /** In the JSON that a picture carries, where it is there as it is in the request. */
-  readonly inPicture?: string;
+  /** Whether the JSON that a picture carries has it as the request does, under its own name. */
+  readonly inPicture?: true;
   /** In the last line of Automatic1111's text. */
   readonly inAutomatic1111?: string;
 }
@@ -47,7 +47,7 @@ const side = { type: 'integer', least: 1, most: LARGEST_SIDE } as const;
 const pair = (...parts: [string, string]) =>
   ({ type: 'integers', parts, least: 0, most: LARGEST_SIDE }) as const;
 
-/** In the order in which they are asked for and shown. */
+/** In the order in which they are shown, and stand in pictures. */
 export const requestSettings = {
   prompt: {
     kind: { type: 'text', longest: LONGEST_PROMPT },
@@ -55,7 +55,7 @@ export const requestSettings = {
     words: 'prompt',
     description: 'what the picture should show',
     otherwise: 'has to be given',
-    inPicture: 'prompt',
+    inPicture: true,
   },
   negativePrompt: {
     kind: { type: 'text', longest: LONGEST_PROMPT },
@@ -63,31 +63,8 @@ export const requestSettings = {
     words: 'negative prompt',
     description: 'what the picture should not show, for models without built-in guidance',
     otherwise: 'none',
-    inPicture: 'negativePrompt',
+    inPicture: true,
     inAutomatic1111: 'Negative prompt',
-  },
-  steps: {
-    kind: { type: 'integer', least: 1, most: MOST_STEPS },
-    words: 'steps',
-    description: 'denoising steps',
-    otherwise: "the model's; else 4 for consistency models, 50 for others",
-    inPicture: 'steps',
-    inAutomatic1111: 'Steps',
-  },
-  guidanceScale: {
-    kind: { type: 'number', least: 0, most: 1000 },
-    words: 'guidance scale',
-    description: 'how closely to follow the prompt; 1 is none',
-    otherwise: "the model's; else diffusers' for the kind of model",
-    inPicture: 'guidanceScale',
-    inAutomatic1111: 'CFG scale',
-  },
-  guidanceRescale: {
-    kind: { type: 'number', least: 0, most: 1 },
-    words: 'guidance rescale',
-    description: 'against over-exposure at high guidance',
-    otherwise: '0',
-    inPicture: 'guidanceRescale',
   },
   seed: {
     kind: { type: 'integer' },
@@ -95,7 +72,7 @@ export const requestSettings = {
     words: 'seed',
     description: 'the same seed gives the same picture; picture i has the seed s + i',
     otherwise: 'drawn',
-    inPicture: 'seed',
+    inPicture: true,
     inAutomatic1111: 'Seed',
   },
   generator: {
@@ -111,58 +88,81 @@ export const requestSettings = {
     description: 'pictures for each prompt',
     otherwise: '1',
   },
-  width: {
-    kind: side,
-    words: 'width',
-    description: 'in pixels',
-    otherwise: "the image's, else the model's",
-    inPicture: 'width',
-    inAutomatic1111: 'Size',
+  steps: {
+    kind: { type: 'integer', least: 1, most: MOST_STEPS },
+    words: 'steps',
+    description: 'denoising steps',
+    otherwise: "the model's; else 4 for consistency models, 50 for others",
+    inPicture: true,
+    inAutomatic1111: 'Steps',
   },
-  height: {
-    kind: side,
-    words: 'height',
-    description: 'in pixels',
-    otherwise: "the image's, else the model's",
-    inPicture: 'height',
-    inAutomatic1111: 'Size',
+  guidanceScale: {
+    kind: { type: 'number', least: 0, most: 1000 },
+    words: 'guidance scale',
+    description: 'how closely to follow the prompt; 1 is none',
+    otherwise: "the model's; else diffusers' for the kind of model",
+    inPicture: true,
+    inAutomatic1111: 'CFG scale',
+  },
+  guidanceRescale: {
+    kind: { type: 'number', least: 0, most: 1 },
+    words: 'guidance rescale',
+    description: 'against over-exposure at high guidance',
+    otherwise: '0',
+    inPicture: true,
   },
   scheduler: {
     kind: { type: 'choice', values: schedulerNames },
     words: 'scheduler',
     description: 'what makes latents of predictions',
     otherwise: "the model's",
-    inPicture: 'scheduler',
+    inPicture: true,
     inAutomatic1111: 'Sampler',
   },
-  eta: {
-    kind: { type: 'number', least: 0, most: 1 },
-    words: 'eta',
-    description: 'share of fresh noise in a step, for ddim and tcd',
-    otherwise: "the scheduler's own: 0 for ddim, 0.3 for tcd",
-    inPicture: 'eta',
+  width: {
+    kind: side,
+    words: 'width',
+    description: 'of the pictures, in pixels',
+    otherwise: "the image's, else the model's",
+    inPicture: true,
+    inAutomatic1111: 'Size',
   },
-  timesteps: {
-    kind: { type: 'integers', least: 0, most: MOST_STEPS },
-    words: 'timesteps',
-    description: 'descending, in place of a number of steps; for lcm and tcd',
-    otherwise: 'spread evenly',
-    inPicture: 'timesteps',
-  },
-  originalSteps: {
-    kind: { type: 'integer', least: 1, most: MOST_STEPS },
-    words: 'original steps',
-    description: 'the grid that the model was distilled on; for lcm and tcd',
-    otherwise: "the model's",
-    inPicture: 'originalSteps',
+  height: {
+    kind: side,
+    words: 'height',
+    description: 'of the pictures, in pixels',
+    otherwise: "the image's, else the model's",
+    inPicture: true,
+    inAutomatic1111: 'Size',
   },
   clipSkip: {
     kind: { type: 'integer', least: 0, most: 128 },
     words: 'clip skip',
     description: 'layers of the text encoder to leave out at its end',
     otherwise: '0',
-    inPicture: 'clipSkip',
+    inPicture: true,
     inAutomatic1111: 'Clip skip',
+  },
+  eta: {
+    kind: { type: 'number', least: 0, most: 1 },
+    words: 'eta',
+    description: 'share of fresh noise in a step, for ddim and tcd',
+    otherwise: "the scheduler's own: 0 for ddim, 0.3 for tcd",
+    inPicture: true,
+  },
+  timesteps: {
+    kind: { type: 'integers', least: 0, most: MOST_STEPS },
+    words: 'timesteps',
+    description: 'training timesteps, descending, in place of a number of steps; for lcm and tcd',
+    otherwise: 'spread evenly',
+    inPicture: true,
+  },
+  originalSteps: {
+    kind: { type: 'integer', least: 1, most: MOST_STEPS },
+    words: 'original steps',
+    description: 'the grid that the model was distilled on; for lcm and tcd',
+    otherwise: "the model's",
+    inPicture: true,
   },
   image: {
     kind: { type: 'image' },
@@ -175,7 +175,7 @@ export const requestSettings = {
     words: 'strength',
     description: 'how far to go from the image',
     otherwise: '0.8, and 1 with a mask; for SDXL 0.3 and 0.9999',
-    inPicture: 'strength',
+    inPicture: true,
     inAutomatic1111: 'Denoising strength',
   },
   mask: {
@@ -183,6 +183,13 @@ export const requestSettings = {
     words: 'mask',
     description: 'as large as the image: white, or a hole, is drawn anew',
     otherwise: 'all is drawn anew',
+  },
+  tileSize: {
+    kind: side,
+    words: 'tile size',
+    description: 'decode in tiles of so many pixels, which fade into each other',
+    otherwise: 'in one piece, where it fits into memory',
+    inPicture: true,
   },
   originalSize: {
     kind: pair('height', 'width'),
@@ -202,13 +209,6 @@ export const requestSettings = {
     description: 'what SDXL is told of the size that was aimed for',
     otherwise: "the picture's",
   },
-  tileSize: {
-    kind: side,
-    words: 'tile size',
-    description: 'decode in tiles of so many pixels, which fade into each other',
-    otherwise: 'in one piece, where it fits into memory',
-    inPicture: 'tileSize',
-  },
   signal: {
     kind: { type: 'signal' },
     words: 'signal',
@@ -224,6 +224,15 @@ export const requestSettings = {
 } as const satisfies Readonly<Record<SettingName, RequestSetting>>;
 
 export const settingNames = Object.keys(requestSettings) as SettingName[];
+
+/** The settings that pictures carry under their own names. */
+export type CarriedName = {
+  [Name in SettingName]: (typeof requestSettings)[Name] extends { readonly inPicture: true } ? Name : never;
+}[SettingName];
+
+export const carriedNames = settingNames.filter(
+  (name): name is CarriedName => 'inPicture' in requestSettings[name],
+);
 
 /**
  * Whatever a caller gave as a request, when it is one. Throws UsageError for a setting that does not exist, and
@@ -269,13 +278,37 @@ export function checkSetting(name: SettingName, value: unknown): void {
   const values = setting.list && Array.isArray(value) ? value : [value];
   // By index: what a list has no entry for is undefined, too.
   for (let i = 0; i < values.length; i++) {
-    if (!isOfKind(setting.kind, values[i])) throw settingError(name, values[i], expected(setting));
+    if (!isOfKind(setting.kind, values[i])) {
+      throw settingError(name, values[i], `${expected(setting)}${suggestion(setting.kind, values[i])}`);
+    }
   }
 }
 
+/**
+ * The value that a text stands for, as a command line, a form or an address has it: lists with commas between their
+ * parts. Throws SettingError for what cannot be the setting's.
+ */
+export function readSetting<Name extends SettingName>(name: Name, text: string): GenerationRequest[Name] {
+  const { kind, words }: RequestSetting = requestSettings[name];
+  const value = valueFromText(kind, text);
+  if (isOfKind(kind, value)) return value as GenerationRequest[Name];
+  const found = text.trim() === '' ? JSON.stringify(text) : brief(text);
+  throw new SettingError(name, words, `${found}: expected ${kindInWords(kind)}${suggestion(kind, text)}`);
+}
+
+function suggestion(kind: SettingKind, value: unknown): string {
+  const near = kind.type === 'choice' && typeof value === 'string' ? nearest(value, kind.values) : undefined;
+  return near === undefined ? '' : `; did you mean ${near}?`;
+}
+
 /** about: what was expected, and what to do. */
-export function settingError(name: SettingName, value: unknown, about: string): SettingError {
-  return new SettingError(name, requestSettings[name].words, `${shown(value)}: ${about}`);
+export function settingError(name: SettingName, value: unknown, about: Message): SettingError {
+  return new SettingError(name, requestSettings[name].words, [`${shown(value)}: `, ...[about].flat()]);
+}
+
+/** Whether one value, not a list of such, can be the setting's. */
+export function isValue(name: SettingName, value: unknown): boolean {
+  return isOfKind(requestSettings[name].kind, value);
 }
 
 /** What a setting has to be, in words: `expected a whole number from 1 to 10000`. */

@@ -106,3 +106,20 @@ function rangeInWords({ least, most, above }: { least?: number; most?: number; a
   if (least === undefined) return most === undefined ? '' : ` up to ${most}`;
   return ` from ${least}${most === undefined ? '' : ` to ${most}`}`;
 }
+
+/** What a text stands for, whether or not it is within the range: lists have commas between their parts. */
+export function valueFromText(kind: SettingKind, text: string): unknown {
+  switch (kind.type) {
+    case 'text':
+    case 'choice':
+      return text;
+    case 'integer':
+      return /^[+-]?\d+$/.test(text) ? Number(text) : undefined;
+    case 'number':
+      return text.trim() === '' ? undefined : Number(text);
+    case 'integers':
+      return text.split(',').map((part) => valueFromText({ type: 'integer' }, part.trim()));
+    default:
+      throw new Error(`no text stands for a setting of the type ${kind.type}`);
+  }
+}

@@ -1,7 +1,7 @@
 /** What a request for pictures may say, and what is made of it: checked, with every gap filled. */
 import { type Components, pictureSize } from '../components/components.ts';
 import { type SchedulerName, schedulerNames } from '../components/scheduler.ts';
-import { UsageError } from '../errors.ts';
+import { mention, mentioning, UsageError } from '../errors.ts';
 import type { Image } from '../images/image.ts';
 import { brief, listed } from '../messages.ts';
 import { Generator } from '../random/generator.ts';
@@ -183,11 +183,14 @@ function strengthOf(model: Components, { image, mask, strength }: GenerationRequ
   const { latentChannels, furtherChannels } = model.unet.config;
   if (mask === undefined && furtherChannels > 0) {
     throw new UsageError(
-      `${model.location} is an inpainting model (in_channels is ${latentChannels + furtherChannels}): give an image and a mask`,
+      mentioning`${model.location} is an inpainting model (in_channels is ${latentChannels + furtherChannels}): give an ${mention('image')} and a ${mention('mask')}`,
     );
   }
   if (image === undefined) {
-    if (mask !== undefined) throw new UsageError('a mask needs an image whose white parts are drawn anew');
+    if (mask !== undefined)
+      throw new UsageError(
+        mentioning`a ${mention('mask')} needs an ${mention('image')} whose white parts are drawn anew`,
+      );
     if (strength !== undefined) throw settingError('strength', strength, 'there is no image to begin with');
     return undefined;
   }
@@ -251,12 +254,16 @@ function sideOf(
   const { factor } = model.vae.config;
   if (wanted === undefined && image !== undefined && image[name] < factor) {
     throw new UsageError(
-      `the image's ${name} is ${image[name]}; the model needs at least ${factor}: give a ${name}, or a larger image`,
+      mentioning`the image's ${name} is ${image[name]}; the model needs at least ${factor}: give a ${mention(name)}, or a larger image`,
     );
   }
   const ofImage = image && image[name] - (image[name] % factor);
   const side = wanted ?? ofImage ?? pictureSize(model)?.[name];
-  if (side === undefined) throw new UsageError(`the model names no picture size: give width and height`);
+  if (side === undefined) {
+    throw new UsageError(
+      mentioning`the model names no picture size: give ${mention('width')} and ${mention('height')}`,
+    );
+  }
   if (side % factor === 0 && side <= LARGEST_SIDE) return side;
   const most = Math.floor(LARGEST_SIDE / factor);
   const nearest = Math.min(Math.max(Math.round(side / factor), 1), most) * factor;

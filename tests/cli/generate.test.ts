@@ -375,10 +375,40 @@ it('refuses pictures and masks that do not go together, before anything is drawn
   );
   expect(await refused('--image', 'wide.png', '--strength', '0')).toMatch(/^2 .*--strength 0: .* above 0/);
   expect(await refused('--strength', '0.5')).toMatch(/^2 .*--strength 0\.5: there is no image/);
-  expect(await refused('--mask', 'square.png')).toMatch(/^2 .*a mask needs an image/);
+  expect(await refused('--mask', 'square.png')).toMatch(/^2 .*a --mask needs an --image/);
   expect(await refused('--image', 'words.png')).toMatch(
     /^1 .*words\.png cannot be read: it is no picture; save it as PNG, JPEG/,
   );
   expect(await refused('--image', 'none.png')).toMatch(/^1 .*none\.png: there is no such file/);
   expect(await refused('--from', 'square.png')).toMatch(/^1 .*carries no settings/);
+});
+
+it('restores what has an option of its own and what had none, tiles included', async () => {
+  const settings = [
+    ...['--clip-skip', '1', '--timesteps', '999,499', '--original-steps', '25', '--tile-size', '64'],
+    ...['--width', '128'],
+  ];
+  const { code, stderr } = await draw(...settings, '--out', 'a.png');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(readPictureSettings(await readPngText(read('a.png')))).toMatchObject({
+    ...{ clipSkip: 1, timesteps: [999, 499], originalSteps: 25, tileSize: 64, width: 128 },
+  });
+  await run('generate', '--from', 'a.png', '--out', 'b.png');
+  expect(read('b.png')).toEqual(read('a.png'));
+  await run('generate', '--from', 'a.png', '--clip-skip', '0', '--out', 'c.png');
+  expect(readPictureSettings(await readPngText(read('c.png')))).toMatchObject({ clipSkip: 0, tileSize: 64 });
+});
+
+it('tells SDXL of sizes and crops, and restores them', async () => {
+  const sdxl = tinyTeacher.replace(/sd(?=[\\/]model$)/, 'sdxl');
+  const { code } = await run(
+    ...['generate', 'a red fox', '--model', sdxl, '--seed', '7', '--steps', '1', '--guidance-rescale', '0.7'],
+    ...['--original-size', '512,384', '--crop-top-left', '0,64', '--target-size', '64,64', '--out', 'a.png'],
+  );
+  expect(code).toBe(0);
+  expect(readPictureSettings(await readPngText(read('a.png')))).toMatchObject({
+    ...{ timeIds: [512, 384, 0, 64, 64, 64], guidanceRescale: 0.7 },
+  });
+  await run('generate', '--from', 'a.png', '--out', 'b.png');
+  expect(read('b.png')).toEqual(read('a.png'));
 });

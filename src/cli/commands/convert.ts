@@ -4,7 +4,6 @@ import { convertModel } from '../../components/node/convert-model.ts';
 import { openModel } from '../../components/node/open-model.ts';
 import { UsageError } from '../../errors.ts';
 import type { StorageDType } from '../../weights/convert.ts';
-import { withFlagNames } from '../flag-names.ts';
 import {
   type CheckpointOptions,
   type PartOptions,
@@ -40,16 +39,12 @@ async function convert(name: string, options: Options, signal: AbortSignal): Pro
   const { dtype, unet, vae, out } = options;
   if (out === undefined) throw new UsageError('--out is missing: name the folder to write');
   const reporter = createReporter({ json: options.json });
-  try {
-    const model = await openModel(name, options);
-    const guess = guessAbout(model);
-    if (guess !== undefined) reporter.warn(guess);
-    const leftOut = await convertModel(model, out, { dtype, signal });
-    for (const { part, reason } of leftOut)
-      reporter.note(`without its ${part}, which drawing does not need: ${reason}`);
-    reporter.event('converted', { model: name, out, dtype, unet, vae, leftOut });
-    reporter.print(`${out}: ${name} in ${dtype}`);
-  } catch (error) {
-    throw withFlagNames(error);
-  }
+  const model = await openModel(name, options);
+  const guess = guessAbout(model);
+  if (guess !== undefined) reporter.warn(guess);
+  const leftOut = await convertModel(model, out, { dtype, signal });
+  for (const { part, reason } of leftOut)
+    reporter.note(`without its ${part}, which drawing does not need: ${reason}`);
+  reporter.event('converted', { model: name, out, dtype, unet, vae, leftOut });
+  reporter.print(`${out}: ${name} in ${dtype}`);
 }

@@ -20,7 +20,6 @@ import { MOST_PICTURES } from '../../pipelines/request-settings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
 import { type EngineOptions, engineOptions, withEngineOptions } from '../engine-options.ts';
-import { withFlagNames } from '../flag-names.ts';
 import { type PartOptions, withPartOptions } from '../model-options.ts';
 import { integer, number } from '../option-values.ts';
 import { requireWritable } from '../output-paths.ts';
@@ -113,8 +112,6 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
       },
     });
     await present(evaluation, options, reporter);
-  } catch (error) {
-    throw withFlagNames(error);
   } finally {
     await disposeUnlessCancelled(signal, ...opened);
   }

@@ -24,7 +24,6 @@ import { textToImage } from '../../pipelines/text-to-image.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
 import { type EngineOptions, engineOptions, withEngineOptions } from '../engine-options.ts';
-import { withFlagNames } from '../flag-names.ts';
 import { type PartOptions, withPartOptions } from '../model-options.ts';
 import { integer, number, oneOf } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
@@ -124,8 +123,6 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     reporter.event('consistency', { path, ...facts, timesteps: shown.map(({ timestep }) => timestep) });
     for (const line of describeErrors(explanation)) reporter.print(line);
     reporter.print(path);
-  } catch (error) {
-    throw withFlagNames(error);
   } finally {
     await disposeUnlessCancelled(signal, engine);
   }

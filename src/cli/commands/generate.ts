@@ -15,21 +15,14 @@ import { type Stage, Stopwatch } from '../../pipelines/timings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
 import { changesSince, drawnWith } from '../drawn-with.ts';
-import { withFlagNames } from '../flag-names.ts';
-import {
-  openPictures,
-  promptOf,
-  randomSeed,
-  requestOf,
-  withGenerationOptions,
-  withPromptOption,
-} from '../generation-options.ts';
+import { openPictures, promptOf, withGenerationOptions, withPromptOption } from '../generation-options.ts';
 import { openModelOf, startPipelineOf, warningsAbout } from '../opened-model.ts';
 import { integer } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
 import { optionsFromPicture, type RestoredOptions } from '../picture-options.ts';
 import { createReporter, duration, passUnit, type Reporter } from '../progress.ts';
 import { type ReplicaOptions, replicasFor } from '../replicas.ts';
+import { randomSeed, requestOf } from '../request-options.ts';
 import { version } from '../version.ts';
 
 /** Of one command, which knows all their names and seeds before it begins. */
@@ -130,7 +123,6 @@ async function generate(
         batch.map(({ seed }) => seed),
       );
       const drawing = pipeline.generate({
-        ...restored?.request,
         ...request,
         ...opened,
         signal,
@@ -151,8 +143,6 @@ async function generate(
         reporter.print(`${path}  (${width}×${height}, seed ${seed})`);
       }
     }
-  } catch (error) {
-    throw withFlagNames(error);
   } finally {
     await disposeUnlessCancelled(signal, pipeline);
   }

@@ -19,7 +19,6 @@ import {
   type GenerationOptions,
   openPictures,
   promptOf,
-  randomSeed,
   withGenerationOptions,
   withPromptOption,
 } from '../generation-options.ts';
@@ -32,6 +31,7 @@ import { type Cell, cellsOf, groupByModel, type PlotAxes } from '../plot/cells.t
 import { createSheet, type Sheet } from '../plot/draw.ts';
 import { type PlannedCell, type PlannedGroup, planCells } from '../plot/plan.ts';
 import { createReporter, duration, passUnit, type Reporter } from '../progress.ts';
+import { randomSeed } from '../request-options.ts';
 import { version } from '../version.ts';
 
 interface Options extends GenerationOptions, PlotAxes {
@@ -112,7 +112,7 @@ async function plot(
   }
   const path = (await outputPaths(options.out, 1))({ index: 0, prompt: `plot ${prompt}`, seed });
   if (saveImages !== undefined) await requireWritable(saveImages, '--save-images');
-  const shared = { ...restored?.request, ...(await openPictures(options, reporter)) };
+  const shared = await openPictures(options, reporter);
   const warn = warnOnce(reporter);
   const planned: DrawnGroup[] = [];
   for (const group of await planCells(groups, shared, warn))

@@ -22,6 +22,17 @@ describe('axes', () => {
     ['unet=none,u', 'unet', [undefined, 'u']],
     ['vae=none,v', 'vae', [undefined, 'v']],
     ['negative-prompt="",blurry', 'negativePrompt', ['', 'blurry']],
+    ['clip-skip=0-2', 'clipSkip', [0, 1, 2]],
+    ['guidance-rescale=0-1 [3]', 'guidanceRescale', [0, 0.5, 1]],
+    ['timesteps="999,499","999"', 'timesteps', [[999, 499], [999]]],
+    [
+      'crop-top-left="0,0","0,64"',
+      'cropTopLeft',
+      [
+        [0, 0],
+        [0, 64],
+      ],
+    ],
   ] as const)('%s sets its option', (text, option, values) => {
     const recipes = cells({ x: x(text) }).map(({ recipe }) => recipe);
     expect(recipes.map((recipe) => recipe.options[option])).toEqual(values);
@@ -93,18 +104,18 @@ describe('axes', () => {
   });
 
   it.each([
-    ['stpes=1', /--x stpes=1: there is no axis "stpes"; expected one of steps, .*\. Did you mean steps\?/],
+    ['stpes=1', /--x stpes=1: there is no axis "stpes"; expected one of .*\. Did you mean steps\?/],
     ['steps', /--x steps: expected values after it/],
     ['steps=', /expected values after it/],
     ['', /--x "": there is no axis/],
-    ['steps=0', /--x steps 0: expected a whole number, 1 or more/],
+    ['steps=0', /--x steps 0: expected a whole number from 1 to 10000/],
     ['steps=1,x', /--x steps x: expected a whole number/],
     ['steps=0-4', /--x steps 0: expected/],
     ['steps=1,,2', /--x steps "": expected/],
-    ['strength=0.5,2', /--x strength 2: expected a number from 0 to 1/],
+    ['strength=0.5,2', /--x strength 2: expected a number above 0, up to 1/],
     ['scheduler=lmc', /--x scheduler lmc: expected one of lcm, .*did you mean lcm/],
     ['size=64', /--x size=64: expected width and height/],
-    ['size=0x8', /--x size 0: expected a whole number, 1 or more/],
+    ['size=0x8', /--x size 0: expected a whole number from 1 to 16384/],
     ['prompt-sr="",a', /--x prompt-sr=: .* first the words to search for/],
   ])('refuses %s', (text, message) => {
     expect(() => x(text)).toThrow(message);

@@ -2,9 +2,12 @@
 import { basename } from 'node:path';
 import { UsageError } from '../../errors.ts';
 import { nearest } from '../../nearest.ts';
-import { type GenerationOptions, generationValues } from '../generation-options.ts';
+import { type RequestSetting, requestSettings } from '../../pipelines/request-settings.ts';
+import { flagOf } from '../flag-names.ts';
+import type { GenerationOptions } from '../generation-options.ts';
 import { type LoraOption, loraOption } from '../lora-option.ts';
 import { number } from '../option-values.ts';
+import { type FlagSetting, flagSettings, settingReader } from '../request-options.ts';
 import { rangeOf, splitList } from './value-list.ts';
 
 /** What one picture is made of: the prompt and the flags of the command, changed by the values of its axes. */
@@ -27,7 +30,7 @@ export interface AxisValue {
 export interface Axis {
   /** Of the option: `--x steps`. */
   readonly flag: string;
-  readonly name: AxisName;
+  readonly name: string;
   readonly values: readonly AxisValue[];
 }
 
@@ -40,32 +43,41 @@ interface AxisKind {
   values(option: string, text: string): AxisValue[];
 }
 
+/** Values to try, for the help; without one the table's words do. */
+const examples: Partial<Record<FlagSetting, string>> = {
+  steps: '1,2,4,8',
+  guidanceScale: '1,4,8',
+  seed: '1-4',
+  strength: '0.2-1 [5], with --image',
+  eta: '0,0.5,1, with ddim or tcd',
+  scheduler: 'names, as of --scheduler',
+  negativePrompt: 'whole negative prompts; "" is none',
+  timesteps: 'lists in quotes: "999,499","999"',
+};
+
+/** One axis for each setting that is a flag. */
+const settingAxes = Object.fromEntries(
+  flagSettings.map((name) => [flagOf(name).slice('--'.length), settingAxis(name)]),
+);
+
 /** In the order in which they are applied: what is searched and replaced in a prompt comes after the prompts. */
-const kinds = {
-  steps: numbers('1,2,4,8', 'steps', generationValues.steps, true),
-  'guidance-scale': numbers('1,4,8', 'guidanceScale', generationValues.guidanceScale, false),
-  seed: numbers('1-4', 'seed', generationValues.seed, true),
-  strength: numbers('0.2-1 [5], with --image', 'strength', generationValues.strength, false),
-  eta: numbers('0,0.5,1, with ddim or tcd', 'eta', generationValues.eta, false),
-  width: numbers('pixels', 'width', generationValues.side, true),
-  height: numbers('pixels', 'height', generationValues.side, true),
+const kinds: Readonly<Record<string, AxisKind>> = {
+  ...settingAxes,
   size: {
     description: 'width×height: 512x512,768x512',
     values: texts((option, text) => {
       const [, width, height] = /^(\d+)[x×](\d+)$/.exec(text) ?? [];
-      const side = generationValues.side(option);
       if (width === undefined || height === undefined) {
         throw new UsageError(`${option}=${text}: expected width and height in pixels, as 768x512`);
       }
-      return { label: `${width}x${height}`, ...setting({ width: side(width), height: side(height) }) };
+      return {
+        label: `${width}x${height}`,
+        ...setting({
+          width: settingReader('width', option)(width),
+          height: settingReader('height', option)(height),
+        }),
+      };
     }),
-  },
-  scheduler: {
-    description: 'names, as of --scheduler',
-    values: texts((option, text) => ({
-      label: text,
-      ...setting({ scheduler: generationValues.scheduler(option)(text) }),
-    })),
   },
   model: {
     description: 'as of --model; each is loaded once',
@@ -115,27 +127,17 @@ const kinds = {
       apply: (recipe) => ({ ...recipe, prompt: text }),
     })),
   },
-  'negative-prompt': {
-    description: 'whole negative prompts; "" is none',
-    mayBeEmpty: true,
-    values: texts((_option, text) => ({
-      label: `negative: ${text === '' ? '(nothing)' : text}`,
-      ...setting({ negativePrompt: text }),
-    })),
-  },
   'prompt-sr': {
     description: 'searches the prompts for the first value and puts each in its place',
     values: searchAndReplace,
   },
-} as const satisfies Record<string, AxisKind>;
+};
 
-export type AxisName = keyof typeof kinds;
-
-const names = Object.keys(kinds) as AxisName[];
+const names = Object.keys(kinds);
 
 /** A line for each axis, for the help. */
 export const axesHelp: string = names
-  .map((name) => `  ${name.padEnd(16)} ${kinds[name].description}`)
+  .map((name) => `  ${name.padEnd(16)} ${kinds[name]!.description}`)
   .join('\n');
 
 /** A reader for `--x steps=1,2,4`. flag: `--x`. */
@@ -149,7 +151,7 @@ export function axisOption(flag: string) {
         `${flag} ${text === '' ? '""' : text}: there is no axis "${name.trim()}"; expected one of ${names.join(', ')}, as in ${flag} steps=1,2,4${near ? `. Did you mean ${near}?` : ''}`,
       );
     }
-    const kind: AxisKind = kinds[known];
+    const kind = kinds[known]!;
     if (values === undefined || (values.trim() === '' && !kind.mayBeEmpty)) {
       throw new UsageError(`${flag} ${text}: expected values after it, as in ${flag} steps=1,2,4`);
     }
@@ -211,24 +213,44 @@ function part(key: 'unet' | 'vae', expected: string): AxisKind {
   };
 }
 
-/** An axis of the numbers of one option. */
-function numbers(
-  description: string,
-  key: 'steps' | 'guidanceScale' | 'seed' | 'strength' | 'eta' | 'width' | 'height',
-  reader: (option: string) => (text: string) => number,
-  whole: boolean,
-): AxisKind {
-  return {
-    description,
-    values: (option, text) => {
-      const title = option.replace(/^\S+ /, '').replaceAll('-', ' ');
-      return numberList(option, text, reader(option), whole).map((value) => ({
-        text: String(value),
-        label: `${title}: ${value}`,
-        ...setting({ [key]: value }),
-      }));
-    },
-  };
+/** An axis of the values of one setting. */
+function settingAxis(name: FlagSetting): AxisKind {
+  const { kind, words, description }: RequestSetting = requestSettings[name];
+  const about = examples[name] ?? description;
+  const value = (option: string, text: string): AxisValue => ({
+    text,
+    label: kind.type === 'choice' ? text : `${words}: ${text}`,
+    ...setting({ [name]: settingReader(name, option)(text) }),
+  });
+  switch (kind.type) {
+    case 'integer':
+    case 'number':
+      return {
+        description: about,
+        values: (option, text) => {
+          const read = settingReader(name, option) as (text: string) => number;
+          return numberList(option, text, read, kind.type === 'integer').map((number) => ({
+            text: String(number),
+            label: `${words}: ${number}`,
+            ...setting({ [name]: number }),
+          }));
+        },
+      };
+    case 'text':
+      return {
+        description: about,
+        mayBeEmpty: true,
+        values: texts((_option, text) => ({
+          label: `${words.replace(/ prompt$/, '')}: ${text === '' ? '(nothing)' : text}`,
+          ...setting({ [name]: text }),
+        })),
+      };
+    default:
+      return {
+        description: about,
+        values: (option, text) => splitList(option, text).map((part) => value(option, part)),
+      };
+  }
 }
 
 function numberList(option: string, text: string, read: (text: string) => number, whole: boolean): number[] {

@@ -1,10 +1,11 @@
 /** Checks every picture of a plot before the first one is drawn. Only configurations are read. */
-import { UsageError } from '../../errors.ts';
+import { SettingError, UsageError } from '../../errors.ts';
 import { planGeneration } from '../../pipelines/generation.ts';
 import type { GenerationRequest, Settings } from '../../pipelines/settings.ts';
-import { withFlagNames } from '../flag-names.ts';
-import { type GenerationOptions, requestOf } from '../generation-options.ts';
+import { flagOf, messageWithFlags } from '../flag-names.ts';
+import type { GenerationOptions } from '../generation-options.ts';
 import { type ModelOfOptions, openModelOf, warningsAbout } from '../opened-model.ts';
+import { requestOf } from '../request-options.ts';
 import type { Cell } from './cells.ts';
 
 export interface PlannedCell extends Cell {
@@ -55,11 +56,17 @@ function seedOf({ seed }: GenerationOptions): number {
 
 /** What the library found wrong, with the option or the axes that said so. */
 function atCell(error: unknown, { chosen }: Cell): unknown {
-  const named = withFlagNames(error, (option) => {
-    const axis = chosen.find((one) => one.axis.name === option)?.axis;
-    return axis ? `${axis.flag} ${option}=` : `--${option} `;
-  });
-  if (!(named instanceof UsageError) || named.message.startsWith('--')) return named;
+  if (!(error instanceof UsageError)) return error;
+  const message = messageWithFlags(error);
   const values = chosen.map(({ axis, value }) => `${axis.flag} ${axis.name}=${value.text}`);
-  return new UsageError(`${values.join(' ')}: ${named.message}`, { cause: error });
+  if (!(error instanceof SettingError)) {
+    return new UsageError(`${values.join(' ')}: ${message}`, { cause: error });
+  }
+  const flag = flagOf(error.setting);
+  const own = chosen.find(({ axis }) => `--${axis.name}` === flag);
+  if (own)
+    return new UsageError(`${own.axis.flag} ${own.axis.name}=${message.slice(flag.length + 1)}`, {
+      cause: error,
+    });
+  return new UsageError(message, { cause: error });
 }

@@ -1,7 +1,7 @@
 /** A model by whatever people call it: a folder, a file, or a name on the hub; and other parts for it. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InputError, UsageError } from '../../errors.ts';
+import { InputError, SettingError } from '../../errors.ts';
 import { isFile, pathKind } from '../../files/node/path-kind.ts';
 import { localPath } from '../../hub/node/cache.ts';
 import { openDiffusersDirectory } from '../../weights/node/diffusers-directory.ts';
@@ -50,8 +50,10 @@ async function openPath(path: string, options: SingleFileOptions): Promise<Store
   const files = await diffusersFiles(path);
   for (const name of ['config', 'tokenizer'] as const) {
     if (options[name] === undefined) continue;
-    throw new UsageError(
-      `${name} ${options[name]}: ${path} is a diffusers directory, which has its own; only a single-file checkpoint takes another`,
+    throw new SettingError(
+      name,
+      name,
+      `${options[name]}: ${path} is a diffusers directory, which has its own; only a single-file checkpoint takes another`,
     );
   }
   return files;

@@ -1,5 +1,5 @@
 /** The timesteps of consistency samplers: a few, spread evenly over those that the model was distilled on. */
-import { UsageError } from '../../errors.ts';
+import { SettingError, UsageError } from '../../errors.ts';
 
 export interface ConsistencyTimestepOptions {
   /** How many; or `timesteps`, not both. */
@@ -27,7 +27,7 @@ export function consistencyTimesteps(
   numTrainTimesteps: number,
 ): ConsistencyTimesteps {
   if (!(strength > 0 && strength <= 1))
-    throw new UsageError(`strength ${strength}: use a number above 0, up to 1`);
+    throw new SettingError('strength', 'strength', `${strength}: use a number above 0, up to 1`);
   if ((steps === undefined) === (timesteps === undefined)) {
     throw new UsageError('expected either a number of steps or a list of timesteps, not both or neither');
   }
@@ -35,8 +35,10 @@ export function consistencyTimesteps(
     checkTimesteps(timesteps, numTrainTimesteps);
     const kept = Math.trunc(timesteps.length * strength);
     if (kept < 1) {
-      throw new UsageError(
-        `strength ${strength} leaves none of the ${timesteps.length} timesteps; use at least ${1 / timesteps.length}`,
+      throw new SettingError(
+        'strength',
+        'strength',
+        `${strength}: it leaves none of the ${timesteps.length} timesteps; use at least ${1 / timesteps.length}`,
       );
     }
     // diffusers does not shorten its step count here, so that with strength < 1 even the last step adds noise
@@ -46,7 +48,11 @@ export function consistencyTimesteps(
   const count = steps!;
   const reached = trained.slice(0, Math.trunc(trained.length * strength)).reverse();
   if (!Number.isInteger(count) || count < 1 || count > reached.length) {
-    throw new UsageError(`steps ${count}: ${explain(count, trained.length, reached.length, strength)}`);
+    throw new SettingError(
+      'steps',
+      'steps',
+      `${count}: ${explain(count, trained.length, reached.length, strength)}`,
+    );
   }
   const stride = reached.length / count;
   return {
@@ -68,11 +74,17 @@ function checkTimesteps(timesteps: readonly number[], numTrainTimesteps: number)
     (t, i) => Number.isInteger(t) && t >= 0 && (i === 0 || t < timesteps[i - 1]!),
   );
   if (timesteps.length === 0 || !valid) {
-    throw new UsageError(`timesteps ${timesteps.join(', ')}: expected integers in descending order`);
+    throw new SettingError(
+      'timesteps',
+      'timesteps',
+      `${timesteps.join(', ')}: expected integers in descending order`,
+    );
   }
   if (timesteps[0]! >= numTrainTimesteps) {
-    throw new UsageError(
-      `timesteps ${timesteps.join(', ')}: the model was trained on ${numTrainTimesteps}; start at ${numTrainTimesteps - 1} or below`,
+    throw new SettingError(
+      'timesteps',
+      'timesteps',
+      `${timesteps.join(', ')}: the model was trained on ${numTrainTimesteps}; start at ${numTrainTimesteps - 1} or below`,
     );
   }
 }

@@ -2,7 +2,7 @@
  * DDIM (Song, Meng and Ermon 2021, eq. 12 and 16), as diffusers' DDIMScheduler. η = 0 follows the probability
  * flow ODE, and is the solver that latent consistency models are distilled from; η = 1 is DDPM.
  */
-import { UsageError } from '../../errors.ts';
+import { SettingError } from '../../errors.ts';
 import { weightedSum } from '../elementwise.ts';
 import { addNoise, ddpmSchedule, type NoiseScheduleConfig, noiseSchedule } from '../noise-schedule.ts';
 import { type PredictionType, predictedNoise, predictedOriginal } from '../prediction.ts';
@@ -45,7 +45,7 @@ export function ddimSampler(
   const full = { ...ddimDefaults, ...config };
   const { num_train_timesteps: length, prediction_type } = full;
   checkSteps(steps, length);
-  if (!(eta >= 0 && eta <= 1)) throw new UsageError(`eta ${eta}: use a number from 0 to 1`);
+  if (!(eta >= 0 && eta <= 1)) throw new SettingError('eta', 'eta', `${eta}: use a number from 0 to 1`);
   const schedule = noiseSchedule(full);
   const { alphas, sigmas, alphasCumprod } = schedule;
   const timesteps = spacedTimesteps(full, steps);

@@ -63,7 +63,7 @@ describe('samplerFromConfig', () => {
 
   it('refuses a first timestep beyond the schedule', () => {
     expect(() => samplerFromConfig('ddim', { steps_offset: 1 }, { steps: 1000 })).toThrow(
-      /steps 1000 with steps_offset 1 begin at timestep 1000/,
+      /steps 1000: with steps_offset 1 they begin at timestep 1000/,
     );
   });
 

@@ -8,7 +8,7 @@
  * of the schedule, which holds the repeated timestep, its second pass counts as the repetition all the same, and the
  * sample stays one step behind its timestep. That is diffusers' picture, and kept.
  */
-import { UsageError } from '../../errors.ts';
+import { SettingError } from '../../errors.ts';
 import { weightedSum } from '../elementwise.ts';
 import { addNoise, type BetaScheduleConfig, ddpmBetas, noiseSchedule } from '../noise-schedule.ts';
 import { type PredictionType, predictedNoise, predictedOriginal } from '../prediction.ts';
@@ -144,8 +144,10 @@ function pndmTimesteps(
     return { start: [], timesteps: [...spaced.slice(0, 1), ...repeated, ...spaced.slice(1)] };
   }
   if (steps < 4) {
-    throw new UsageError(
-      `steps ${steps}: the Runge-Kutta start of PNDM (skip_prk_steps is false) needs at least 4; use 4 or more`,
+    throw new SettingError(
+      'steps',
+      'steps',
+      `${steps}: the Runge-Kutta start of PNDM (skip_prk_steps is false) needs at least 4; use 4 or more`,
     );
   }
   const half = Math.floor(stride / 2);

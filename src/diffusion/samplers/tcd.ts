@@ -3,7 +3,7 @@
  * each step goes down the trajectory to s = ⌊(1 − γ) t_next⌋ without noise, then up to t_next with it.
  * As diffusers' TCDScheduler. γ = 0 is deterministic, γ = 1 is multistep consistency sampling.
  */
-import { UsageError } from '../../errors.ts';
+import { mention, mentioning, SettingError, UsageError } from '../../errors.ts';
 import { weightedSum } from '../elementwise.ts';
 import {
   addNoise,
@@ -45,7 +45,11 @@ export function tcdSampler(config: Partial<TcdConfig>, options: TcdOptions): Sam
   if (!(gamma >= 0 && gamma <= 1)) throw new UsageError(`gamma ${gamma}: use a number from 0 to 1`);
   const grid = skippingGrid(full.original_inference_steps, num_train_timesteps);
   if (originalSteps !== undefined && steps > originalSteps) {
-    throw new UsageError(`steps ${steps}: use at most the original steps, ${originalSteps}`);
+    throw new SettingError(
+      'steps',
+      'steps',
+      mentioning`${steps}: use at most the ${mention('originalSteps', 'original steps')}, ${originalSteps}`,
+    );
   }
   const everyTimestep = Array.from({ length: num_train_timesteps }, (_, t) => t);
   const trained = originalSteps === undefined ? grid.timesteps : everyTimestep;

@@ -2,7 +2,7 @@
  * The three ways in which diffusers spreads a sampler's timesteps over the training schedule
  * (Lin et al. 2023, table 2).
  */
-import { UsageError } from '../../errors.ts';
+import { SettingError } from '../../errors.ts';
 
 export const timestepSpacings = ['leading', 'trailing', 'linspace'] as const;
 export type TimestepSpacing = (typeof timestepSpacings)[number];
@@ -44,8 +44,10 @@ export function spacedTimesteps(config: TimestepSpacingConfig, steps: number): n
   if (timestep_spacing === 'trailing') return trailingTimesteps(length, length, steps);
   const timesteps = leadingTimesteps(Math.floor(length / steps), steps, steps_offset);
   if (timesteps[0]! >= length) {
-    throw new UsageError(
-      `steps ${steps} with steps_offset ${steps_offset} begin at timestep ${timesteps[0]}, ` +
+    throw new SettingError(
+      'steps',
+      'steps',
+      `${steps}: with steps_offset ${steps_offset} they begin at timestep ${timesteps[0]}, ` +
         `but the last one is ${length - 1}; use fewer steps`,
     );
   }
@@ -61,8 +63,10 @@ export function roundHalfToEven(x: number): number {
 /** Throws UsageError unless `steps` is an integer from 1 to the length of the training schedule. */
 export function checkSteps(steps: number, numTrainTimesteps: number): void {
   if (!Number.isInteger(steps) || steps < 1 || steps > numTrainTimesteps) {
-    throw new UsageError(
-      `steps ${steps}: the model was trained on ${numTrainTimesteps} timesteps; use 1 to ${numTrainTimesteps}`,
+    throw new SettingError(
+      'steps',
+      'steps',
+      `${steps}: the model was trained on ${numTrainTimesteps} timesteps; use 1 to ${numTrainTimesteps}`,
     );
   }
 }

@@ -4,7 +4,7 @@
  * networks of a diffusers directory. Nothing is copied: every weight stays a range of the file.
  */
 import type { PredictionType } from '../../diffusion/prediction.ts';
-import { InputError, UsageError } from '../../errors.ts';
+import { InputError, SettingError } from '../../errors.ts';
 import { formatShape } from '../../graph/shape.ts';
 import type { Weights } from '../weights.ts';
 import { autoencoderConfig, autoencoderWeights } from './autoencoder.ts';
@@ -192,8 +192,10 @@ function predictionOf(
 ): CheckpointPrediction {
   const stated = statedPrediction(stored, metadata);
   if (predictionType !== undefined && stated !== undefined && predictionType !== stated) {
-    throw new UsageError(
-      `prediction type ${predictionType}: ${file} says that it predicts ${stated}; leave the prediction type out, or name a diffusers directory as its config, which overrules the file`,
+    throw new SettingError(
+      'predictionType',
+      'prediction type',
+      `${predictionType}: ${file} says that it predicts ${stated}; leave the prediction type out, or name a diffusers directory as its config, which overrules the file`,
     );
   }
   if (stated !== undefined) return { type: stated, source: 'file' };
