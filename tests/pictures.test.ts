@@ -48,6 +48,15 @@ describe('a picture has the pixels that Pillow gives', () => {
   });
 });
 
+it('reads LZW codes of every width', async () => {
+  const { data } = await openImage(`${folder}wide-codes-lzw.tif`);
+  const grey = (i: number) => {
+    const [x, y] = [i % 80, Math.floor(i / 80)];
+    return (7 * x * x + 13 * y * y + 5 * x * y) % 251;
+  };
+  expect(Array.from(data)).toEqual(Array.from({ length: 3 * 80 * 80 }, (_, i) => grey(Math.floor(i / 3))));
+});
+
 it('tells the sizes that files declare', () => {
   for (const name of names) {
     const file = bytesOf(name);

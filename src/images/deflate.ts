@@ -38,11 +38,12 @@ export async function deflate(data: Uint8Array): Promise<Uint8Array> {
 /**
  * Expands a zlib stream, and never holds much more than `limit` bytes.
  *
+ * @param tooLong what is said of one that is longer than the limit
  * @throws InputError when the stream is damaged, cut off, or longer than the limit
  */
-export async function inflate(data: Uint8Array, limit: number): Promise<Uint8Array> {
+export async function inflate(data: Uint8Array, limit: number, tooLong?: string): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  for await (const part of inflated(data, limit)) parts.push(part);
+  for await (const part of inflated(data, limit, tooLong)) parts.push(part);
   return joinBytes(parts);
 }
 
@@ -65,14 +66,16 @@ export async function inflateInto(
   return { bytes, written };
 }
 
-async function* inflated(data: Uint8Array, limit: number): AsyncGenerator<Uint8Array> {
+async function* inflated(
+  data: Uint8Array,
+  limit: number,
+  tooLong = `compressed data: expected at most ${limit} bytes, found more`,
+): AsyncGenerator<Uint8Array> {
   let length = 0;
   try {
     for await (const part of through(data, new DecompressionStream('deflate'))) {
       length += part.length;
-      if (length > limit) {
-        throw new InputError(`compressed data: expected at most ${limit} bytes, found more`);
-      }
+      if (length > limit) throw new InputError(tooLong);
       yield part;
     }
   } catch (error) {

@@ -86,9 +86,9 @@ async function readText(
     const [, afterLanguage] = cut(rest.subarray(2), type);
     [, body] = cut(afterLanguage, type);
   }
-  const bytes = compressed ? await inflate(body, limit) : body;
-  if (bytes.length > limit)
-    throw new InputError(`PNG texts: expected at most ${TEXT_LIMIT} bytes, found more`);
+  const tooLong = `PNG texts: expected at most ${TEXT_LIMIT} bytes in all, found more`;
+  const bytes = compressed ? await inflate(body, limit, tooLong) : body;
+  if (bytes.length > limit) throw new InputError(tooLong);
   return {
     keyword,
     text: type === 'iTXt' ? utf8(bytes, keyword) : latin1Text(bytes),
