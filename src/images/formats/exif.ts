@@ -1,7 +1,7 @@
 /** EXIF blocks (CIPA DC-008), of which cameras write much and this reads two things: how to turn a picture, and texts. */
 
 import { InputError } from '../../errors.ts';
-import { bytesOf, numbersOf, readTiffDirectory, subDirectory, type TiffDirectory } from './tiff-directory.ts';
+import { bytesOf, numberOf, readTiffDirectory, subDirectory, type TiffDirectory } from './tiff-directory.ts';
 
 /**
  * Where row 0 and column 0 of the stored pixels belong: 1 top and left, 2 top and right, 3 bottom and right, 4 bottom
@@ -17,7 +17,7 @@ const USER_COMMENT = 0x9286;
 
 /** How a directory says that its picture is to be turned. */
 export function orientationOf(directory: TiffDirectory): Orientation {
-  const [value = 1] = numbersOf(directory, ORIENTATION) ?? [];
+  const value = numberOf(directory, ORIENTATION, 1);
   return (value >= 1 && value <= 8 ? value : 1) as Orientation;
 }
 

@@ -4,7 +4,7 @@ import { InputError } from '../../errors.ts';
 import { inflate } from '../deflate.ts';
 
 /** Expands a strip, of which `length` bytes are wanted. Throws InputError where fewer come. */
-type Expand = (strip: Uint8Array, length: number) => Uint8Array | Promise<Uint8Array>;
+export type Expand = (strip: Uint8Array, length: number) => Uint8Array | Promise<Uint8Array>;
 
 /** By TIFF's numbers. */
 const SCHEMES: Readonly<Record<number, Expand>> = {
@@ -17,7 +17,7 @@ const SCHEMES: Readonly<Record<number, Expand>> = {
 
 /** Names of those that are not read. */
 const OTHERS: Readonly<Record<number, string>> = {
-  2: 'CCITT',
+  2: 'CCITT fax',
   3: 'CCITT fax',
   4: 'CCITT fax',
   6: 'old JPEG',

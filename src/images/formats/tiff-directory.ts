@@ -74,6 +74,11 @@ export function numbersOf({ file, fields }: TiffDirectory, tag: number): number[
   return Array.from({ length: count }, (_, i) => file[read[type]](at(i)));
 }
 
+/** The first number of a field, or `otherwise`. Throws InputError as `numbersOf`. */
+export function numberOf(directory: TiffDirectory, tag: number, otherwise: number): number {
+  return numbersOf(directory, tag)?.[0] ?? otherwise;
+}
+
 /** The bytes of a field's values; undefined when there is no such field. */
 export function bytesOf({ file, fields }: TiffDirectory, tag: number): Uint8Array | undefined {
   const field = fields.get(tag);

@@ -4,6 +4,7 @@
  */
 import { deflateSync } from 'node:zlib';
 import { createImage, flatten, type Image } from '../image.ts';
+import { joinBytes } from '../join-bytes.ts';
 import { pngFile } from '../png.ts';
 import { decodeByCanvas } from './canvas-image.ts';
 
@@ -22,8 +23,8 @@ export async function toSrgb(image: Image, profile: Uint8Array): Promise<Image> 
     if (i % width === 0) to += 1; // the row's filter: none
     for (let c = 0; c < samples; c++) rows[to++] = data[i * channels + c]!;
   }
-  const named = new Uint8Array([...'profile\0\0'].map((character) => character.charCodeAt(0)));
-  const colors = new Uint8Array(Buffer.concat([named, deflateSync(profile)]));
+  // A name, and 0 for zlib.
+  const colors = joinBytes([new TextEncoder().encode('profile\0\0'), deflateSync(profile)]);
   const file = pngFile(
     { width, height, samples },
     [{ type: 'iCCP', data: colors }],
