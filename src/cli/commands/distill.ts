@@ -15,7 +15,7 @@ export function distillCommand(signal: AbortSignal): Command {
       .description(
         'Distils a diffusion model into a latent consistency model, which needs one to four steps.',
       )
-      .option('--teacher <dir>', 'a diffusers directory'),
+      .option('--teacher <dir>', 'a diffusion model: a directory, a single file, or its name on the hub'),
   ).action((options: Options) =>
     runTraining(
       { kind: consistencyTraining, check: requireTeacher },

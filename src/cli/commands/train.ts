@@ -27,7 +27,7 @@ export function trainCommand(signal: AbortSignal): Command {
         'all, or decoder: leaves the latents as they are',
         oneOf('--part', ['all', 'decoder']),
       )
-      .option('--initial <dir>', 'a diffusers directory whose vae the training starts from'),
+      .option('--initial <dir>', 'an autoencoder to start from: a model, a folder or a file'),
   ).action((options: AutoencoderOptions) =>
     runTraining(
       { kind: autoencoderTraining },
@@ -40,7 +40,7 @@ export function trainCommand(signal: AbortSignal): Command {
     new Command('diffusion')
       .summary('sentences to latents')
       .description('Trains a latent diffusion model: UNet and text encoder, on latents of an autoencoder.')
-      .option('--vae <dir>', 'a diffusers directory whose vae makes the latents'),
+      .option('--vae <dir>', 'the autoencoder that makes the latents: a model, a folder or a file'),
   ).action((options: DiffusionOptions) =>
     runTraining({ kind: diffusionTraining, check: requireVae }, options, { vae: options.vae }, signal),
   );
