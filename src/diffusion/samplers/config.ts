@@ -31,7 +31,7 @@ const choices: SupportedValues = {
 };
 
 /** Training timesteps: 1000 nearly everywhere. Tables have an entry for each. */
-const LONGEST = 100_000;
+const LONGEST = 10_000;
 const integers: Readonly<Record<string, Range>> = {
   num_train_timesteps: { least: 2, most: LONGEST },
   original_inference_steps: { least: 1, most: LONGEST },

@@ -28,7 +28,7 @@ describe('samplerFromConfig', () => {
       'lcm',
       'original_inference_steps',
       '50',
-      /original_inference_steps "50" .*a positive integer up to 100000/,
+      /original_inference_steps "50" .*a positive integer up to 10000/,
     ],
     ['lcm', 'beta_start', Number.NaN, /beta_start NaN .*a number/],
     ['ddim', 'clip_sample', 'yes', /clip_sample "yes" .*a boolean/],
@@ -187,4 +187,15 @@ describe('samplerKind', () => {
     expect(samplerKind('UniPCMultistepScheduler')).toBe('unipc');
     expect(samplerKind('DPMSolverSDEScheduler')).toBeUndefined();
   });
+
+  it.each(['euler', 'heun', 'dpm-solver', 'unipc', 'deis'] as const)(
+    '%s takes the longest schedule with as many steps in a moment',
+    (kind) => {
+      const start = performance.now();
+      const config = { num_train_timesteps: 10_000, beta_end: 0.002, use_karras_sigmas: true };
+      const { timesteps } = samplerFromConfig(kind, config, { steps: 10_000 });
+      expect(timesteps.every(Number.isFinite)).toBe(true);
+      expect(performance.now() - start).toBeLessThan(3000);
+    },
+  );
 });

@@ -61,13 +61,14 @@ export function kdpm2Sampler(config: Partial<Kdpm2Config>, { steps }: Kdpm2Optio
     (n) => middles[n]!,
     (n) => ends[n]!,
   );
+  const seenAt = timestepAt(table);
   const { denoised: denoise, ...space } = sigmaSpace(seen, full);
   let begun: Float32Array; // the sample of the pass 2n
 
   return {
     timesteps: alternate(
       (n) => round(timesteps[n]!),
-      (n) => Math.fround(timestepAt(table, middles[n]!)),
+      (n) => Math.fround(seenAt(middles[n]!)),
     ),
     passesPerStep: 2,
     ...space,

@@ -83,7 +83,7 @@ function timestepsAndSigmas(
   const table = sigmaTable(schedule);
   const spread = spreadSigmas(config, { min: table[0]!, max: table.at(-1)!, count: steps });
   if (spread !== undefined) {
-    const exact = spread.map((sigma) => timestepAt(table, sigma));
+    const exact = spread.map(timestepAt(table));
     // diffusers rounds Karras' only, and truncates elsewhere.
     const rounds =
       config.use_karras_sigmas && (like !== 'dpm-solver' || config.beta_schedule !== 'squaredcos_cap_v2');

@@ -54,7 +54,7 @@ export function timestepsAndLevels(
   const levels = spaced.map((t) => sigmaAt(table, t));
   const spread = spreadSigmas(config, { min: levels.at(-1)!, max: levels[0]!, count: steps });
   if (spread === undefined) return { timesteps: spaced, levels };
-  return { timesteps: spread.map((sigma) => Math.fround(timestepAt(table, sigma))), levels: spread };
+  return { timesteps: spread.map(timestepAt(table)).map(Math.fround), levels: spread };
 }
 
 /** Descending; with `linspace` not integers. */

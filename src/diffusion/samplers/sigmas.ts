@@ -86,15 +86,18 @@ export function spreadSigmas(
   return spreads[name](config.sigma_min ?? min, config.sigma_max ?? max, count);
 }
 
-/** The fractional timestep with noise level `sigma`, linear in log σ̃ between the two nearest. */
-export function timestepAt(table: Float32Array, sigma: number): number {
-  const log = Math.log(Math.max(sigma, 1e-10));
+/** From noise levels to fractional timesteps, linear in log σ̃ between the two nearest of the table. */
+export function timestepAt(table: Float32Array): (sigma: number) => number {
   const logs = table.map(Math.log);
-  const found = logs.findLastIndex((value) => value <= log);
-  const below = Math.min(Math.max(found, 0), logs.length - 2);
-  const [low, high] = [logs[below]!, logs[below + 1]!];
-  const weight = Math.min(Math.max((low - log) / (low - high), 0), 1);
-  return below + weight;
+  return (sigma) => {
+    const log = Math.log(Math.max(sigma, 1e-10));
+    let found = logs.length - 1;
+    while (found > 0 && !(logs[found]! <= log)) found--;
+    const below = Math.min(found, logs.length - 2);
+    const [low, high] = [logs[below]!, logs[below + 1]!];
+    const weight = Math.min(Math.max((low - log) / (low - high), 0), 1);
+    return below + weight;
+  };
 }
 
 /** The level at which the last step ends, where `min` is the smallest. */

@@ -49,7 +49,7 @@ export const diffusionSettings = group('Training a diffusion model.', {
   }).default(1000),
   predictionType: oneOf('what the UNet predicts', ['epsilon', 'v_prediction']).default('v_prediction'),
   schedule: group("The noise, by the fields of diffusers' schedulers.", {
-    num_train_timesteps: integer('timesteps', { min: 2, max: 100_000 }).default(
+    num_train_timesteps: integer('timesteps', { min: 2, max: 10_000 }).default(
       stableDiffusionSchedule.num_train_timesteps,
     ),
     beta_start: beta('the first variance that is added').default(stableDiffusionSchedule.beta_start),

@@ -51,7 +51,7 @@ export const distillationSettings = group('Distilling a latent consistency model
   timeCondProjInit: number('standard deviation of the initial weights that take the guidance embedding in', {
     min: 0,
   }).default(0.01),
-  gridSize: integer('intervals of the grid of timesteps', { min: 1, max: 100_000 }).default(50),
+  gridSize: integer('intervals of the grid of timesteps', { min: 1, max: 10_000 }).default(50),
   timestepScaling: number('by which timesteps are multiplied in the boundary scalings', { above: 0 }).default(
     10,
   ),
