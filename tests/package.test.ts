@@ -91,15 +91,12 @@ describe('in a working copy', () => {
   const read = (name: string) => JSON.parse(readFileSync(join(root, name), 'utf8'));
 
   it("npm does not run onnxruntime-node's script: 11.16 and newer are told, older ones do not know of it", () => {
-    expect(read('package.json').allowScripts).toEqual({ 'onnxruntime-node': false });
-    const { packages } = read('package-lock.json') as {
-      packages: Record<string, { hasInstallScript?: boolean }>;
-    };
-    const withScripts = Object.keys(packages).filter((path) => packages[path]!.hasInstallScript);
-    expect(
-      withScripts,
-      'npm has written "hasInstallScript" into package-lock.json; take it out again',
-    ).toEqual([]);
+    expect(Object.values(read('package.json').allowScripts)).not.toContain(true);
+    expect(read('package.json').allowScripts).toHaveProperty('onnxruntime-node', false);
+    const { packages } = read('package-lock.json');
+    const message =
+      'npm has written "hasInstallScript" for onnxruntime-node into package-lock.json; take it out again';
+    expect(packages['node_modules/onnxruntime-node'], message).not.toHaveProperty('hasInstallScript');
   });
 });
 
