@@ -22,6 +22,8 @@ export interface LongUseOptions {
   /** Generations after which memory is looked at, beside the beginning and the end. */
   readonly marks: readonly number[];
   readonly onMark?: (mark: Mark) => void;
+  /** Ends it early: what was begun is drawn to its end, compared and told. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Mark {
@@ -51,7 +53,7 @@ export interface LongUse {
 }
 
 export async function longUse(options: LongUseOptions): Promise<LongUse> {
-  const { generations, concurrency, compareEvery, onMark } = options;
+  const { generations, concurrency, compareEvery, onMark, signal } = options;
   const began = performance.now();
   const marks: Mark[] = [];
   const counts = { done: 0, pictures: 0, aborted: 0, finishedFirst: 0, slowestAbort: 0 };
@@ -69,7 +71,7 @@ export async function longUse(options: LongUseOptions): Promise<LongUse> {
     mark();
     let next = 0;
     const work = async () => {
-      while (next < generations) {
+      while (next < generations && !signal?.aborted) {
         const number = next++;
         const isCompared = number % compareEvery === 0;
         const isAborted = !isCompared && chance(number) < options.aborted;

@@ -1,6 +1,6 @@
 /**
  * `npm run soak`: draws for hours with one pipeline, several requests at a time, some of them aborted; prints memory on
- * the way, and at the end what went wrong. Ends with 1 when anything did.
+ * the way, and at the end what went wrong. Ends with 1 when anything did. Ctrl-C ends it early.
  *
  * `-- --generations 3000 --concurrency 4 --model DIR --json`
  */
@@ -25,7 +25,10 @@ const say = (line: string) => {
 say(
   '| generations | pictures | minutes | resident memory | heap | buffers |\n|---:|---:|---:|---:|---:|---:|',
 );
+const stop = new AbortController();
+process.once('SIGINT', () => stop.abort());
 const result = await longUse({
+  signal: stop.signal,
   model: values.model,
   generations,
   concurrency: wholeNumber('--concurrency', values.concurrency),
