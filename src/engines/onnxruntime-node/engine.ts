@@ -2,10 +2,9 @@
 import { availableParallelism } from 'node:os';
 import { InputError, UsageError } from '../../errors.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
-import { type Program, program } from '../../graph/program.ts';
+import type { Program } from '../../graph/program.ts';
 import { segments } from '../../graph/segments.ts';
 import { elementCount } from '../../graph/shape.ts';
-import { input } from '../../graph/tensor.ts';
 import { storedBytes } from '../../weights/load-tensors.ts';
 import { abortable } from '../abortable.ts';
 import { checkInputs, checkKept } from '../check-inputs.ts';
@@ -24,6 +23,7 @@ import {
 import { type OnnxModel, serialize } from '../onnx/serialize.ts';
 import { segmented } from '../segmented.ts';
 import { BufferPool } from './buffer-pool.ts';
+import { NodeDeviceTensor } from './device-tensor.ts';
 import type { ExternalValue, KeptInput, KeptOutput, SessionSettings, WireTensor } from './messages.ts';
 import { turn } from './turn.ts';
 import { weightFiles } from './weight-files.ts';
@@ -269,47 +269,6 @@ class NodeExecutable implements Executable {
 
 /** Numbers of values that workers keep, no two alike. */
 let nextKept = 0;
-
-/** A value that lies with a worker, and on its device. */
-class NodeDeviceTensor implements DeviceTensor {
-  readonly id: number;
-  readonly dtype: DeviceTensor['dtype'];
-  readonly shape: DeviceTensor['shape'];
-  readonly client: WorkerClient;
-  readonly #engine: KeepingEngine;
-  #disposed = false;
-
-  constructor(
-    id: number,
-    dtype: DeviceTensor['dtype'],
-    shape: DeviceTensor['shape'],
-    client: WorkerClient,
-    engine: KeepingEngine,
-  ) {
-    this.id = id;
-    this.dtype = dtype;
-    this.shape = shape;
-    this.client = client;
-    this.#engine = engine;
-  }
-
-  /** By a program that gives what it is given: only results of programs can be read from every device. */
-  async read(): Promise<HostTensor> {
-    const same = program({ value: input('value', this.shape, this.dtype) });
-    const executable = await this.#engine.compileKeeping(same, [], { name: 'reading a value' });
-    try {
-      return (await executable.run({ value: this })).outputs.value!;
-    } finally {
-      await executable.dispose();
-    }
-  }
-
-  async dispose(): Promise<void> {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    if (!this.client.ended) await this.client.request({ kind: 'drop', kept: this.id });
-  }
-}
 
 type MemorySettings = Pick<SessionSettings, 'memoryPattern' | 'arena'>;
 
