@@ -213,7 +213,7 @@ function schedulerOf(model: Components, wanted: SchedulerName | undefined): Sche
   const name = wanted ?? model.defaults.scheduler ?? model.scheduler.name;
   if (name !== undefined) return name;
   throw new UsageError(
-    `the model's scheduler, ${brief(model.scheduler.className)}, cannot be used: ${model.scheduler.obstacle}; ` +
+    `${model.location}: its scheduler, ${brief(model.scheduler.className)}, cannot be used: ${model.scheduler.obstacle}; ` +
       `choose another one, of ${schedulerNames.join(', ')}`,
   );
 }

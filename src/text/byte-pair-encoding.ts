@@ -1,5 +1,6 @@
 /** Byte pair encoding (Sennrich et al. 2016): joins the neighbours whose merge was learnt first, as long as it can. */
 import { InputError } from '../errors.ts';
+import { brief } from '../messages.ts';
 import { MinHeap } from './min-heap.ts';
 import { symbolsOf } from './pre-tokenizer.ts';
 
@@ -86,7 +87,7 @@ export class BytePairEncoding {
   #idOf(token: string): number {
     const id = this.#vocabulary.get(token);
     if (id === undefined)
-      throw new InputError(`the tokenizer's merges use "${token}", which its vocabulary lacks`);
+      throw new InputError(`the tokenizer's merges use "${brief(token)}", which its vocabulary lacks`);
     return id;
   }
 }

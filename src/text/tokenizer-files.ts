@@ -1,5 +1,5 @@
 /** A CLIP tokenizer from its files: vocab.json with merges.txt, or tokenizer.json; its settings beside them. */
-import { InputError } from '../errors.ts';
+import { InputError, withPlace } from '../errors.ts';
 import { isJsonObject, type JsonObject, parseJsonObject } from '../files/json.ts';
 import { brief, shown } from '../messages.ts';
 import type { BytePairVocabulary } from './byte-pair-encoding.ts';
@@ -57,11 +57,13 @@ export async function loadClipTokenizer(
     );
   }
   const added = readAddedTokens(config.added_tokens_decoder, whole?.added_tokens, location);
-  return new ClipTokenizer({
-    ...pairs,
-    ...readSpecialTokens(pairs.vocabulary, added, { ...config, ...specialTokensMap }, location),
-    maxLength: readLength(config.model_max_length),
-  });
+  const special = readSpecialTokens(pairs.vocabulary, added, { ...config, ...specialTokensMap }, location);
+  const maxLength = readLength(config.model_max_length);
+  try {
+    return new ClipTokenizer({ ...pairs, ...special, maxLength });
+  } catch (error) {
+    throw withPlace(location, error);
+  }
 }
 
 function readModel(json: JsonObject, file: string): BytePairVocabulary {

@@ -17,8 +17,10 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadComponents } from '../../src/components/components.ts';
 import { openModel } from '../../src/components/node/open-model.ts';
 import { InputError } from '../../src/errors.ts';
+import { type LoadOptions, loadPipeline } from '../../src/pipelines/node/load.ts';
 import { consistencyTraining } from '../../src/training/runs/distill.ts';
 import { plan } from '../../src/training/runs/recipe.ts';
+import { encodeSafetensors, parseSafetensors } from '../../src/weights/safetensors.ts';
 
 const source = fileURLToPath(new URL('../fixtures/golden/pipelines/sd/model', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'hostile-'));
@@ -103,4 +105,44 @@ it('a configuration as Python writes it is read by everything, also as a teacher
   const config = await consistencyTraining.configure({ teacher: model, data: { kind: 'postcards' } });
   const { flopsPerStep } = await plan(consistencyTraining, config);
   expect(flopsPerStep).toBeGreaterThan(0);
+});
+
+describe('what does not fit together is said with the file that it is about', () => {
+  const draw = async (path: string, options: LoadOptions = {}) => {
+    const pipeline = await loadPipeline(path, options);
+    try {
+      await pipeline.generate({ prompt: 'a fox', steps: 1, seed: 0 });
+    } finally {
+      await pipeline.dispose();
+    }
+  };
+
+  it('merges of tokens that the vocabulary lacks', async () => {
+    cpSync(join(source, '..', '..', 'lcm', 'model'), model, { recursive: true });
+    rmSync(join(model, 'tokenizer', 'tokenizer.json'), { force: true });
+    const merges = join(model, 'tokenizer', 'merges.txt');
+    const unknown = `${'x'.repeat(1000)} ${'y'.repeat(1000)}`;
+    writeFileSync(merges, `${readFileSync(merges, 'utf8').trimEnd()}\n${unknown}\n`);
+    const { message } = await failure();
+    expect(message).toMatch(/^.*tokenizer: the tokenizer's merges use "x+…", which its vocabulary lacks$/);
+    expect(message).toContain(model);
+  });
+
+  it('a scheduler that cannot be used, where another was not asked for', async () => {
+    const config = join(model, 'scheduler', 'scheduler_config.json');
+    writeFileSync(config, JSON.stringify({ num_train_timesteps: [0, -1] }));
+    await expect(draw(model)).rejects.toThrow(`${model}: its scheduler, `);
+  });
+
+  it('a single file without a network whose configuration has no weights either', async () => {
+    const file = join(model, 'single.safetensors');
+    const pipelines = join(source, '..', '..');
+    const original = readFileSync(join(pipelines, 'single_file', 'model_fp16.safetensors'));
+    const { tensors } = parseSafetensors(original, file);
+    const others = [...tensors].filter(([name]) => !name.startsWith('cond_stage_model'));
+    writeFileSync(file, encodeSafetensors(new Map(others)));
+    const drawn = draw(file, { config: join(pipelines, 'single_file', 'config') });
+    await expect(drawn).rejects.toThrow(`${file} has no text_encoder`);
+    await expect(drawn).rejects.toThrow(/holds no weights/);
+  });
 });

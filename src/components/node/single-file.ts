@@ -4,7 +4,7 @@
  */
 import { dirname, join } from 'node:path';
 import type { PredictionType } from '../../diffusion/prediction.ts';
-import { InputError } from '../../errors.ts';
+import { InputError, withPlace } from '../../errors.ts';
 import { type JsonObject, parseJsonObject } from '../../files/json.ts';
 import { isFile } from '../../files/node/path-kind.ts';
 import { readJsonObject } from '../../files/node/text-file.ts';
@@ -79,7 +79,11 @@ export async function singleFile(path: string, options: SingleFileOptions = {}):
     },
     async network(component) {
       const network = checkpoint.networks.get(component);
-      if (!network && config?.classes.has(component)) return config.network(component);
+      if (!network && config?.classes.has(component)) {
+        return config.network(component).catch((error) => {
+          throw withPlace(`${path} has no ${component}, and of its configuration`, error);
+        });
+      }
       if (!network) {
         throw new InputError(
           `${path} has no ${component}; it holds ${listed([...checkpoint.networks.keys()])}${component === 'vae' ? '. Pass one with --vae' : ''}`,
