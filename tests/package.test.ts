@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { VERSION } from '../src/version.ts';
 import { temporaryFolder } from './cli/lcm.ts';
 import { examplesOf } from './cli/markdown.ts';
 
@@ -89,6 +90,11 @@ it('runs nothing when it is installed: no package of the whole tree has a script
 
 describe('in a working copy', () => {
   const read = (name: string) => JSON.parse(readFileSync(join(root, name), 'utf8'));
+
+  it('the version in the code is that of package.json', () => {
+    expect(read('package.json').version).toBe(VERSION);
+    expect(read('package-lock.json').version).toBe(VERSION);
+  });
 
   it("npm does not run onnxruntime-node's script: 11.16 and newer are told, older ones do not know of it", () => {
     expect(Object.values(read('package.json').allowScripts)).not.toContain(true);

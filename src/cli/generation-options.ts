@@ -1,6 +1,6 @@
 /** The options of every command that draws: the model, what it is asked for, and the engine. */
 import { type Command, Option } from 'commander';
-import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from '../components/node/embedded-models.ts';
+import { EMBEDDED_MODEL } from '../components/node/embedded-models.ts';
 import { UsageError } from '../errors.ts';
 import { pictureFormats } from '../images/formats/picture-header.ts';
 import type { Image } from '../images/image.ts';
@@ -91,9 +91,4 @@ export async function openPictures(
     reporter.note(`--mask ${mask}: ${MASK_NOTES[readMask(maskPicture).reading]}`);
   }
   return { image: picture, mask: maskPicture };
-}
-
-/** How pictures name the model: pictures get around, and carry no path of this machine that nobody typed. */
-export function shownModel({ model }: ModelOptions): string {
-  return model === EMBEDDED_MODEL ? EMBEDDED_MODEL_NAME : model;
 }

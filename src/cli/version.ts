@@ -1,4 +1,4 @@
-/** What package.json, which lies beside dist/ (or src/), says of versions. */
+/** What package.json, which lies beside dist/ (or src/), says of versions; src/version.ts says the package's own too. */
 import { readFile } from 'node:fs/promises';
 
 interface Manifest {

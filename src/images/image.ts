@@ -9,6 +9,8 @@ export interface Image {
   /** RGB or RGBA (alpha not premultiplied). */
   channels: 3 | 4;
   data: Uint8Array;
+  /** Of a picture that was read from a file: the path, as it was asked for. What is drawn from the picture names it. */
+  path?: string;
 }
 
 /**

@@ -24,7 +24,7 @@ export function crc32(bytes: Uint8Array): number {
 }
 
 /** A PNG file of the chunks in order. */
-export function writeChunks(chunks: readonly Chunk[]): Uint8Array {
+export function writeChunks(chunks: readonly Chunk[]): Uint8Array<ArrayBuffer> {
   const size = chunks.reduce((sum, { data }) => sum + 12 + data.length, SIGNATURE.length);
   const file = new Uint8Array(size);
   const view = new DataView(file.buffer);

@@ -30,7 +30,7 @@ const COLOR_DEPTHS: Record<number, readonly number[]> = {
  *
  * @param text stored before the pixels, so that it can be read without them
  */
-export async function encodePng(image: Image, text: PngText = {}): Promise<Uint8Array> {
+export async function encodePng(image: Image, text: PngText = {}): Promise<Uint8Array<ArrayBuffer>> {
   const { width, height, channels, data } = createImage(
     image.width,
     image.height,
@@ -47,7 +47,7 @@ export function pngFile(
   { width, height, samples }: { width: number; height: number; samples: 1 | 3 | 4 },
   chunks: readonly Chunk[],
   pixels: Uint8Array,
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   const header = new Uint8Array(13);
   const view = new DataView(header.buffer);
   view.setUint32(0, width);

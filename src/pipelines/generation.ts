@@ -15,6 +15,7 @@ import { randnTensor } from '../random/randn-tensor.ts';
 import { encodeConditioning, type Prompts, promptsOf } from './conditioning.ts';
 import { decodePixels, imagesOf } from './decoding.ts';
 import { type DenoiseInputs, denoise } from './denoise.ts';
+import type { Picture } from './picture.ts';
 import { createPreviewer } from './preview.ts';
 import { settingError } from './request-settings.ts';
 import { type GenerationRequest, type Settings, settingsOf } from './settings.ts';
@@ -42,7 +43,13 @@ export interface GenerationStep {
   decode(): Promise<Image[]>;
 }
 
-export interface Generation {
+/** What a drawing comes to. */
+export interface Generation extends Omit<Decoded, 'images'> {
+  readonly images: readonly Picture[];
+}
+
+/** The same before its pictures know what they were drawn with. */
+export interface Decoded {
   readonly images: readonly Image[];
   /** What they were decoded from, as the UNet sees it, [B, C, h, w]. */
   readonly latents: HostTensor;
@@ -121,7 +128,7 @@ export async function* generate(
   plan: Plan,
   networks: Networks,
   begin: () => Promise<Beginning>,
-): AsyncGenerator<GenerationStep, Generation> {
+): AsyncGenerator<GenerationStep, Decoded> {
   const { model, sampler, from, shape, prompts, signal, onWarning, draw } = plan;
   const stopwatch = new Stopwatch();
   const { factor } = model.vae.config;

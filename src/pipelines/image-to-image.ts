@@ -9,7 +9,7 @@ import type { Components } from '../components/components.ts';
 import { hostTensor } from '../graph/host-tensor.ts';
 import { elementCount } from '../graph/shape.ts';
 import type { Networks } from '../networks/networks.ts';
-import { type Generation, type GenerationStep, generate, planGeneration } from './generation.ts';
+import { type Decoded, type GenerationStep, generate, planGeneration } from './generation.ts';
 import { drawLatents, encodePixels, pixelsOf, repeated } from './image-latents.ts';
 import type { ImageToImageRequest } from './settings.ts';
 
@@ -18,7 +18,7 @@ export async function* imageToImage(
   model: Components,
   networks: Networks,
   request: ImageToImageRequest,
-): AsyncGenerator<GenerationStep, Generation> {
+): AsyncGenerator<GenerationStep, Decoded> {
   const plan = planGeneration(model, request);
   const { settings, sampler, from, shape, draw, signal } = plan;
   const generators = [settings.generators].flat();

@@ -19,7 +19,7 @@ import { resize } from '../images/resize.ts';
 import type { Networks } from '../networks/networks.ts';
 import {
   type Beginning,
-  type Generation,
+  type Decoded,
   type GenerationStep,
   generate,
   type Plan,
@@ -33,7 +33,7 @@ export async function* inpaint(
   model: Components,
   networks: Networks,
   request: InpaintRequest,
-): AsyncGenerator<GenerationStep, Generation> {
+): AsyncGenerator<GenerationStep, Decoded> {
   const plan = planGeneration(model, request);
   const { settings, sampler, from, shape, draw, signal } = plan;
   const length = elementCount(shape);

@@ -61,6 +61,9 @@ export interface Surroundings {
   readonly engine: string;
 }
 
+/** The model's part of it, whatever the request. */
+export type DrawnWith = Omit<Surroundings, 'image' | 'mask' | 'version' | 'engine'>;
+
 /** Everything that decides how a picture looks, but for the weights themselves. */
 export interface PictureSettings extends Surroundings {
   readonly prompt: string;

@@ -4,10 +4,14 @@ import { type Components, loadComponents, previewAutoencoder } from '../componen
 import type { ModelFiles, StoredAutoencoder } from '../components/model-files.ts';
 import type { Engine } from '../engines/engine.ts';
 import { Networks, type NetworksOptions } from '../networks/networks.ts';
+import { VERSION } from '../version.ts';
 import { type AppliedLora, requireComponents } from '../weights/lora.ts';
 import { Drawing } from './drawing.ts';
+import type { Generation, GenerationStep } from './generation.ts';
 import { imageToImage } from './image-to-image.ts';
 import { inpaint } from './inpaint.ts';
+import { Picture } from './picture.ts';
+import { type DrawnWith, type PictureSettings, pictureSettings } from './picture-text.ts';
 import type { GenerationRequest } from './settings.ts';
 import { textToImage } from './text-to-image.ts';
 
@@ -31,6 +35,13 @@ export interface Pipeline {
 export interface PipelineOptions extends Omit<NetworksOptions, 'previewVae'> {
   /** A small autoencoder for the same latents, such as TAESD, by which steps are previewed. */
   readonly previewVae?: StoredAutoencoder | undefined;
+  /**
+   * What pictures are drawn with, for their settings; asked for when the first of them is written. Default: the model's
+   * location; pictures that are drawn with LoRAs then carry no settings, which would not tell how to draw them again.
+   */
+  readonly drawnWith?: (() => Promise<DrawnWith | undefined>) | undefined;
+  /** Writes a file whole or not at all, for `Picture.save`. Default: pictures cannot be saved. */
+  readonly writeFile?: ((path: string, bytes: Uint8Array) => Promise<void>) | undefined;
 }
 
 /**
@@ -62,7 +73,7 @@ export async function createPipeline(
 export function pipelineOf(
   model: Components,
   engine: Engine,
-  { previewVae, ...options }: PipelineOptions,
+  { previewVae, drawnWith, writeFile, ...options }: PipelineOptions,
 ): Pipeline {
   const networks = new Networks(model, engine, {
     ...options,
@@ -75,10 +86,29 @@ export function pipelineOf(
     if (image !== undefined) return imageToImage(model, networks, { ...request, image });
     return textToImage(model, networks, request);
   };
+  const made = once(drawnWith ?? namedBy(model, options.loras ?? []));
+  /** With pictures that know what they were drawn with. */
+  async function* drawn(request: GenerationRequest): AsyncGenerator<GenerationStep, Generation> {
+    const { images, settings, ...rest } = yield* steps(request);
+    const { image, mask } = request;
+    const settingsOf = async (index: number): Promise<PictureSettings | undefined> => {
+      const known = settings.seeds.length === 0 ? undefined : await made();
+      const sources = { image: image?.path, mask: mask?.path };
+      return (
+        known &&
+        pictureSettings(settings, index, { ...known, ...sources, engine: engine.name, version: VERSION })
+      );
+    };
+    const pictures = images.map(
+      (image, i) => new Picture(image, { settings: () => settingsOf(i), writeFile }),
+    );
+    return { images: pictures, settings, ...rest };
+  }
+
   return {
     model,
     engine: engine.name,
-    generate: (request) => new Drawing(steps(request)),
+    generate: (request) => new Drawing(drawn(request)),
     async dispose() {
       // At once, so that nothing is compiled any more.
       const reason = new DOMException('the pipeline was disposed of', 'AbortError');
@@ -93,4 +123,17 @@ function withConsistency(model: Components, loras: readonly AppliedLora[]): Comp
   const distilled = loras.some(({ lora, strength }) => lora.isConsistency && strength > 0);
   if (!distilled || model.unet.config.guidanceWidth !== undefined) return model;
   return { ...model, defaults: { scheduler: 'lcm' } };
+}
+
+/** What is known of a model without asking: where it is, and, with LoRAs, not enough to draw the same again. */
+function namedBy(model: Components, loras: readonly AppliedLora[]): () => Promise<DrawnWith | undefined> {
+  return async () => (loras.length === 0 ? { model: model.location } : undefined);
+}
+
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | undefined;
+  return () => {
+    result ??= work();
+    return result;
+  };
 }

@@ -7,7 +7,7 @@
 import type { Components } from '../components/components.ts';
 import { hostTensor } from '../graph/host-tensor.ts';
 import type { Networks } from '../networks/networks.ts';
-import { type Generation, type GenerationStep, generate, planGeneration } from './generation.ts';
+import { type Decoded, type GenerationStep, generate, planGeneration } from './generation.ts';
 import type { TextToImageRequest } from './settings.ts';
 
 /** Yields every step and returns the pictures. Throws UsageError before anything is loaded. */
@@ -15,7 +15,7 @@ export async function* textToImage(
   model: Components,
   networks: Networks,
   request: TextToImageRequest,
-): AsyncGenerator<GenerationStep, Generation> {
+): AsyncGenerator<GenerationStep, Decoded> {
   const plan = planGeneration(model, request);
   const { sampler, shape, draw } = plan;
   return yield* generate(plan, networks, async () => {

@@ -19,6 +19,8 @@ const LISTED = 3;
 
 export interface AppliedLora {
   readonly lora: Lora;
+  /** As it was asked for, which pictures name; default: the path of its file. */
+  readonly name?: string | undefined;
   /** How much of it: 1 as trained, 0 nothing. diffusers' `adapter_weights`, or `cross_attention_kwargs.scale`. */
   readonly strength: number;
 }

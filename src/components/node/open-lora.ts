@@ -1,13 +1,14 @@
 /** LoRA files on this machine. */
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { InputError } from '../../errors.ts';
+import { InputError, UsageError } from '../../errors.ts';
 import { parseJsonObject } from '../../files/json.ts';
 import { namesIn } from '../../files/node/regular-file.ts';
 import { readTextIfThere } from '../../files/node/text-file.ts';
 import { localPath } from '../../hub/node/cache.ts';
 import { listed } from '../../messages.ts';
 import { loadBytes } from '../../weights/load-tensors.ts';
+import type { AppliedLora } from '../../weights/lora.ts';
 import {
   ADAPTER_CONFIG_NAME,
   ADAPTER_FILE_NAME,
@@ -17,6 +18,7 @@ import {
   type ReadLoraOptions,
   readLora,
 } from '../../weights/lora-file.ts';
+import { parseLoraReference } from '../../weights/lora-reference.ts';
 import type { AdapterConfig } from '../../weights/lora-settings.ts';
 import { refuseRunFolder } from '../../weights/node/run-folder.ts';
 import { openSafetensors } from '../../weights/node/safetensors-file.ts';
@@ -39,6 +41,22 @@ export async function openLora(name: string, options: Pick<ReadLoraOptions, 'alp
   const file = found.isDirectory() ? join(path, loraFileIn(path, await namesIn(path))) : path;
   if (PICKLE.test(file)) throw pickled(file);
   return readLoraFile(file, await openSafetensors(file), options);
+}
+
+/**
+ * LoRAs by their names, each with its strength after a colon if that is not 1, as in `style.safetensors:0.8`; what is
+ * open already as it is. Throws InputError as `openLora`, UsageError for an empty name.
+ */
+export function openLoras(loras: readonly (string | AppliedLora)[]): Promise<AppliedLora[]> {
+  return Promise.all(
+    loras.map(async (each) => {
+      if (typeof each !== 'string') return each;
+      const { path, strength } = parseLoraReference(each);
+      if (path === '')
+        throw new UsageError('a LoRA is named "": expected a .safetensors file, or a folder with one');
+      return { name: path, lora: await openLora(path), strength };
+    }),
+  );
 }
 
 /** The LoRA in the safetensors file `file`, whose header was read, with what peft says of it beside it. */

@@ -28,7 +28,7 @@ export async function readPicture(path: string): Promise<Buffer> {
 export async function openImage(path: string): Promise<Image> {
   const file = await readPicture(path);
   try {
-    return await decodePicture(file);
+    return { ...(await decodePicture(file)), path };
   } catch (cause) {
     if (!(cause instanceof InputError)) throw cause;
     throw new InputError(`picture ${path} cannot be read: ${cause.message}`, { cause });

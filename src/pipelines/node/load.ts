@@ -3,15 +3,29 @@
 import type { Components } from '../../components/components.ts';
 import type { ModelFiles } from '../../components/model-files.ts';
 import { EMBEDDED_MODEL } from '../../components/node/embedded-models.ts';
-import { type OpenModelOptions, openAutoencoder, openModel } from '../../components/node/open-model.ts';
+import { openLoras } from '../../components/node/open-lora.ts';
+import {
+  type OpenModelOptions,
+  openAutoencoder,
+  openModel,
+  withOtherParts,
+} from '../../components/node/open-model.ts';
 import { createNodeEngine, type NodeEngineOptions } from '../../engines/onnxruntime-node/engine.ts';
+import type { AppliedLora } from '../../weights/lora.ts';
+import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { adaptedComponents, type Pipeline, type PipelineOptions, pipelineOf } from '../pipeline.ts';
+import { drawnWith } from './drawn-with.ts';
 import { machineMemory } from './machine-memory.ts';
 
 export interface LoadOptions
   extends NodeEngineOptions,
     OpenModelOptions,
-    Omit<PipelineOptions, 'previewVae' | 'replicas'> {
+    Omit<PipelineOptions, 'previewVae' | 'replicas' | 'loras' | 'drawnWith' | 'writeFile'> {
+  /**
+   * LoRAs, applied in this order: names as for `openLora`, with a strength after a colon if that is not 1
+   * (`style.safetensors:0.8`), or what that gave.
+   */
+  readonly loras?: readonly (string | AppliedLora)[] | undefined;
   /**
    * Engines of one thread each that share the work on batches: for small models on a processor, one per core draws a
    * sixth more pictures per second. Each holds the weights for itself. Default, and with 1: nothing is shared.
@@ -32,9 +46,12 @@ export async function loadPipeline(
   path: string = EMBEDDED_MODEL,
   options: LoadOptions = {},
 ): Promise<Pipeline> {
-  const files = await openModel(path, options);
-  const components = await adaptedComponents(files, options.loras ?? []);
-  return startPipeline({ files, components }, options);
+  const own = await openModel(path, { ...options, unet: undefined, vae: undefined });
+  const files = await withOtherParts(own, options);
+  const loras = await openLoras(options.loras ?? []);
+  const components = await adaptedComponents(files, loras);
+  const named = { name: path, options, own, components, loras };
+  return startPipeline({ files, components }, { ...options, loras, drawnWith: () => drawnWith(named) });
 }
 
 /** A model of which only configurations and headers were read. */
@@ -44,10 +61,14 @@ export interface OpenedModel {
   readonly components: Components;
 }
 
+export interface StartOptions
+  extends Omit<LoadOptions, keyof OpenModelOptions | 'loras'>,
+    Pick<PipelineOptions, 'loras' | 'drawnWith'> {}
+
 /** The second half of `loadPipeline`: the same options for a model that is open already, with the same LoRAs. */
 export async function startPipeline(
   { files, components }: OpenedModel,
-  options: Omit<LoadOptions, keyof OpenModelOptions>,
+  options: StartOptions,
 ): Promise<Pipeline> {
   const previewVae =
     options.previewVae === undefined ? undefined : await openAutoencoder(options.previewVae, files);
@@ -63,6 +84,7 @@ export async function startPipeline(
       ...options,
       replicas,
       previewVae,
+      writeFile: (path, bytes) => writeFileAtomically(path, [bytes]),
       memoryLimit: options.memoryLimit ?? machine,
     });
   } catch (error) {

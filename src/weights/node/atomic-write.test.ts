@@ -28,6 +28,16 @@ describe('writeFileAtomically', () => {
     expect(await readdir(join(folder, 'a', 'b'))).toEqual(['file']);
   });
 
+  it('says so when a part of the path is a file', async () => {
+    await writeFile(join(folder, 'file'), 'old');
+    for (const path of [join(folder, 'file', 'a'), join(folder, 'file', 'a', 'b')]) {
+      const error = await writeFileAtomically(path, [bytes('new')]).catch((error: unknown) => error);
+      expect(error).toBeInstanceOf(InputError);
+      expect((error as Error).message).toMatch(/cannot write .*: a part of the path is a file, not a folder/);
+    }
+    expect(await readdir(folder)).toEqual(['file']);
+  });
+
   it('leaves the old file and nothing else when the disk is full', async () => {
     const path = join(folder, 'file');
     await writeFile(path, 'old');

@@ -69,13 +69,16 @@ export async function syncDirectory(path: string): Promise<void> {
 async function replaceAtomically(path: string, write: (partial: string) => Promise<void>): Promise<void> {
   const partial = besideName(path, 'partial');
   try {
-    await mkdir(dirname(resolve(path)), { recursive: true });
+    await mkdir(dirname(resolve(path)), { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'EEXIST' ? unwritable(path, { code: 'ENOTDIR' }) : error;
+    });
     await rm(partial, { recursive: true, force: true }); // left by an earlier process of this number
     await write(partial);
     await rename(partial, path);
     await syncDirectory(dirname(resolve(path)));
   } catch (error) {
-    await rm(partial, { recursive: true, force: true });
+    // What cannot be removed, as below a file, was not made; what is told is why nothing was written.
+    await rm(partial, { recursive: true, force: true }).catch(() => {});
     throw unwritable(path, error);
   }
 }
