@@ -15,6 +15,16 @@ import { pictureFormats } from '../src/images/formats/picture-header.ts';
 import { autoencoderKLConfig } from '../src/models/autoencoder-kl.ts';
 import { autoencoderTinyConfig } from '../src/models/autoencoder-tiny.ts';
 import { clipTextConfig } from '../src/models/clip-text.ts';
+import {
+  KERNELS,
+  LAYERS,
+  LEVELS,
+  MOST_BLOCKS,
+  POSITIONS,
+  SIDES,
+  VOCABULARY,
+  WIDTHS,
+} from '../src/models/limits.ts';
 import { unet2DConditionConfig } from '../src/models/unet-2d-condition-config.ts';
 
 const markdown = readFileSync(fileURLToPath(new URL('../docs/supported.md', import.meta.url)), 'utf8');
@@ -42,6 +52,21 @@ const parsed = (text: string): unknown =>
 
 it('names the pipelines', () => {
   expect(table('Pipelines').flatMap(([name]) => quoted(name!))).toEqual(supportedClasses);
+});
+
+it('says the bounds of numbers', () => {
+  const words = markdown.replaceAll('\n', ' ');
+  for (const text of [
+    `${LEVELS.most} levels, ${WIDTHS.most} channels, ${LAYERS.most} layers in one place and ${MOST_BLOCKS} in a network`,
+    `${VOCABULARY.most} tokens in a vocabulary and ${POSITIONS.most} in a prompt`,
+    `sides of ${SIDES.most}, kernels up to ${KERNELS.most}`,
+  ]) {
+    expect(words).toContain(text);
+  }
+  const timesteps = Number(/(\d+) training timesteps/.exec(words)?.[1]);
+  const read = (length: number) => () => readSamplerConfig('ddim', { num_train_timesteps: length });
+  expect(read(timesteps)).not.toThrow();
+  expect(read(timesteps + 1)).toThrow(/num_train_timesteps/);
 });
 
 it('names the engines', () => {

@@ -8,7 +8,7 @@ import { type ActivationName, activation, activationNames } from '../layers/acti
 import { conv2d } from '../layers/linear.ts';
 import type { Params } from '../layers/params.ts';
 import { configFields } from './config.ts';
-import { LAYERS, LEVELS, SCALES, SHIFTS, WIDTHS } from './limits.ts';
+import { LAYERS, SCALES, SHIFTS, WIDTHS } from './limits.ts';
 
 /** diffusers' field names; written back as JSON it is again a config that diffusers reads. */
 export interface AutoencoderTinyConfig {
@@ -18,7 +18,6 @@ export interface AutoencoderTinyConfig {
   readonly decoder_block_out_channels: readonly number[];
   readonly act_fn: ActivationName;
   readonly latent_channels: number;
-  readonly upsampling_scaling_factor: number;
   readonly num_encoder_blocks: readonly number[];
   readonly num_decoder_blocks: readonly number[];
   readonly latent_magnitude: number;
@@ -37,7 +36,6 @@ export function autoencoderTinyConfig(json: unknown): AutoencoderTinyConfig {
     decoder_block_out_channels: fields.integers('decoder_block_out_channels', [64, 64, 64, 64], WIDTHS),
     act_fn: fields.choice('act_fn', activationNames, 'relu'),
     latent_channels: fields.integer('latent_channels', 4, WIDTHS),
-    upsampling_scaling_factor: fields.integer('upsampling_scaling_factor', 2, LEVELS),
     num_encoder_blocks: fields.integers('num_encoder_blocks', [1, 3, 3, 3], LAYERS),
     num_decoder_blocks: fields.integers('num_decoder_blocks', [3, 3, 3, 1], LAYERS),
     latent_magnitude: fields.number('latent_magnitude', 3, SCALES),
@@ -46,15 +44,14 @@ export function autoencoderTinyConfig(json: unknown): AutoencoderTinyConfig {
     shift_factor: fields.optionalNumber('shift_factor', SHIFTS),
   };
   fields.only('upsample_fn', 'nearest');
+  // The encoder halves the size at each level.
+  fields.only('upsampling_scaling_factor', 2);
   // diffusers repeats the decoder's widths under this name, for code that asks how far it downsamples.
   fields.ignore('block_out_channels', 'force_upcast');
   fields.finish();
   const levels = config.decoder_block_out_channels.length;
   if (config.encoder_block_out_channels.length !== levels) {
     fields.fail('encoder_block_out_channels', `${levels} entries, as many as decoder_block_out_channels has`);
-  }
-  if (config.upsampling_scaling_factor !== 2) {
-    fields.fail('upsampling_scaling_factor', '2: the encoder halves the size at each level');
   }
   for (const side of ['encoder', 'decoder'] as const) {
     if (config[`num_${side}_blocks`].length !== levels) {
@@ -84,7 +81,6 @@ export function encode(config: AutoencoderTinyConfig, p: Params, pixels: Tensor)
 export function decode(config: AutoencoderTinyConfig, p: Params, latents: Tensor): Tensor {
   const layer = layers(p.in('decoder.layers'));
   const last = config.num_decoder_blocks.length - 1;
-  const factor = config.upsampling_scaling_factor;
   let h = ops.multiply(ops.tanh(ops.multiply(latents, 1 / 3)), 3);
   h = activation(config.act_fn, conv2d(layer(), h, config.decoder_block_out_channels[0]!));
   layer(); // The activation counts as a layer.
@@ -93,7 +89,7 @@ export function decode(config: AutoencoderTinyConfig, p: Params, latents: Tensor
     for (let i = 0; i < blocks; i++) h = tinyBlock(config, layer(), h);
     if (level < last) {
       const [, , height, width] = h.shape as [number, number, number, number];
-      h = ops.resizeNearest(h, [factor * height, factor * width]);
+      h = ops.resizeNearest(h, [2 * height, 2 * width]);
       layer(); // So does the resizing.
       h = conv2d(layer(), h, channels, { bias: false });
     }
