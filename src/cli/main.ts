@@ -69,8 +69,10 @@ function report(error: unknown, argv: readonly string[]): number {
 
 function usageMessage(error: CommanderError, argv: readonly string[]): string {
   const [message, suggestion] = error.message.replace(/^error: /, '').split('\n');
-  const path = commandPath(argv);
-  const isPrompt = error.code === 'commander.unknownCommand' && !suggestion && path === '';
+  const isUnknown = error.code === 'commander.unknownCommand';
+  // Of a group the help tells which there are.
+  const path = isUnknown ? commandPath(argv.slice(0, 1)) : commandPath(argv);
+  const isPrompt = isUnknown && !suggestion && path === '';
   const help = isPrompt
     ? `to draw it, run: lcm generate ${JSON.stringify(argv[0])}; "lcm --help" lists the commands`
     : `run "lcm ${path}--help" for what it takes`;

@@ -12,7 +12,13 @@ import type { PngText } from '../images/png-text.ts';
 import { shown } from '../messages.ts';
 import { escapePrompt } from '../text/prompt-syntax.ts';
 import { loraTitle } from '../weights/lora-title.ts';
-import { type CarriedName, carriedNames, isValue } from './request-settings.ts';
+import {
+  type CarriedName,
+  carriedNames,
+  isValue,
+  type NamedSetting,
+  requestSettings,
+} from './request-settings.ts';
 import type { Settings, TextToImageRequest } from './settings.ts';
 
 /** The keyword of our JSON in a PNG file. */
@@ -235,7 +241,8 @@ export function automatic1111Text(
   fields: readonly string[],
   networks: readonly string[] = [],
 ): string {
-  const negative = !negativePrompt ? [] : [`Negative prompt: ${escapePrompt(negativePrompt)}`];
+  const { inAutomatic1111 } = requestSettings.negativePrompt;
+  const negative = !negativePrompt ? [] : [`${inAutomatic1111}: ${escapePrompt(negativePrompt)}`];
   const positive = [escapePrompt(prompt), ...networks].join(' ');
   return [positive, ...negative, fields.join(', ')].join('\n');
 }
@@ -245,17 +252,20 @@ export function automatic1111Fields(settings: PictureSettings): string[] {
   const { steps, scheduler, guidanceScale, seed, width, height } = settings;
   const { clipSkip, strength, unet, vae, loras = [] } = settings;
   const hashes = loras.map(({ path, dataSha256 }) => `${loraName(path)}: ${dataSha256.slice(0, 12)}`);
+  const field = (name: NamedSetting, value: string | number) =>
+    `${requestSettings[name].inAutomatic1111}: ${value}`;
   return [
-    `Steps: ${steps}`,
-    `Sampler: ${automatic1111Samplers[scheduler]}`,
-    `CFG scale: ${guidanceScale}`,
-    `Seed: ${seed}`,
-    `Size: ${width}x${height}`,
+    field('steps', steps),
+    field('scheduler', automatic1111Samplers[scheduler]),
+    field('guidanceScale', guidanceScale),
+    field('seed', seed),
+    field('width', `${width}x${height}`),
     `Model: ${modelName(settings.model)}`,
     ...(unet ? [`UNet: ${modelName(unet.path)}`] : []),
     ...(vae ? [`VAE hash: ${vae.sha256.slice(0, 10)}`, `VAE: ${modelName(vae.path)}`] : []),
-    ...(strength !== undefined ? [`Denoising strength: ${strength}`] : []),
-    ...(clipSkip > 0 ? [`Clip skip: ${clipSkip + 1}`] : []),
+    ...(strength !== undefined ? [field('strength', strength)] : []),
+    // Counted from the last layer there, which is 1.
+    ...(clipSkip > 0 ? [field('clipSkip', clipSkip + 1)] : []),
     ...(hashes.length > 0 ? [`Lora hashes: "${hashes.join(', ')}"`] : []),
     `Version: latent-consistency ${settings.version}`,
   ];

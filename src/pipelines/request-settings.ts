@@ -225,6 +225,13 @@ export const requestSettings = {
 
 export const settingNames = Object.keys(requestSettings) as SettingName[];
 
+/** The settings that Automatic1111's text has a name for. */
+export type NamedSetting = {
+  [Name in SettingName]: (typeof requestSettings)[Name] extends { readonly inAutomatic1111: string }
+    ? Name
+    : never;
+}[SettingName];
+
 /** The settings that pictures carry under their own names. */
 export type CarriedName = {
   [Name in SettingName]: (typeof requestSettings)[Name] extends { readonly inPicture: true } ? Name : never;

@@ -101,6 +101,7 @@ const usage: readonly (readonly [args: readonly string[], message: RegExp])[] = 
     ['dataset', 'postcrds', '--count', '3', '--out', 'd'],
     /unknown command 'postcrds' Did you mean postcards\?/,
   ],
+  [['train', 'everything'], /unknown command 'everything'; run "lcm train --help" for what it takes/],
   [['dataset', 'postcards', '--out', 'd'], /required option '--count <n>' not specified/],
   [
     ['dataset', 'postcards', '--count', '3', '--out', 'd', '--split', 'tran'],

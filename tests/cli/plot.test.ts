@@ -122,6 +122,8 @@ it('refuses what cannot be drawn before anything is', async () => {
   const cases: [args: string[], code: number, message: RegExp][] = [
     [['a fox'], 2, /there is no axis: say what should vary/],
     [['a fox', '--x', 'steps=1,60'], 2, /--x steps=60: the model was distilled on a grid of 50 timesteps/],
+    [['a fox', '--x', 'size=64x64,65x64'], 2, /--x size=65x64: width 65: the model makes pictures whose/],
+    [['a fox', '--x', 'clip-skip=0,9'], 2, /--x clip-skip=9: the text encoder has \d+ layers/],
     [['a fox', '--x', 'steps=1', '--width', '65'], 2, /--width 65: .*multiples of 8/],
     [
       ['a fox', '--x', 'steps=1', '--y', 'eta=1'],

@@ -6,6 +6,7 @@ import { flagOf, messageWithFlags } from '../flag-names.ts';
 import type { GenerationOptions } from '../generation-options.ts';
 import { type ModelOfOptions, openModelOf, warningsAbout } from '../opened-model.ts';
 import { requestOf } from '../request-options.ts';
+import { optionsSetBy } from './axes.ts';
 import type { Cell } from './cells.ts';
 
 export interface PlannedCell extends Cell {
@@ -68,5 +69,9 @@ function atCell(error: unknown, { chosen }: Cell): unknown {
     return new UsageError(`${own.axis.flag} ${own.axis.name}=${message.slice(flag.length + 1)}`, {
       cause: error,
     });
-  return new UsageError(message, { cause: error });
+  const setBy = chosen.find(({ axis }) => optionsSetBy(axis).includes(error.setting));
+  const named = setBy
+    ? `${setBy.axis.flag} ${setBy.axis.name}=${setBy.value.text}: ${error.message}`
+    : message;
+  return new UsageError(named, { cause: error });
 }

@@ -6,9 +6,13 @@
 import { type SchedulerName, schedulerNames } from '../../components/scheduler.ts';
 import { withoutNetworks, withoutWeights } from '../../text/prompt-syntax.ts';
 import { automatic1111Samplers } from '../picture-text.ts';
+import { type NamedSetting, requestSettings } from '../request-settings.ts';
 import { type ForeignSettings, Gathered } from './settings.ts';
 
-const NEGATIVE = 'Negative prompt:';
+/** What a setting is called there. */
+const named = (name: NamedSetting): string => requestSettings[name].inAutomatic1111;
+
+const NEGATIVE = `${named('negativePrompt')}:`;
 
 /** A line with so many fields is the last one. */
 const FEWEST_FIELDS = 3;
@@ -55,7 +59,8 @@ function unquoted(text: string): string {
 
 /** Fields that name, count or check, and change no picture by themselves; and those that are looked at. */
 const KNOWN = new Set([
-  ...['Steps', 'Sampler', 'Schedule type', 'CFG scale', 'Seed', 'Size', 'Clip skip', 'Denoising strength'],
+  ...(['steps', 'scheduler', 'guidanceScale', 'seed', 'width', 'clipSkip', 'strength'] as const).map(named),
+  'Schedule type',
   ...['Model', 'Model hash', 'VAE', 'VAE hash', 'Version', 'Lora hashes', 'TI hashes', 'Hashes', 'RNG'],
   ...['User', 'Created Date', 'Batch size', 'Batch pos', 'Civitai resources', 'Civitai metadata', 'Module 1'],
 ]);
@@ -78,25 +83,25 @@ function settingsOf(
   );
   if (plain!.weighted || plainNegative!.weighted) gathered.leaveOut('weights in the prompt');
 
-  gathered.keep('steps', number('Steps'), words('Steps'));
-  gathered.keep('guidanceScale', number('CFG scale'), words('CFG scale'));
+  const keep = (
+    setting: Exclude<NamedSetting, 'negativePrompt' | 'scheduler'>,
+    value = number(named(setting)),
+  ) => gathered.keep(setting, value, words(named(setting)));
+  keep('steps');
+  keep('guidanceScale');
   // −1 stands for one that is drawn.
-  if (number('Seed') !== -1) gathered.keep('seed', number('Seed'), words('Seed'));
-  const [width, height] = field('Size')?.split('x').map(Number) ?? [];
-  gathered.keep('width', width, words('Size'));
-  gathered.keep('height', height, words('Size'));
-  const clipSkip = number('Clip skip');
+  if (number(named('seed')) !== -1) keep('seed');
+  const [width, height] = field(named('width'))?.split('x').map(Number) ?? [];
+  if (width !== undefined) keep('width', width);
+  if (height !== undefined) keep('height', height);
   // Counted from the last layer there, which is 1.
-  gathered.keep(
-    'clipSkip',
-    clipSkip === undefined ? undefined : Math.max(0, clipSkip - 1),
-    words('Clip skip'),
-  );
+  const clipSkip = number(named('clipSkip'));
+  if (clipSkip !== undefined) keep('clipSkip', Math.max(0, clipSkip - 1));
   // The strength of a second, larger pass has the same name, and that pass is left out as a whole.
   const isHires = [...fields.keys()].some((name) => name.startsWith('Hires'));
   if (isHires) gathered.leaveOut('hires');
-  else gathered.keep('strength', number('Denoising strength'), words('Denoising strength'));
-  const scheduler = schedulerOf(field('Sampler'), field('Schedule type'), gathered);
+  else keep('strength');
+  const scheduler = schedulerOf(field(named('scheduler')), field('Schedule type'), gathered);
   for (const { kind, name } of positive.networks) if (kind !== 'lora') gathered.leaveOut(`${kind} ${name}`);
   for (const name of fields.keys()) {
     if (!KNOWN.has(name) && !name.startsWith('Hires')) gathered.leaveOut(words(name));
