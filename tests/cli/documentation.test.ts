@@ -3,7 +3,7 @@
  * the text uses; and every example of the library. A command that cannot be run here fails.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { CommanderError } from 'commander';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -64,12 +64,15 @@ const standIns: Readonly<Record<string, StandIn>> = {
   }),
   'models/postcards': copyOf(join(root, 'models/postcards')),
   'runs/autoencoder/model': copyOf(join(root, 'models/postcards')),
-  // The run says which pictures its model was trained on.
-  'runs/diffusion/model': async (path) => {
-    await copyOf(models.sd)(path);
-    writeFileSync(join(path, '../config.json'), '{"data": {"kind": "postcards"}}');
-    writeFileSync(join(path, '../metrics.jsonl'), '');
-  },
+  // docs/training.md
+  'own.json': async (path) => writeFileSync(path, '{"data": {"path": "pictures"}}'),
+  pictures: folderOf(
+    'cat.png',
+    picture((x, y) => [x, y, 0]),
+  ),
+  'runs/own-autoencoder/model': trained('models/postcards'),
+  'runs/own-diffusion/model': trained(models.sd),
+  'runs/diffusion/model': trained(models.sd),
   'runs/lcm/model': copyOf(models.lcm),
   // README.md
   'path/to/a/diffusers/directory': copyOf(models.sd),
@@ -79,6 +82,15 @@ const standIns: Readonly<Record<string, StandIn>> = {
   clip: copyOf(join(models.lcm, 'tokenizer')),
   'picture.png': picture((x) => [x, x, x], { parameters: 'a fox\nSteps: 4' }),
 };
+
+/** A model in the folder of its run, which says which pictures it was trained on. */
+function trained(model: string): StandIn {
+  return async (path) => {
+    await copyOf(resolve(root, model))(path);
+    writeFileSync(join(path, '../config.json'), '{"data": {"kind": "postcards"}}');
+    writeFileSync(join(path, '../metrics.jsonl'), '');
+  };
+}
 
 /** Repositories on the hub. */
 const repositories: Readonly<Record<string, StandIn>> = {
