@@ -1,16 +1,19 @@
 /**
- * The library in Node.
+ * The library in Node; `web.ts` is the part of it for browsers, `training.ts` that for training.
  *
  * ```ts
+ * import { loadPipeline } from 'latent-consistency';
+ *
  * const pipeline = await loadPipeline(); // or a path
- * for await (const step of pipeline.generate({ prompt: 'a lighthouse by the sea at sunset', seed: 7 })) {
- *   show(await step.preview());
- * }
+ * const drawing = pipeline.generate({ prompt: 'a lighthouse by the sea at sunset', seed: 7 });
+ * for await (const step of drawing) show(await step.preview()); // or leave this out
+ * const { images } = await drawing;
+ * await images[0].save('lighthouse.png'); // with its settings inside
  * await pipeline.dispose();
  * ```
  *
  * `loadPipeline` also takes checkpoints, and `pullModel` downloads models; `openLora` opens LoRAs for it; `evaluate`
- * measures models of postcards. What `lcm generate` does is `loadPipeline`, `generate`, `pictureText` and `encodePng`.
+ * measures models of postcards.
  */
 
 export type { Components, GenerationDefaults } from './components/components.ts';
@@ -49,7 +52,9 @@ export { readPngText } from './images/png-text.ts';
 export type { Drawing } from './pipelines/drawing.ts';
 export type { Generation, GenerationStep } from './pipelines/generation.ts';
 export { type LoadOptions, loadPipeline } from './pipelines/node/load.ts';
+export type { Picture } from './pipelines/picture.ts';
 export {
+  type DrawnWith,
   type PictureFile,
   type PictureLora,
   type PictureSettings,

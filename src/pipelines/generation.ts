@@ -11,6 +11,7 @@ import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Image } from '../images/image.ts';
 import { planMemory } from '../networks/memory-plan.ts';
 import type { Networks } from '../networks/networks.ts';
+import type { Generator } from '../random/generator.ts';
 import { randnTensor } from '../random/randn-tensor.ts';
 import { encodeConditioning, type Prompts, promptsOf } from './conditioning.ts';
 import { decodePixels, imagesOf } from './decoding.ts';
@@ -18,7 +19,7 @@ import { type DenoiseInputs, denoise } from './denoise.ts';
 import type { Picture } from './picture.ts';
 import { createPreviewer } from './preview.ts';
 import { settingError } from './request-settings.ts';
-import { type GenerationRequest, type Settings, settingsOf } from './settings.ts';
+import { type GenerationRequest, generatorsOf, type Settings, settingsOf } from './settings.ts';
 import { Stopwatch, type Timings } from './timings.ts';
 
 /** What can be seen after every step. */
@@ -69,7 +70,9 @@ export interface Plan {
   readonly prompts: Prompts;
   readonly signal: AbortSignal | undefined;
   readonly onWarning: ((message: string) => void) | undefined;
-  /** Standard normals for the whole batch, from its generators. */
+  /** One for the whole batch, or one for each picture. */
+  readonly generators: Generator | readonly Generator[];
+  /** Standard normals for the whole batch, from the generators. */
   draw(): Float32Array<ArrayBuffer>;
 }
 
@@ -79,7 +82,8 @@ export type Beginning = Pick<DenoiseInputs, 'latents' | 'furtherChannels' | 'res
 /** Throws UsageError for what the model cannot do. */
 export function planGeneration(model: Components, request: GenerationRequest): Plan {
   const settings = settingsOf(model, request);
-  const { prompts, generators, width, height, scheduler, strength } = settings;
+  const { prompts, width, height, scheduler, strength } = settings;
+  const generators = generatorsOf(request, settings);
   const { factor, latentChannels } = model.vae.config;
   const batch = prompts.length;
   const shape = [batch, latentChannels, height / factor, width / factor] as const;
@@ -116,6 +120,7 @@ export function planGeneration(model: Components, request: GenerationRequest): P
     prompts: promptsOf(model, settings, request.onWarning),
     signal: request.signal,
     onWarning: request.onWarning,
+    generators,
     draw: () => randnTensor(shape, generators),
   };
 }

@@ -21,7 +21,7 @@ export async function* imageToImage(
 ): AsyncGenerator<GenerationStep, Decoded> {
   const plan = planGeneration(model, request);
   const { settings, sampler, from, shape, draw, signal } = plan;
-  const generators = [settings.generators].flat();
+  const generators = [plan.generators].flat();
   return yield* generate(plan, networks, async () => {
     const encoded = await encodePixels(networks, pixelsOf(request.image, settings), settings, { signal });
     const original = repeated(drawLatents(encoded, generators), elementCount(shape));

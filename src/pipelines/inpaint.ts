@@ -37,8 +37,8 @@ export async function* inpaint(
   const plan = planGeneration(model, request);
   const { settings, sampler, from, shape, draw, signal } = plan;
   const length = elementCount(shape);
-  const { seeds, generators: given } = settings;
-  const generators = seeds.length > 0 ? [given].flat() : [given].flat().slice(0, 1);
+  const given = [plan.generators].flat();
+  const generators = settings.seeds.length > 0 ? given : given.slice(0, 1);
   const seesMask = model.unet.config.furtherChannels > 0;
   const pixels = pixelsOf(request.image!, settings);
   const mask = binaryMask(request.mask, settings);

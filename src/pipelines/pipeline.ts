@@ -15,7 +15,13 @@ import { type DrawnWith, type PictureSettings, pictureSettings } from './picture
 import type { GenerationRequest } from './settings.ts';
 import { textToImage } from './text-to-image.ts';
 
-export interface Pipeline {
+/**
+ * ```ts
+ * await using pipeline = await loadPipeline();
+ * const { images } = await pipeline.generate({ prompt: 'a windmill in the snow' });
+ * ```
+ */
+export interface Pipeline extends AsyncDisposable {
   readonly model: Components;
   /** The engine's name. */
   readonly engine: string;
@@ -27,7 +33,7 @@ export interface Pipeline {
   generate(request: GenerationRequest): Drawing;
   /**
    * Frees the networks and the engine. What is being drawn, or asked for later, is rejected with an AbortError; the
-   * engine finishes the operator graph that it is at.
+   * engine finishes the operator graph that it is at. `await using` calls it at the end of the block.
    */
   dispose(): Promise<void>;
 }
@@ -105,16 +111,19 @@ export function pipelineOf(
     return { images: pictures, settings, ...rest };
   }
 
+  const dispose = async () => {
+    // At once, so that nothing is compiled any more.
+    const reason = new DOMException('the pipeline was disposed of', 'AbortError');
+    const engines = [engine, ...(options.replicas ?? [])];
+    await Promise.all([networks.dispose(reason), ...engines.map((each) => each.dispose())]);
+  };
+
   return {
     model,
     engine: engine.name,
     generate: (request) => new Drawing(drawn(request)),
-    async dispose() {
-      // At once, so that nothing is compiled any more.
-      const reason = new DOMException('the pipeline was disposed of', 'AbortError');
-      const engines = [engine, ...(options.replicas ?? [])];
-      await Promise.all([networks.dispose(reason), ...engines.map((each) => each.dispose())]);
-    },
+    dispose,
+    [Symbol.asyncDispose]: dispose,
   };
 }
 

@@ -86,7 +86,6 @@ export interface Settings {
   readonly negativePrompts: readonly (string | undefined)[];
   /** Empty when generators were given. */
   readonly seeds: readonly number[];
-  readonly generators: Generator | readonly Generator[];
   readonly width: number;
   readonly height: number;
   readonly steps: number;
@@ -147,7 +146,7 @@ export function settingsOf(model: Components, request: GenerationRequest): Setti
   return {
     prompts,
     negativePrompts: perPrompt('negative prompts', negativePrompts, prompts.length),
-    ...randomness(request, prompts.length),
+    seeds: seedsOf(request, prompts.length),
     width,
     height,
     steps,
@@ -229,20 +228,25 @@ function perPrompt<T>(what: string, texts: readonly T[], count: number): T[] {
   throw new UsageError(`${texts.length} ${what} for ${count} pictures: expected one, or one for each prompt`);
 }
 
-function randomness(
-  { seed, generator }: TextToImageRequest,
-  count: number,
-): Pick<Settings, 'seeds' | 'generators'> {
+function seedsOf({ seed, generator }: TextToImageRequest, count: number): readonly number[] {
   if (generator !== undefined) {
     const { length } = [generator].flat();
-    if (length === 1 || length === count) return { seeds: [], generators: generator };
+    if (length === 1 || length === count) return [];
     throw new UsageError(`${length} generators for ${count} pictures: expected one, or one for each`);
   }
   const first = seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
   const seeds = typeof first === 'number' ? Array.from({ length: count }, (_, i) => first + i) : first;
   if (seeds.length !== count)
     throw new UsageError(`${seeds.length} seeds for ${count} pictures: expected one for each`);
-  return { seeds, generators: seeds.map((value) => new Generator(value)) };
+  return seeds;
+}
+
+/** Where the noise of a request comes from: its own generators, or new ones of the seeds, one for each picture. */
+export function generatorsOf(
+  { generator }: TextToImageRequest,
+  { seeds }: Settings,
+): Generator | readonly Generator[] {
+  return generator ?? seeds.map((seed) => new Generator(seed));
 }
 
 function sideOf(

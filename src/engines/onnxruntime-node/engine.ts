@@ -47,12 +47,12 @@ export function nodeEngineName(device: NodeDevice): string {
   return `onnxruntime-node/${device}`;
 }
 
-/** An engine on a worker thread of its own, so that no run blocks the event loop. */
-export function createNodeEngine(options: NodeEngineOptions = {}): KeepingEngine {
+/** An engine on a worker thread of its own, so that no run blocks the event loop. `await using` disposes of it. */
+export function createNodeEngine(options: NodeEngineOptions = {}): KeepingEngine & AsyncDisposable {
   return new NodeEngine(options);
 }
 
-class NodeEngine implements KeepingEngine {
+class NodeEngine implements KeepingEngine, AsyncDisposable {
   readonly name: string;
   readonly #settings: Omit<SessionSettings, keyof MemorySettings>;
   /** The first does all of the work but for the compiling and running of large models, which all share. */
@@ -164,6 +164,10 @@ class NodeEngine implements KeepingEngine {
       throw named(`${name} does not compile on ${this.name}`, error);
     }
     return new NodeExecutable(name, session, model, client, this.#pool);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
   }
 
   async dispose(): Promise<void> {

@@ -1,0 +1,88 @@
+/** The ways into the package: what package.json offers is there, clean where it says so, and works as its header shows. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { decodePng, readPictureSettings, readPngText } from '../src/index.ts';
+import { examplesOf } from './cli/markdown.ts';
+
+vi.setConfig({ testTimeout: 300_000 });
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const entries = { 'latent-consistency/training': 'training', 'latent-consistency': 'index' };
+
+let folder: string;
+const before = process.cwd();
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'entries-'));
+  process.chdir(folder);
+});
+afterAll(() => {
+  process.chdir(before);
+  rmSync(folder, { recursive: true });
+});
+
+it('are those of package.json', () => {
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const files = { '.': 'index', './web': 'web', './training': 'training' };
+  const offered = Object.entries(files).map(([entry, name]) => {
+    return [entry, { types: `./dist/${name}.d.ts`, default: `./dist/${name}.js` }];
+  });
+  expect(exports).toEqual({ ...Object.fromEntries(offered), './package.json': './package.json' });
+});
+
+it('the one for browsers needs nothing of Node, and is small', async () => {
+  const { metafile, outputFiles } = await build({
+    ...{ entryPoints: [join(root, 'src/web.ts')], bundle: true, write: false, metafile: true },
+    ...{ format: 'esm', platform: 'browser', minify: true, logLevel: 'silent' },
+  });
+  // A module of Node would have failed already: there is none for this platform.
+  const imports = Object.values(metafile.inputs).flatMap((input) => input.imports.map(({ path }) => path));
+  expect(imports.length).toBeGreaterThan(100);
+  expect(imports.filter((path) => path.startsWith('node:') || /src\/.*\/node\//.test(path))).toEqual([]);
+  const compressed = gzipSync(outputFiles[0]!.contents).length;
+  console.log(`latent-consistency/web: ${outputFiles[0]!.contents.length} bytes, ${compressed} compressed`);
+  expect(compressed).toBeLessThan(100_000);
+});
+
+/** The example in the header of an entry, as a module that imports the sources. */
+function exampleOf(name: string): string {
+  const [header] = /^\/\*\*[\s\S]*?\*\//.exec(readFileSync(join(root, `src/${name}.ts`), 'utf8'))!;
+  const [example] = examplesOf(header.replace(/^ \* ?/gm, ''));
+  return Object.entries(entries).reduce(
+    (text, [entry, file]) => text.replaceAll(`'${entry}'`, JSON.stringify(join(root, `src/${file}.ts`))),
+    example!.text,
+  );
+}
+
+async function run(name: string, example: string): Promise<void> {
+  const file = join(folder, `${name}.ts`);
+  writeFileSync(file, example);
+  await import(/* @vite-ignore */ pathToFileURL(file).href);
+}
+
+it('the one for Node draws, shows and saves as its header says', async () => {
+  const show = vi.fn();
+  vi.stubGlobal('show', show);
+  await run('index', exampleOf('index'));
+  vi.unstubAllGlobals();
+  expect(show).toHaveBeenCalledTimes(4);
+  const file = readFileSync('lighthouse.png');
+  expect(await decodePng(file)).toMatchObject({ width: 64, height: 64 });
+  expect(readPictureSettings(await readPngText(file))).toMatchObject({ model: 'postcards', seed: 7 });
+});
+
+it('the one for training trains as its header says', async () => {
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {});
+  const example = exampleOf('training');
+  const tiny = example.replace('steps: 200, batch: 16', 'steps: 2, batch: 2');
+  expect(tiny).not.toBe(example);
+  await run('training', tiny);
+  expect(log).toHaveBeenCalledWith(expect.objectContaining({ type: 'step', step: 2 }));
+  log.mockRestore();
+  const { _class_name: name } = JSON.parse(readFileSync('runs/autoencoder/model/vae/config.json', 'utf8'));
+  expect(name).toBe('AutoencoderKL');
+});
