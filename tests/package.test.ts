@@ -128,7 +128,7 @@ it('has types that a strict project compiles with, declarations of the package i
   cpSync(join(root, 'tests/fixtures/consumer.ts'), join(project, 'consumer.ts'));
   const compilerOptions = {
     ...{ strict: true, noEmit: true, skipLibCheck: false, exactOptionalPropertyTypes: true },
-    ...{ target: 'ES2022', module: 'NodeNext', types: ['node'] },
+    ...{ target: 'ES2022', module: 'NodeNext', types: [] },
   };
   writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
   const compiler = join(root, 'node_modules/typescript/bin/tsc');

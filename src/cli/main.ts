@@ -7,11 +7,14 @@ import { interruption } from './interruption.ts';
 import { jsonLine, shownLine, shownText } from './terminal-text.ts';
 import { version } from './version.ts';
 
+const HELP = ['-h', '--help'];
+
 /** Exit codes: 0 done, 1 something the request needs is not right, 2 the request is not right, 130 cancelled. */
-export async function run(argv: readonly string[]): Promise<void> {
+export async function run(typed: readonly string[]): Promise<void> {
   const { signal, exitCode, leave } = interruption();
+  const argv = withUsualWords(typed);
   try {
-    await parse(withUsualWords(argv), signal);
+    await parse(argv, signal);
   } catch (error) {
     const code = exitCode();
     if (code !== undefined) leave();
@@ -38,7 +41,20 @@ export async function parse(argv: readonly string[], signal: AbortSignal): Promi
     program.addCommand(command.summary(summary));
   }
   settle(program);
-  await program.parseAsync(argv, { from: 'user' });
+  // Asked for the help of a command that does not exist, commander would print the help of those that do.
+  const words = namesNoCommand(program, argv) ? argv.filter((word) => !HELP.includes(word)) : argv;
+  await program.parseAsync(words, { from: 'user' });
+}
+
+/** Whether a word stands where the name of a command is expected, and is none. */
+function namesNoCommand(program: Command, argv: readonly string[]): boolean {
+  let command: Command | undefined = program;
+  for (const word of argv.filter((word) => !word.startsWith('-'))) {
+    if (command.commands.length === 0) return false;
+    command = command.commands.find((candidate) => candidate.name() === word);
+    if (command === undefined) return true;
+  }
+  return false;
 }
 
 /** The behaviour that every command and subcommand shares. */

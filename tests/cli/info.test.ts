@@ -235,6 +235,7 @@ it('a JPEG, WebP, AVIF or GIF of Automatic1111, and pictures of ComfyUI', async 
   }
   const { stdout } = await info(join(fixtures, 'settings/comfyui.webp'));
   expect(stdout).toMatch(/^settings of ComfyUI\n {2}prompt {8}a red fox \(animal\), 雪\n/);
+  expect(stdout).toMatch(/\n {2}negativePrompt \S/);
   expect(stdout).toMatch(/\n {2}scheduler {5}lcm\n.*\n {2}LoRA {10}lcm-lora-sdv1-5\.safetensors at 1\n/s);
   const plain = await info(join(fixtures, '420.jpg'));
   expect(plain.stderr).toMatch(/^lcm: .*420\.jpg carries no settings; only pictures saved with them do\n$/);

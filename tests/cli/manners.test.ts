@@ -13,6 +13,16 @@ it('takes help and version as words', async () => {
   expect(generate).toEqual(await run('generate', '--help'));
   expect(version).toEqual(await run('--version'));
   expect([help, generate, version].map(({ code }) => code)).toEqual([0, 0, 0]);
+  for (const words of [
+    ['help', 'nosuch'],
+    ['nosuch', '--help'],
+    ['help', 'train', 'nosuch'],
+  ]) {
+    const { code, stderr } = await run(...words);
+    expect(stderr).toContain("unknown command 'nosuch'");
+    expect(stderr).not.toMatch(/nosuch --help|generate "help"/);
+    expect(code).toBe(2);
+  }
   // Paths of this machine are no defaults to show.
   for (const command of [['generate'], ['evaluate'], ['explain', 'consistency'], ['plot']]) {
     expect((await run('help', ...command)).stdout).not.toMatch(/ \//);

@@ -30,7 +30,7 @@ function count(parameters: number): string {
   return parameters >= 1e6 ? `${(parameters / 1e6).toFixed(2)} M` : `${(parameters / 1e3).toFixed(1)} k`;
 }
 
-/** A line of a description: what it says, under a heading of at most 12 characters. */
+/** A line of a description: what it says, after a heading. */
 export function line(heading: string, text: string): string {
-  return `  ${heading.padEnd(14)}${text}`;
+  return `  ${heading.padEnd(13)} ${text}`;
 }

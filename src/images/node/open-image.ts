@@ -20,7 +20,7 @@ import { toSrgb } from './color-profile.ts';
 export const LARGEST_PICTURE_FILE = 8 * MAX_PIXELS + 2 ** 26;
 
 /** The bytes of a picture. Throws InputError when there is no such file, or it is larger than any picture is. */
-export async function readPicture(path: string): Promise<Buffer> {
+export async function readPicture(path: string): Promise<Uint8Array> {
   return readBytes(path, LARGEST_PICTURE_FILE);
 }
 
