@@ -27,7 +27,8 @@ export function mentioning(texts: TemplateStringsArray, ...values: readonly (str
   });
 }
 
-function said(message: Message, nameOf: (mention: Mention) => string): string {
+/** The message with the settings under the names that a surface has for them. */
+export function said(message: Message, nameOf: (mention: Mention) => string): string {
   return [message]
     .flat()
     .map((part) => (typeof part === 'string' ? part : nameOf(part)))

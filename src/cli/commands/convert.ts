@@ -2,15 +2,16 @@
 import { Command } from 'commander';
 import { convertModel } from '../../components/node/convert-model.ts';
 import { openModel } from '../../components/node/open-model.ts';
-import { UsageError } from '../../errors.ts';
+import { said, UsageError } from '../../errors.ts';
+import { guessAbout } from '../../pipelines/node/opened-model.ts';
 import type { StorageDType } from '../../weights/convert.ts';
+import { flagOf } from '../flag-names.ts';
 import {
   type CheckpointOptions,
   type PartOptions,
   withCheckpointOptions,
   withPartOptions,
 } from '../model-options.ts';
-import { guessAbout } from '../opened-model.ts';
 import { oneOf } from '../option-values.ts';
 import { createReporter } from '../progress.ts';
 
@@ -41,7 +42,7 @@ async function convert(name: string, options: Options, signal: AbortSignal): Pro
   const reporter = createReporter({ json: options.json });
   const model = await openModel(name, options);
   const guess = guessAbout(model);
-  if (guess !== undefined) reporter.warn(guess);
+  if (guess !== undefined) reporter.warn(said(guess, ({ setting }) => flagOf(setting)));
   const leftOut = await convertModel(model, out, { dtype, signal });
   for (const { part, reason } of leftOut)
     reporter.note(`without its ${part}, which drawing does not need: ${reason}`);

@@ -1,5 +1,6 @@
 /** `lcm generate`: pictures from a sentence. */
 import { Command } from 'commander';
+import { Session } from '../../drawing/session.ts';
 import { UsageError } from '../../errors.ts';
 import { formatBytes } from '../../format-bytes.ts';
 import { grid } from '../../images/grid.ts';
@@ -8,29 +9,35 @@ import { encodePng } from '../../images/png.ts';
 import type { PngText } from '../../images/png-text.ts';
 import { resize } from '../../images/resize.ts';
 import type { GenerationStep } from '../../pipelines/generation.ts';
-import { pictureSettings, pictureText } from '../../pipelines/picture-text.ts';
+import { pictureText } from '../../pipelines/picture-text.ts';
 import type { Pipeline } from '../../pipelines/pipeline.ts';
 import { MOST_PICTURES } from '../../pipelines/request-settings.ts';
 import { type Stage, Stopwatch } from '../../pipelines/timings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
-import { changesSince, drawnWith } from '../drawn-with.ts';
-import { openPictures, promptOf, withGenerationOptions, withPromptOption } from '../generation-options.ts';
-import { openModelOf, startPipelineOf, warningsAbout } from '../opened-model.ts';
+import { engineOptions } from '../engine-options.ts';
+import {
+  type GenerationOptions,
+  openPictures,
+  promptOf,
+  withGenerationOptions,
+  withPromptOption,
+} from '../generation-options.ts';
+import { openModelOf, warningsAbout } from '../opened-model.ts';
 import { integer } from '../option-values.ts';
 import { outputPaths } from '../output-paths.ts';
 import { optionsFromPicture, type RestoredOptions } from '../picture-options.ts';
 import { createReporter, duration, passUnit, type Reporter } from '../progress.ts';
-import { type ReplicaOptions, replicasFor } from '../replicas.ts';
 import { randomSeed, requestOf } from '../request-options.ts';
-import { version } from '../version.ts';
 
 /** Of one command, which knows all their names and seeds before it begins. */
 const MOST_IMAGES = 100_000;
 
 const MOST_AT_A_TIME = { min: 1, max: MOST_PICTURES, because: 'they are in memory together' };
 
-interface Options extends ReplicaOptions {
+interface Options extends GenerationOptions {
+  readonly batchSize: number;
+  readonly replicas?: number;
   readonly prompt?: string;
   readonly numImages: number;
   readonly scale: number;
@@ -95,21 +102,18 @@ async function generate(
   const reporter = createReporter({ json: options.json });
   for (const warning of restored?.warnings ?? []) reporter.warn(warning);
   const pictures = await plan(prompt, options);
-  const { image, mask } = options;
   const opened = await openPictures(options, reporter);
   const stopwatch = new Stopwatch<Stage | 'save'>();
   const model = await stopwatch.time('load', () => openModelOf(options));
   for (const warning of warningsAbout(model)) reporter.warn(warning);
-  const replicas = replicasFor(options, model.components);
-  const { previewVae } = options;
-  const pipeline = await stopwatch.time('load', () =>
-    startPipelineOf(model, options, { previewVae, replicas }),
+  const { batchSize, replicas, previewVae, lowMemory } = options;
+  const session = await stopwatch.time('load', () =>
+    Session.start(model, { ...engineOptions(options), batchSize, replicas, previewVae, lowMemory }),
   );
+  const { pipeline } = session;
   try {
-    const drawn = await stopwatch.time('load', () => drawnWith(model));
-    for (const change of changesSince(restored?.drawnWith ?? {}, drawn))
-      reporter.warn(`--from ${options.from}: ${change}`);
-    const made = { ...drawn, image, mask, engine: pipeline.engine, version: await version() };
+    const changes = await stopwatch.time('load', () => session.changesSince(restored?.drawnWith ?? {}));
+    for (const change of changes) reporter.warn(`--from ${options.from}: ${change}`);
     if (options.scheduler === undefined && pipeline.model.defaults.scheduler === 'lcm')
       reporter.note('with an LCM-LoRA: LCM scheduler, and unless given 4 steps at guidance scale 1');
     const schedulers = [model.files, model.own].map(({ classes }) => classes.get('scheduler'));
@@ -122,7 +126,7 @@ async function generate(
         options,
         batch.map(({ seed }) => seed),
       );
-      const drawing = pipeline.generate({
+      const drawing = session.draw({
         ...request,
         ...opened,
         signal,
@@ -134,8 +138,10 @@ async function generate(
       const { images, settings, timings } = await drawing;
       stopwatch.add(timings);
       for (const [i, { path, index, seed }] of batch.entries()) {
-        const text = pictureText(pictureSettings(settings, i, made));
-        await stopwatch.time('save', () => save(path, images[i]!, options.scale, text));
+        await stopwatch.time('save', async () => {
+          const carried = await images[i]!.settings();
+          await save(path, images[i]!, options.scale, pictureText(carried!));
+        });
         const { steps, guidanceScale, scheduler } = settings;
         // Of the file.
         const [width, height] = [settings.width, settings.height].map((side) => side * options.scale);
@@ -144,7 +150,7 @@ async function generate(
       }
     }
   } finally {
-    await disposeUnlessCancelled(signal, pipeline);
+    await disposeUnlessCancelled(signal, session);
   }
   const sinceStart = performance.now() / 1000;
   const peakMemory = 1024 * process.resourceUsage().maxRSS;

@@ -1,6 +1,8 @@
 /** `lcm plot`: pictures over one, two or three settings, as a grid with its legend. */
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { changesSince } from '../../drawing/changes-since.ts';
+import { Session } from '../../drawing/session.ts';
 import { nodeEngineName } from '../../engines/onnxruntime-node/engine.ts';
 import { UsageError } from '../../errors.ts';
 import { PARAMETERS_KEYWORD } from '../../images/embedded-text.ts';
@@ -14,7 +16,7 @@ import {
 } from '../../pipelines/picture-text.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
-import { changesSince, drawnWith } from '../drawn-with.ts';
+import { engineOptions } from '../engine-options.ts';
 import {
   type GenerationOptions,
   openPictures,
@@ -22,7 +24,6 @@ import {
   withGenerationOptions,
   withPromptOption,
 } from '../generation-options.ts';
-import { startPipelineOf } from '../opened-model.ts';
 import { integer } from '../option-values.ts';
 import { outputPaths, requireWritable } from '../output-paths.ts';
 import { optionsFromPicture, type RestoredOptions } from '../picture-options.ts';
@@ -154,7 +155,7 @@ async function withSettings(
   restored: RestoredOptions | undefined,
   warn: (message: string) => void,
 ): Promise<DrawnGroup> {
-  const drawn = await drawnWith(group.model);
+  const drawn = await group.model.drawnWith();
   for (const change of changesSince(restored?.drawnWith ?? {}, drawn)) warn(`--from ${from}: ${change}`);
   const made = { ...drawn, image, mask, engine: nodeEngineName(engine), version: await version() };
   const cells = group.cells.map((cell) => ({ ...cell, carried: pictureSettings(cell.settings, 0, made) }));
@@ -172,10 +173,11 @@ async function draw(
   const total = groups.flatMap(({ cells }) => cells).reduce((sum, { steps }) => sum + steps, 0);
   let done = 0;
   for (const { cells, model } of groups) {
-    const pipeline = await startPipelineOf(model, options);
+    const { lowMemory } = options;
+    const session = await Session.start(model, { ...engineOptions(options), lowMemory });
     try {
       for (const cell of cells) {
-        const drawing = pipeline.generate({ ...cell.request, signal });
+        const drawing = session.draw({ ...cell.request, signal });
         for await (const { passesPerStep } of drawing) {
           reporter.progress({ label: 'drawing', done: ++done, total, unit: passUnit(passesPerStep) });
         }
@@ -191,7 +193,7 @@ async function draw(
         });
       }
     } finally {
-      await disposeUnlessCancelled(signal, pipeline);
+      await disposeUnlessCancelled(signal, session);
     }
   }
 }

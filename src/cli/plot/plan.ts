@@ -1,10 +1,11 @@
 /** Checks every picture of a plot before the first one is drawn. Only configurations are read. */
 import { SettingError, UsageError } from '../../errors.ts';
 import { planGeneration } from '../../pipelines/generation.ts';
+import type { OpenedModel } from '../../pipelines/node/opened-model.ts';
 import type { GenerationRequest, Settings } from '../../pipelines/settings.ts';
 import { flagOf, messageWithFlags } from '../flag-names.ts';
 import type { GenerationOptions } from '../generation-options.ts';
-import { type ModelOfOptions, openModelOf, warningsAbout } from '../opened-model.ts';
+import { openModelOf, warningsAbout } from '../opened-model.ts';
 import { requestOf } from '../request-options.ts';
 import { optionsSetBy } from './axes.ts';
 import type { Cell } from './cells.ts';
@@ -18,7 +19,7 @@ export interface PlannedCell extends Cell {
 
 /** The cells that one model draws. */
 export interface PlannedGroup {
-  readonly model: ModelOfOptions;
+  readonly model: OpenedModel;
   readonly cells: readonly PlannedCell[];
 }
 

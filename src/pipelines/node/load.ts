@@ -1,21 +1,13 @@
 /** Pipelines in Node: from a folder, a file or a downloaded model, on ONNX Runtime. */
 
-import type { Components } from '../../components/components.ts';
-import type { ModelFiles } from '../../components/model-files.ts';
 import { EMBEDDED_MODEL } from '../../components/node/embedded-models.ts';
-import { openLoras } from '../../components/node/open-lora.ts';
-import {
-  type OpenModelOptions,
-  openAutoencoder,
-  openModel,
-  withOtherParts,
-} from '../../components/node/open-model.ts';
+import { type OpenModelOptions, openAutoencoder } from '../../components/node/open-model.ts';
 import { createNodeEngine, type NodeEngineOptions } from '../../engines/onnxruntime-node/engine.ts';
 import type { AppliedLora } from '../../weights/lora.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
-import { adaptedComponents, type Pipeline, type PipelineOptions, pipelineOf } from '../pipeline.ts';
-import { drawnWith } from './drawn-with.ts';
+import { type Pipeline, type PipelineOptions, pipelineOf } from '../pipeline.ts';
 import { machineMemory } from './machine-memory.ts';
+import { type OpenedModel, openForDrawing } from './opened-model.ts';
 
 export interface LoadOptions
   extends NodeEngineOptions,
@@ -46,19 +38,8 @@ export async function loadPipeline(
   path: string = EMBEDDED_MODEL,
   options: LoadOptions = {},
 ): Promise<Pipeline> {
-  const own = await openModel(path, { ...options, unet: undefined, vae: undefined });
-  const files = await withOtherParts(own, options);
-  const loras = await openLoras(options.loras ?? []);
-  const components = await adaptedComponents(files, loras);
-  const named = { name: path, options, own, components, loras };
-  return startPipeline({ files, components }, { ...options, loras, drawnWith: () => drawnWith(named) });
-}
-
-/** A model of which only configurations and headers were read. */
-export interface OpenedModel {
-  readonly files: ModelFiles;
-  /** `adaptedComponents` of the files. */
-  readonly components: Components;
+  const opened = await openForDrawing(path, options, options.loras);
+  return startPipeline(opened, { ...options, loras: opened.loras, drawnWith: opened.drawnWith });
 }
 
 export interface StartOptions
@@ -67,7 +48,7 @@ export interface StartOptions
 
 /** The second half of `loadPipeline`: the same options for a model that is open already, with the same LoRAs. */
 export async function startPipeline(
-  { files, components }: OpenedModel,
+  { files, components }: Pick<OpenedModel, 'files' | 'components'>,
   options: StartOptions,
 ): Promise<Pipeline> {
   const previewVae =

@@ -1,12 +1,5 @@
-/** What pictures are drawn with, and whether it is still the same. */
-import { drawnWith as drawnWithModel } from '../pipelines/node/drawn-with.ts';
+/** Whether pictures would be drawn with what another picture was drawn with. */
 import type { DrawnWith } from '../pipelines/picture-text.ts';
-import type { ModelOfOptions } from './opened-model.ts';
-
-/** See `drawnWith` of the library: the model that the options name. */
-export function drawnWith(opened: ModelOfOptions): Promise<DrawnWith> {
-  return drawnWithModel({ ...opened, name: opened.options.model });
-}
 
 /** What is not as it was, one sentence each. Only what `then` has is compared. */
 export function changesSince(then: Partial<DrawnWith>, now: DrawnWith): string[] {

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it, vi } from 'vitest';
 import { hostTensor } from '../graph/host-tensor.ts';
+import { openForDrawing } from '../pipelines/node/opened-model.ts';
 import { formatLora } from '../weights/lora-file.ts';
 import { writeSafetensors } from '../weights/node/safetensors-file.ts';
 import { safetensorsOf } from '../weights/open-safetensors.ts';
-import { drawnWith } from './drawn-with.ts';
-import { openModelOf, startPipelineOf } from './opened-model.ts';
 import { replicasFor } from './replicas.ts';
+import { Session } from './session.ts';
 
 vi.mock(import('../weights/open-safetensors.ts'), async (original) => {
   const module = await original();
@@ -27,21 +27,21 @@ it('reads the header of each file once, for all that a command does', async () =
   const { tensors, metadata } = formatLora(factors, { rank: 1, alpha: 1 });
   await writeSafetensors(path, tensors, metadata);
 
-  const options = {
-    engine: 'cpu',
-    batchSize: 1000,
-    model,
-    vae: model,
-    lora: [{ path, strength: 2 }],
-  } as const;
-  const opened = await openModelOf(options);
-  expect(replicasFor(options, opened.components)).toBeGreaterThan(0);
-  const pipeline = await startPipelineOf(opened, options);
-  expect(await drawnWith(opened)).toMatchObject({
+  const opened = await openForDrawing(model, { vae: model }, [`${path}:2`]);
+  expect(replicasFor({ batchSize: 1000 }, opened.components)).toBeGreaterThan(0);
+  const session = await Session.start(opened, { batchSize: 1000 });
+  const drawnWith = await opened.drawnWith();
+  expect(drawnWith).toMatchObject({
     ...{ model, modelFingerprint: expect.stringMatching(/^\w{16}$/), vae: { path: model } },
     loras: [{ path, strength: 2, sha256: expect.stringMatching(/^\w{64}$/) }],
   });
-  await pipeline.dispose();
+  expect(await session.changesSince(drawnWith)).toEqual([]);
+  expect(await session.changesSince({ modelFingerprint: '0123456789abcdef' })).toEqual([
+    expect.stringMatching(
+      /^the model .* is not the one that the picture was drawn with \(checksum 0123456789ab then/,
+    ),
+  ]);
+  await session.dispose();
   await rm(folder, { recursive: true });
 
   const read = vi.mocked(safetensorsOf).mock.calls.map(([{ name }]) => name);
