@@ -6,10 +6,11 @@
  * A checkpoint is written under another name, brought to the disk, and renamed; only then are older ones removed. So
  * whenever the process or the machine stops, the newest complete folder is a good checkpoint.
  */
-import { readdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../errors.ts';
 import { isJsonObject } from '../files/json.ts';
+import { isMissing, namesIn } from '../files/node/regular-file.ts';
 import { readJsonObject } from '../files/node/text-file.ts';
 import { formatShape, sameShape } from '../graph/shape.ts';
 import { loadTensors } from '../weights/load-tensors.ts';
@@ -124,8 +125,8 @@ function numbersOf(value: unknown): Record<string, number> | undefined {
 
 /** The complete checkpoints of a run, oldest first. */
 export async function checkpoints(directory: string): Promise<{ step: number; path: string }[]> {
-  const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
+  const names = await namesIn(directory).catch((error): string[] => {
+    if (isMissing(error)) return [];
     throw error;
   });
   return names

@@ -11,7 +11,7 @@ import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { InputError, UsageError } from '../errors.ts';
 import { isJsonObject, parseJsonObject } from '../files/json.ts';
-import { acquireLock, type FileLock } from '../files/node/lock.ts';
+import { acquireLock, type FileLock, removeAbandonedLocks } from '../files/node/lock.ts';
 import { isMissing, withRegularFile } from '../files/node/regular-file.ts';
 import { unwritable } from '../files/node/unwritable.ts';
 import { elementCount, type Shape } from '../graph/shape.ts';
@@ -41,7 +41,10 @@ export async function openLatentsFile(options: LatentsFileOptions): Promise<Late
   const { path, signal, onProgress } = options;
   const found = await load(options);
   // A complete file is only read, by as many as like to.
-  if (found && isComplete(found)) return new LatentsFile(path, found);
+  if (found && isComplete(found)) {
+    await removeAbandonedLocks(`${path}.lock`);
+    return new LatentsFile(path, found);
+  }
   try {
     await mkdir(dirname(path), { recursive: true });
   } catch (error) {

@@ -101,9 +101,18 @@ it('loses nothing to a full disk: the same command goes on, and says what was fu
       new RegExp(`(^|\\n)lcm: cannot write runs.full.*${file}: the file would be larger than`),
     );
   }
+  // Then there is no room for the sheet of samples.
+  writeFileSync(at('runs/full/samples'), '');
+  const { code, stderr } = await run(...distillation('runs/full'));
+  expect(code).toBe(1);
+  expect(stderr).toMatch(
+    /\nlcm: cannot write runs.full.samples.step-00000004\.png: a part of the path is a file/,
+  );
+  rmSync(at('runs/full/samples'));
   await done(...distillation('runs/full'));
-  const model = 'model/unet/diffusion_pytorch_model.safetensors';
-  expect(read(`runs/full/${model}`)).toEqual(read(`runs/lcm/${model}`));
+  for (const file of ['model/unet/diffusion_pytorch_model.safetensors', 'samples/step-00000004.png']) {
+    expect(read(`runs/full/${file}`)).toEqual(read(`runs/lcm/${file}`));
+  }
 });
 
 it('keeps a checkpoint when the standard output cannot be written', async () => {

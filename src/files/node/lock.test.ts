@@ -5,7 +5,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { InputError } from '../../errors.ts';
-import { acquireLock } from './lock.ts';
+import { acquireLock, removeAbandonedLocks } from './lock.ts';
 
 let folder: string;
 let path: string;
@@ -114,4 +114,18 @@ it('stops watching when it is asked to', async () => {
   const watching = acquireLock(path, { what, signal: AbortSignal.timeout(50) });
   await expect(watching).rejects.toThrow(/abort/i);
   expect(await readdir(folder)).toEqual(['.lock.1']);
+});
+
+it('is cleared away by those who do not need it, unless somebody has it', async () => {
+  const lock = await acquireLock(path, { what });
+  await removeAbandonedLocks(path);
+  expect(await readdir(folder)).toEqual(['.lock.1']);
+  await lock.release();
+  await abandoned({ scope: 'another machine' });
+  await removeAbandonedLocks(path);
+  expect(await readdir(folder)).toEqual(['.lock.1']);
+  await rm(`${path}.1`);
+  await abandoned({ pid: await endedProcess() });
+  await removeAbandonedLocks(path);
+  expect(await readdir(folder)).toEqual([]);
 });

@@ -15,12 +15,12 @@
  * highest number holds, and a number can be created only once. Whoever created one and then sees a higher one has
  * come too late.
  */
-import { type FileHandle, open, readdir, readFile, readlink, rm, stat, utimes } from 'node:fs/promises';
+import { type FileHandle, open, readFile, readlink, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { InputError } from '../../errors.ts';
-import { unreadable } from './regular-file.ts';
+import { namesIn, unreadable } from './regular-file.ts';
 import { unwritable } from './unwritable.ts';
 
 export interface FileLock {
@@ -75,10 +75,19 @@ export async function acquireLock(path: string, options: LockOptions): Promise<F
   }
 }
 
+/** Removes what processes left of the lock that have ended, for those who do not need it any more. */
+export async function removeAbandonedLocks(path: string): Promise<void> {
+  for (const number of await numbers(path)) {
+    const found = await readLock(`${path}.${number}`);
+    if (found?.holder && (await lifeOf(found.holder)) === 'dead')
+      await rm(`${path}.${number}`, { force: true });
+  }
+}
+
 /** Numbers of the lock's files, in ascending order. */
 async function numbers(path: string): Promise<number[]> {
   const prefix = `${basename(path)}.`;
-  const names = await readdir(dirname(resolve(path)));
+  const names = await namesIn(dirname(resolve(path)));
   return names
     .filter((name) => name.startsWith(prefix) && /^[1-9]\d*$/.test(name.slice(prefix.length)))
     .map((name) => Number(name.slice(prefix.length)))

@@ -2,9 +2,10 @@
  * Writing so that a file or a folder is either complete under its name or not there: everything goes beside it,
  * is brought to the disk, and is renamed. What fails leaves nothing behind and what was there before untouched.
  */
-import { access, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { access, mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { isRunning } from '../../files/node/lock.ts';
+import { isMissing, namesIn } from '../../files/node/regular-file.ts';
 import { unwritable } from '../../files/node/unwritable.ts';
 
 /** Node refuses to write 2 GiB at once. */
@@ -97,8 +98,8 @@ function besideName(path: string, purpose: 'partial' | 'old'): string {
  * aside for a new one its name back. What a living process writes stays as it is; so call it before writing there.
  */
 export async function removeLeftovers(folder: string): Promise<void> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
+  const names = await namesIn(folder).catch((error): string[] => {
+    if (isMissing(error)) return [];
     throw error;
   });
   for (const name of names) {
