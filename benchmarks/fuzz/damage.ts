@@ -140,7 +140,19 @@ export function jsonText(value: unknown): string {
 
 /** A text with JSON: its values changed, or its characters. */
 export function damagedJsonText(text: string, random: Random): string {
-  return random.chance(0.7) ? jsonText(damagedJson(JSON.parse(text), random)) : damagedText(text, random);
+  const value = parsed(text);
+  return value !== undefined && random.chance(0.7)
+    ? jsonText(damagedJson(value, random))
+    : damagedText(text, random);
+}
+
+/** Undefined for what is no JSON, such as a file that was damaged before. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 interface Entry {
@@ -172,12 +184,14 @@ const ODD_KEYS = [
  * renamed, of other shapes and types, texts of its metadata; the data behind them are as they were, or zero.
  */
 export function damagedSafetensors(file: Uint8Array, random: Random): Uint8Array {
-  if (random.chance(0.1)) return damagedBytes(file, random);
+  if (file.length < 8 || random.chance(0.1)) return damagedBytes(file, random);
   const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
   const text = Buffer.from(file.subarray(8, 8 + length)).toString();
   if (random.chance(0.05)) return withHeader(damagedText(text, random), file.subarray(8 + length));
-  const { __metadata__, ...described } = JSON.parse(text) as Record<string, Entry>;
-  const entries = Object.entries(described);
+  const described = entriesIn(parsed(text));
+  if (described === undefined) return damagedBytes(file, random);
+  const { __metadata__, ...tensors } = described;
+  const entries = Object.entries(tensors) as [string, Entry][];
   const data = Buffer.from(file.subarray(8 + length));
   const changed = entries.map(([name, entry]) => {
     return { name, ...entry, bytes: data.subarray(...entry.data_offsets) };
@@ -222,6 +236,16 @@ export function damagedSafetensors(file: Uint8Array, random: Random): Uint8Array
     offset += size;
   }
   return withHeader(jsonText(header), Buffer.concat(parts));
+}
+
+/** The header's fields, unless it was damaged before so that they are none. */
+function entriesIn(header: unknown): Record<string, unknown> | undefined {
+  const fields = Object(header) as Record<string, unknown>;
+  const isEntry = ([name, value]: [string, unknown]) => {
+    const { shape, data_offsets: offsets } = Object(value) as Partial<Entry>;
+    return name === '__metadata__' || (Array.isArray(shape) && Array.isArray(offsets));
+  };
+  return header !== undefined && Object.entries(fields).every(isEntry) ? fields : undefined;
 }
 
 function withHeader(text: string, data: Uint8Array): Uint8Array {

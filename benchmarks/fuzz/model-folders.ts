@@ -1,6 +1,6 @@
 /** Models as diffusers writes them: every configuration, the index, tokenizers, weights, shards, and what kind of files they are. */
 import { execFileSync } from 'node:child_process';
-import { copyFile, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { openModel } from '../../src/components/node/open-model.ts';
 import { schedulerNames } from '../../src/components/scheduler.ts';
@@ -45,23 +45,24 @@ async function damageModel(model: string, files: readonly string[], random: Rand
   if (change === 1) return replaceByOther(path, random);
   if (change === 2) return renamePart(model, random);
   if (change === 3) return shardWeights(model, random);
-  const content = await readFile(path).catch(() => undefined);
+  const content = await contentOf(path);
   if (content === undefined) return;
   await writeFile(path, damagedContent(file, content, random));
+}
+
+/** Undefined where no file is any more: what stands there by now may never end. */
+async function contentOf(path: string): Promise<Buffer | undefined> {
+  const stats = await stat(path).catch(() => undefined);
+  return stats?.isFile() ? readFile(path) : undefined;
 }
 
 function damagedContent(file: string, content: Buffer, random: Random): string | Uint8Array {
   if (random.chance(0.05)) return random.pick([new Uint8Array(), content.subarray(0, 8), '{}', 'null', '[]']);
   if (file.endsWith('.safetensors')) return damagedSafetensors(content, random);
   if (random.chance(0.05)) return damagedBytes(content, random);
-  try {
-    return file.endsWith('.json')
-      ? damagedJsonText(content.toString(), random)
-      : damagedText(content.toString(), random);
-  } catch {
-    // It was damaged before, and is no JSON any more.
-    return damagedText(content.toString(), random);
-  }
+  return file.endsWith('.json')
+    ? damagedJsonText(content.toString(), random)
+    : damagedText(content.toString(), random);
 }
 
 /** A folder, a pipe, a link to nowhere, in a circle or to a device stands where a file was. */
@@ -80,7 +81,7 @@ async function renamePart(model: string, random: Random): Promise<void> {
   const name = random.pick(['x', 'tokenizer_3', 'Unet', '../x', 'unet/x', '', '.', 'constructor', 'é']);
   await rename(join(model, part), join(model, 'x')).catch(() => {});
   if (random.chance(0.5)) return;
-  const text = await readFile(index, 'utf8').catch(() => '{}');
+  const text = (await contentOf(index))?.toString() ?? '{}';
   await writeFile(
     index,
     text.replaceAll(`"${part}"`, () => JSON.stringify(name)),
@@ -95,7 +96,7 @@ async function shardWeights(model: string, random: Random): Promise<void> {
     ['text_encoder', 'model'],
   ]);
   const folder = join(model, part);
-  const file = await readFile(join(folder, `${stem}.safetensors`)).catch(() => undefined);
+  const file = await contentOf(join(folder, `${stem}.safetensors`));
   if (file === undefined || file.length < 8) return;
   const length = Number(file.readBigUInt64LE());
   let header: Record<string, { data_offsets: [number, number] }>;
