@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InputError, UsageError } from '../../src/errors.ts';
+import { InputError, SettingError, UsageError } from '../../src/errors.ts';
 import type { Kind, Reading } from './kind.ts';
 import { Random } from './random.ts';
 
@@ -72,6 +72,8 @@ export function faultOf(error: unknown, names: readonly string[]): string | unde
   const { message } = error;
   if (message.length >= 500) return `a message of ${message.length} characters`;
   if (RAW.test(message)) return 'a message that is not for people';
+  // What is wrong with a setting is said with its name.
+  if (error instanceof SettingError) return undefined;
   if (names.length > 0 && !names.some((name) => message.includes(name)))
     return 'a message that names no file';
   return undefined;

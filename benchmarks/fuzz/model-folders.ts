@@ -1,5 +1,6 @@
 /** Models as diffusers writes them: every configuration, the index, tokenizers, weights, shards, and what kind of files they are. */
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { openModel } from '../../src/components/node/open-model.ts';
@@ -41,6 +42,8 @@ async function damageModel(model: string, files: readonly string[], random: Rand
   const file = random.pick(files.filter((name) => random.chance(name === 'model_index.json' ? 1 : 0.5)));
   const path = join(model, file);
   const change = random.below(20);
+  // Its folder may be called otherwise by now.
+  if (!existsSync(dirname(path))) return;
   if (change === 0) return rm(path, { force: true });
   if (change === 1) return replaceByOther(path, random);
   if (change === 2) return renamePart(model, random);

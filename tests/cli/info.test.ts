@@ -1,6 +1,6 @@
 /** `lcm info` on every kind of file that it knows, and on those that it does not. */
 import { createHash } from 'node:crypto';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -262,6 +262,7 @@ it('says what it expected in place of anything else', async () => {
   writeFileSync(at('notes.txt'), 'words');
   writeFileSync(at('model.ckpt'), 'anything');
   mkdirSync(at('empty'));
+  symlinkSync('/dev/zero', at('endless'));
   const tensors = new Map([['wte.weight', hostTensor(Float32Array.of(1), [1])]]);
   await writeSafetensors(at('gpt.safetensors'), tensors);
   const expected: readonly (readonly [string, RegExp])[] = [
@@ -271,6 +272,7 @@ it('says what it expected in place of anything else', async () => {
     ['empty', /empty holds neither model_index\.json, config\.json, .*; expected a diffusers directory/],
     ['gpt.safetensors', /gpt\.safetensors holds tensors \(wte\.weight\) that belong neither to .*; expected/],
     ['nowhere.png', /nowhere\.png: there is no such file or folder; expected/],
+    ...(process.platform === 'win32' ? [] : [['endless', /endless is a device; expected a file/] as const]),
     ['some/one', /some\/one \(main\) is not in the cache .*lcm pull some\/one/],
   ];
   for (const [path, message] of expected) {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { faultOf } from '../../benchmarks/fuzz/attempt.ts';
 import { kinds } from '../../benchmarks/fuzz/kinds.ts';
 import { Random } from '../../benchmarks/fuzz/random.ts';
-import { InputError, UsageError } from '../../src/errors.ts';
+import { InputError, SettingError, UsageError } from '../../src/errors.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fuzz-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -66,4 +66,5 @@ it.each([
 it('a clear refusal is no fault', () => {
   expect(faultOf(new InputError('/a/b.json: width is -1; expected a whole number'), ['/a'])).toBeUndefined();
   expect(faultOf(new UsageError('steps is -1; expected a whole number'), [])).toBeUndefined();
+  expect(faultOf(new SettingError('steps', 'steps', '1: PNDM needs at least 4'), ['/a'])).toBeUndefined();
 });

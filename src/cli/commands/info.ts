@@ -54,7 +54,7 @@ export function infoCommand(signal: AbortSignal): Command {
 
 async function describe(path: string, parts: PartOptions, context: Context): Promise<void> {
   const found = await stat(path).catch(() => undefined);
-  if (found === undefined ? !isModelId(path) : !found.isFile() && !found.isDirectory()) {
+  if (found === undefined && !isModelId(path)) {
     throw new InputError(`${path}: there is no such file or folder; ${EXPECTED}`);
   }
   // Only a whole model has parts that others could stand in place of.
@@ -62,7 +62,9 @@ async function describe(path: string, parts: PartOptions, context: Context): Pro
     return describeModel(path, await openModel(path, parts), context);
   // What exists comes first: a folder may be called as a model is.
   const place = found ? path : await cachedModel(path);
-  await (found?.isFile() ? describeFile(path, place, context) : describeFolder(path, place, context));
+  // Whatever else is no folder is refused by its kind: a named pipe, a device.
+  const isFolder = found === undefined || found.isDirectory();
+  await (isFolder ? describeFolder(path, place, context) : describeFile(path, place, context));
 }
 
 /** path: as it was asked for; folder: where that is. */
