@@ -106,7 +106,7 @@ it.each([
 
 it('refuses a strength that leaves no step', async () => {
   const work = teacher.generate({ prompt: 'a fox', image, steps: 4, strength: 0.2 });
-  await expect(work).rejects.toThrow(/strength 0\.2 leaves none of the 4 steps; use at least 0\.25/);
+  await expect(work).rejects.toThrow(/strength 0\.2: it leaves none of the 4 steps; use at least 0\.25/);
 });
 
 describe('a UNet made for inpainting', () => {

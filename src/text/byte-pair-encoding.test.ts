@@ -86,10 +86,8 @@ describe('byte pair encoding', () => {
       ] as const,
     };
     const encoding = new BytePairEncoding(vocabulary, 0);
-    const start = performance.now();
+    // Some tenths of a second; by the definition, an hour, which the time limit of tests would end.
     const ids = encoding.encode('the'.repeat(200_000));
     expect(ids).toEqual([...new Array(199_999).fill(5), 6]);
-    // Some tenths of a second; by the definition, an hour.
-    expect(performance.now() - start).toBeLessThan(20_000);
   });
 });

@@ -114,7 +114,7 @@ describe('a CLIP tokenizer', () => {
     expect(ids).toHaveLength(2 + 5001);
   });
 
-  it('finds the longest special token, and is quick with thousands of them', async () => {
+  it('finds the longest special token, also among thousands of them', async () => {
     const few = { 0: '<|startoftext|>', 1: '<|endoftext|>', 20: 'cat', 21: 'cats', 22: 'ss', 23: 'ca(t)' };
     const entries = Object.entries(few).map(([id, content]) => [id, { content }]);
     const tokenizer = await load({
@@ -123,9 +123,8 @@ describe('a CLIP tokenizer', () => {
     expect(tokenizer.encode('cats cat ca(t) a').slice(1, -1)).toEqual([21, 20, 23, vocab['a</w>']]);
     expect(tokenizer.encode('catsss').slice(1, -1)).toEqual([21, 22]);
     const many = await load(addedTokens(4096));
-    const start = performance.now();
-    many.encode('ca '.repeat(1000));
-    expect(performance.now() - start).toBeLessThan(1000);
+    // Trying each of the tokens at each place would outlast the time limit of tests.
+    expect(many.encode('ca '.repeat(300_000))).toHaveLength(600_002);
   });
 
   it('must fit the text encoder', async () => {

@@ -39,13 +39,12 @@ describe('the pattern that holds for a layer', () => {
 
   it('is found in time that does not grow beyond measure', () => {
     const names = Array.from({ length: 2000 }, (_, i) => `blocks.${i}.${'a'.repeat(60)}`);
-    const start = performance.now();
+    // What backtracks would outlast the time limit of tests.
     for (const pattern of ['(a+)+b', '(a|a)*b', '(.*a){12}b', '(a|aa)+$b', '([a-z]+)*[0-9]']) {
       patternsOfLayers([pattern], names, 'a');
     }
     const literal = names.map((name) => `^${name}`);
     expect(patternsOfLayers(literal, names, 'a').size).toBe(names.length);
-    expect(performance.now() - start).toBeLessThan(20_000);
   });
 
   it('is not looked for where that would take too long', () => {

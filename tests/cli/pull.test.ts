@@ -47,18 +47,18 @@ it.each([
     `${sha256(hub.files.get(UNET)!)}.incomplete`,
   );
   const size = () => statSync(partial, { throwIfNoEntry: false })?.size;
-  let asked = Number.NaN;
+  let requests = Number.NaN;
   const begun = async (child: ChildProcess) => {
     await vi.waitFor(() => {
       expect(hub.requests.length).toBeGreaterThan(0);
       expect(size()).toBe(arrived);
     }, 60_000);
-    asked = performance.now();
+    requests = hub.requests.length;
     child.kill('SIGINT');
   };
   const { code, stderr } = await runWith({ begun: (child) => void begun(child) }, 'pull', ID);
-  // Far less than the thirty seconds after which it would ask again.
-  expect(performance.now() - asked).toBeLessThan(5000);
+  // It would ask again after thirty seconds.
+  expect(hub.requests).toHaveLength(requests);
   expect(code).toBe(130);
   expect(stderr).toBe('lcm: cancelled\n');
   expect(size()).toBe(arrived);
