@@ -16,9 +16,42 @@
  * ```
  */
 
+export type { CompileOptions, Engine, Executable, RunOptions } from './engines/engine.ts';
+export type { JudgeConfig } from './evaluation/judge.ts';
+export type { ByteSource } from './files/files.ts';
+export type { JsonObject } from './files/json.ts';
+export type { DType, TypedArray } from './graph/dtype.ts';
+export type { HostTensor } from './graph/host-tensor.ts';
+export type { Program } from './graph/program.ts';
+export type { Shape } from './graph/shape.ts';
+export type {
+  Attribute,
+  ConstantNode,
+  GradientRule,
+  InputNode,
+  Node,
+  OperationNode,
+  ParameterNode,
+  Tensor,
+} from './graph/tensor.ts';
+export type { Image } from './images/image.ts';
+export { type ActivationName, activationNames } from './layers/activations.ts';
+export type { Initializer, RandomSource } from './layers/initializers.ts';
+export type { Declaration } from './layers/params.ts';
+export type { AutoencoderKLConfig } from './models/autoencoder-kl.ts';
+export type { CLIPTextConfig } from './models/clip-text.ts';
+export type {
+  DownBlockType,
+  MidBlockType,
+  UNet2DConditionConfig,
+  UpBlockType,
+} from './models/unet-2d-condition-config.ts';
 export type { OnProgress, TrainingEvent } from './training/events.ts';
+export type { FlatParameters, Slot } from './training/flat-parameters.ts';
+export type { MetricsRecord } from './training/metrics.ts';
+export type { Objective } from './training/objective.ts';
 export { type AutoencoderRunConfig, autoencoderSettings } from './training/runs/autoencoder-config.ts';
-export type { RunConfig } from './training/runs/config.ts';
+export type { RunConfig, RunDefaults, runSettings } from './training/runs/config.ts';
 export { type DiffusionRunConfig, diffusionSettings } from './training/runs/diffusion-config.ts';
 export { consistencyTraining } from './training/runs/distill.ts';
 export {
@@ -26,8 +59,12 @@ export {
   distillationSettings as consistencySettings,
 } from './training/runs/distillation-config.ts';
 export { type JudgeRunConfig, judgeSettings } from './training/runs/judge-config.ts';
+export type { Watch } from './training/runs/pictures.ts';
+export type { AverageOptions, Batches, WrittenStep } from './training/runs/recipe.ts';
 export { plan, type Recipe, type RecipeKind, train } from './training/runs/recipe.ts';
 export type { RunIO, RunPlan, RunResult, Sample, SampleSheet } from './training/runs/run.ts';
 export { autoencoderTraining } from './training/runs/train-autoencoder.ts';
 export { diffusionTraining } from './training/runs/train-diffusion.ts';
 export { judgeTraining } from './training/runs/train-judge.ts';
+export type { Batch } from './training/stepper.ts';
+export type { ForeignType, Storage, StoredType, Weight, Weights } from './weights/weights.ts';

@@ -10,23 +10,58 @@
  * ```
  */
 
-export type { Component, Components, GenerationDefaults } from './components/components.ts';
+export type { GenerationDefaults } from './components/components.ts';
 export { modelFilesIn } from './components/diffusers-files.ts';
-export type { ModelFiles, StoredNetwork } from './components/model-files.ts';
+export type {
+  CheckpointFacts,
+  ModelFiles,
+  StoredAutoencoder,
+  StoredNetwork,
+} from './components/model-files.ts';
 export { type SchedulerName, schedulerNames } from './components/scheduler.ts';
-export type { PredictionType } from './diffusion/prediction.ts';
-export * from './diffusion/samplers/index.ts';
+export type { Size } from './components/size.ts';
+export { type PredictionType, predictionTypes } from './diffusion/prediction.ts';
+export type { SchedulerConfig } from './diffusion/samplers/config.ts';
+export type { ConsistencyTimestepOptions } from './diffusion/samplers/consistency-timesteps.ts';
+export type { DdimOptions } from './diffusion/samplers/ddim.ts';
+export type { SamplerKind } from './diffusion/samplers/index.ts';
+export {
+  type Sampler,
+  type SamplerOptions,
+  type SamplerStep,
+  samplerFromConfig,
+  samplerKinds,
+} from './diffusion/samplers/index.ts';
+export type { LcmOptions } from './diffusion/samplers/lcm.ts';
+export type { TcdOptions } from './diffusion/samplers/tcd.ts';
 export type { CompileOptions, Engine, Executable, RunOptions } from './engines/engine.ts';
+export type { Mention, Message } from './errors.ts';
 export { InputError, SettingError, UsageError } from './errors.ts';
 export { blobFiles, memoryFiles } from './files/blobs.ts';
 export type { ByteSource, Files } from './files/files.ts';
 export { type HttpFilesOptions, httpFiles } from './files/http.ts';
+export type { DType, TypedArray } from './graph/dtype.ts';
 export { type HostTensor, hostTensor } from './graph/host-tensor.ts';
 export type { Program } from './graph/program.ts';
+export type { Shape } from './graph/shape.ts';
+export type {
+  Attribute,
+  ConstantNode,
+  GradientRule,
+  InputNode,
+  Node,
+  OperationNode,
+  ParameterNode,
+  Tensor,
+} from './graph/tensor.ts';
+export type { GridOptions } from './images/grid.ts';
 export { grid } from './images/grid.ts';
 export { createImage, type Image } from './images/image.ts';
 export { decodePng, encodePng } from './images/png.ts';
 export { type PngText, readPngText } from './images/png-text.ts';
+export type { RandomSource } from './layers/initializers.ts';
+export type { NetworksOptions } from './networks/networks.ts';
+export type { RunnerOptions } from './networks/runner.ts';
 export type { Drawing } from './pipelines/drawing.ts';
 export type { Generation, GenerationStep } from './pipelines/generation.ts';
 export type { Picture } from './pipelines/picture.ts';
@@ -42,12 +77,18 @@ export {
   readPictureSettings,
   type Surroundings,
 } from './pipelines/picture-text.ts';
-export { createPipeline, type Pipeline, type PipelineOptions } from './pipelines/pipeline.ts';
+export {
+  createPipeline,
+  type Pipeline,
+  type PipelineInfo,
+  type PipelineOptions,
+} from './pipelines/pipeline.ts';
 export {
   type RequestSetting,
   requestSettings,
   type SettingName,
 } from './pipelines/request-settings.ts';
+export type { SettingKind } from './pipelines/setting-kinds.ts';
 export type {
   GenerationRequest,
   ImageToImageRequest,
@@ -56,8 +97,18 @@ export type {
   TextToImageRequest,
 } from './pipelines/settings.ts';
 export type { Stage, Timings } from './pipelines/timings.ts';
+export type { GeneratorState } from './random/generator.ts';
 export { Generator } from './random/generator.ts';
+export type { MersenneTwisterState } from './random/mersenne-twister.ts';
 export { VERSION } from './version.ts';
 export type { AppliedLora } from './weights/lora.ts';
-export type { Lora } from './weights/lora-file.ts';
-export type { Weights } from './weights/weights.ts';
+export type { Lora, LoraLayer } from './weights/lora-file.ts';
+export type { LoraComponent } from './weights/lora-names.ts';
+export type {
+  Checkpoint,
+  CheckpointNetwork,
+  CheckpointPrediction,
+} from './weights/single-file/checkpoint.ts';
+export type { Family } from './weights/single-file/published.ts';
+export type { TextEncoderKind } from './weights/single-file/text-encoder.ts';
+export type { ForeignType, Storage, StoredType, Weight, Weights } from './weights/weights.ts';

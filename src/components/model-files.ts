@@ -3,6 +3,7 @@ import type { PredictionType } from '../diffusion/prediction.ts';
 import type { Checkpoint, CheckpointPrediction } from '../weights/single-file/checkpoint.ts';
 import type { Weights } from '../weights/weights.ts';
 
+/** A model's files, wherever they are: a class, a configuration and weights for each component. */
 export interface ModelFiles {
   /** For messages: `models/postcards`. */
   readonly location: string;
@@ -31,6 +32,7 @@ export interface CheckpointFacts extends Pick<Checkpoint, 'family'> {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** A network as it is stored: its configuration, not checked yet, and where its weights lie. */
 export interface StoredNetwork {
   /** For messages: `models/postcards/unet`. */
   readonly location: string;

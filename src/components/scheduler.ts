@@ -22,7 +22,30 @@ const ode = { algorithm_type: 'dpmsolver++' };
 const sde = { algorithm_type: 'sde-dpmsolver++' };
 const karras = { use_karras_sigmas: true, use_exponential_sigmas: false, use_beta_sigmas: false };
 
-const samplers = {
+/** What samplers are called in requests. */
+export const schedulerNames = [
+  'lcm',
+  'tcd',
+  'ddim',
+  'pndm',
+  'euler',
+  'euler-a',
+  'heun',
+  'dpm2',
+  'dpm++',
+  'dpm++-karras',
+  'dpm++-sde',
+  'dpm++-sde-karras',
+  'dpm++-2s',
+  'dpm++-2s-sde',
+  'unipc',
+  'deis',
+] as const;
+
+/** One of `schedulerNames`. */
+export type SchedulerName = (typeof schedulerNames)[number];
+
+const samplers: Readonly<Record<SchedulerName, NamedSampler>> = {
   lcm: { kind: 'lcm' },
   tcd: { kind: 'tcd' },
   ddim: { kind: 'ddim' },
@@ -39,11 +62,7 @@ const samplers = {
   'dpm++-2s-sde': { kind: 'dpm-solver-singlestep', fields: sde },
   unipc: { kind: 'unipc' },
   deis: { kind: 'deis' },
-} as const satisfies Record<string, NamedSampler>;
-
-/** What samplers are called in requests. */
-export type SchedulerName = keyof typeof samplers;
-export const schedulerNames = Object.keys(samplers) as SchedulerName[];
+};
 
 /** A model's own. Nothing is wrong with one that cannot be used here while another is asked for. */
 export interface Scheduler {

@@ -2,6 +2,7 @@
 import { UsageError } from '../errors.ts';
 import { weightedSum } from './elementwise.ts';
 
+/** What a network may predict, in diffusers' words. */
 export const predictionTypes = ['epsilon', 'v_prediction', 'sample'] as const;
 /** The network predicts ε, v = α ε − σ x_0 (Salimans and Ho 2022), or x_0. */
 export type PredictionType = (typeof predictionTypes)[number];

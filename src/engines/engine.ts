@@ -5,6 +5,7 @@ import type { Program } from '../graph/program.ts';
 import type { Shape } from '../graph/shape.ts';
 import type { Weights } from '../weights/weights.ts';
 
+/** What computes programs: ONNX Runtime, or anything else that has their operators. */
 export interface Engine {
   /** For people and reports, e.g. `onnxruntime-node/cpu`. */
   readonly name: string;
@@ -33,6 +34,7 @@ export interface KeepingEngine extends Engine {
   ): Promise<KeepingExecutable>;
 }
 
+/** What is bound to a program when it is compiled. */
 export interface CompileOptions {
   readonly weights?: Weights;
   /** Shown in profiles and errors. */
@@ -41,6 +43,7 @@ export interface CompileOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A program that an engine is ready to run. */
 export interface Executable {
   /**
    * Runs once. `inputs` holds every input and every unbound parameter by name; a missing, surplus or wrongly
@@ -63,6 +66,7 @@ export interface DeviceTensor {
   dispose(): Promise<void>;
 }
 
+/** An input of a run. */
 export type Value = HostTensor | DeviceTensor;
 
 /** Whether a value lies in the host's memory. */
@@ -70,6 +74,7 @@ export function isHostTensor(value: Value): value is HostTensor {
   return 'data' in value;
 }
 
+/** An executable that keeps some of its outputs where it computes. */
 export interface KeepingExecutable {
   /** As `Executable.run`; values that were kept may be given back. */
   run(inputs: Readonly<Record<string, Value>>, options?: RunOptions): Promise<KeptResult>;
@@ -77,12 +82,14 @@ export interface KeepingExecutable {
   dispose(): Promise<void>;
 }
 
+/** What a run gives whose program keeps some of its outputs. */
 export interface KeptResult {
   readonly outputs: Record<string, HostTensor>;
   /** Those that the program was compiled to keep. Whoever gets them disposes of them. */
   readonly kept: Record<string, DeviceTensor>;
 }
 
+/** How one run is done. */
 export interface RunOptions {
   /**
    * Rejects at once with its reason. A run that has not begun does not begin. ONNX Runtime cannot break off one that

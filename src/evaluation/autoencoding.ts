@@ -7,6 +7,7 @@ import { autoencoderNetwork, encoderNetwork } from '../networks/model-networks.t
 import type { Network } from '../networks/network.ts';
 import { NetworkRunner } from '../networks/runner.ts';
 
+/** Pictures through a model's autoencoder and back, to see what that alone costs. */
 export class Autoencoding {
   readonly #runner: NetworkRunner;
   readonly #encoder: Network;

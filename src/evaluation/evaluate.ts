@@ -40,6 +40,7 @@ export interface Sampling {
   readonly passes: number;
 }
 
+/** What was measured of one kind of pictures. */
 export interface EvaluationRow {
   readonly kind: 'real' | 'reconstruction' | 'teacher' | 'model';
   /** For tables: `LCM, 4 steps`. */
@@ -60,6 +61,7 @@ export interface EvaluationRow {
   readonly seconds: number;
 }
 
+/** How good a model is: see docs/evaluation.md. */
 export interface Evaluation {
   /** Captions, half of them seen and half held out. */
   readonly count: number;
@@ -68,6 +70,7 @@ export interface Evaluation {
   readonly rows: readonly EvaluationRow[];
 }
 
+/** What is measured, with what. */
 export interface EvaluationOptions {
   readonly pipeline: Pipeline;
   /** The diffusion model that the pipeline's was distilled from; without it there is no such row. */

@@ -10,6 +10,7 @@ import {
 /** What was found in one picture: for each head the index of the answer. */
 export type Answers = Readonly<Record<LabelHead, number>>;
 
+/** How much of what captions ask for is in the pictures. */
 export interface Fidelity {
   /** Share of all settled attributes that are right, 0 to 1. */
   readonly attributes: number;

@@ -12,6 +12,7 @@ import type { Params } from '../layers/params.ts';
 import { configFields } from '../models/config.ts';
 import { SIDES, WIDTHS } from '../models/limits.ts';
 
+/** The configuration of the judge, the classifier that postcards are measured with. */
 export interface JudgeConfig {
   /** Pictures are [B, 3, sample_size, sample_size]. */
   readonly sample_size: number;

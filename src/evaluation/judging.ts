@@ -7,6 +7,7 @@ import type { Weights } from '../weights/weights.ts';
 import type { Answers } from './fidelity.ts';
 import { answers, JUDGE_CLASSES, type JudgeConfig, judge } from './judge.ts';
 
+/** What the judge sees in pictures. */
 export interface Judged {
   readonly answers: Answers[];
   /** Row-major [N, feature_dim]. */
@@ -16,6 +17,7 @@ export interface Judged {
 /** Pictures that go through the judge at a time. */
 const BATCH = 64;
 
+/** The judge, ready to look at pictures. */
 export class Judging {
   readonly config: JudgeConfig;
   readonly #runner: NetworkRunner;

@@ -2,6 +2,7 @@
 import { InputError } from '../errors.ts';
 import { type ByteSource, type Files, requireRange, tooLarge } from './files.ts';
 
+/** How files are asked for. */
 export interface HttpFilesOptions {
   /** Names by folder (`''` for the top) where they are known: HTTP has no way to list a folder. */
   readonly names?: Readonly<Record<string, readonly string[]>>;

@@ -8,6 +8,7 @@ import { InputError } from '../errors.ts';
 import { JsonReader } from './json-reader.ts';
 import { rememberSpelling } from './number-spelling.ts';
 
+/** What stands between braces in JSON, read and not yet looked at. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Levels of lists and objects in each other: tokenizer.json, the deepest of the files that are read, has 7. */

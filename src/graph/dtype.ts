@@ -11,6 +11,7 @@ export type DType =
   | 'uint8'
   | 'bool';
 
+/** Arrays that hold the elements of tensors. */
 export type TypedArray =
   | Float32Array
   | Float64Array

@@ -2,6 +2,7 @@
 import { allocate, type DType, type TypedArray } from './dtype.ts';
 import { elementCount, formatShape, type Shape } from './shape.ts';
 
+/** A tensor in the program's own memory. */
 export interface HostTensor {
   readonly dtype: DType;
   readonly shape: Shape;

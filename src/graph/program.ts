@@ -1,6 +1,7 @@
 /** A program: everything that a set of wanted tensors needs, in an order in which it can be computed. */
 import type { ConstantNode, InputNode, Node, OperationNode, ParameterNode, Tensor } from './tensor.ts';
 
+/** A graph of operators with its inputs, weights and outputs, as an engine compiles it. */
 export interface Program {
   /** Values to be given at every run, by name. */
   readonly inputs: ReadonlyMap<string, Tensor>;

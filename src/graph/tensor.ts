@@ -8,6 +8,7 @@ import type { DType } from './dtype.ts';
 import { type HostTensor, hostTensor } from './host-tensor.ts';
 import { elementCount, type Shape } from './shape.ts';
 
+/** A value in a graph that is written: its shape and type are known, its elements not yet. */
 export interface Tensor {
   readonly shape: Shape;
   readonly dtype: DType;
@@ -16,6 +17,7 @@ export interface Tensor {
   readonly index: number;
 }
 
+/** Where a tensor comes from. */
 export type Node = InputNode | ParameterNode | ConstantNode | OperationNode;
 
 /** A value given at every run. */
@@ -30,6 +32,7 @@ export interface ParameterNode {
   readonly name: string;
 }
 
+/** A value that is part of the graph. */
 export interface ConstantNode {
   readonly kind: 'constant';
   readonly value: HostTensor;

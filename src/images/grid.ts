@@ -3,6 +3,7 @@
 import { UsageError } from '../errors.ts';
 import { createImage, flatten, type Image } from './image.ts';
 
+/** How pictures are laid out. */
 export interface GridOptions {
   /** Pictures per row; by default as square as possible. */
   columns?: number;

@@ -2,7 +2,21 @@
 import * as ops from '../graph/operators/index.ts';
 import type { Tensor } from '../graph/tensor.ts';
 
-const activations = {
+/** Transformers' and diffusers' names. */
+export const activationNames = [
+  'silu',
+  'swish',
+  'relu',
+  'gelu',
+  'quick_gelu',
+  'gelu_new',
+  'gelu_pytorch_tanh',
+] as const;
+
+/** One of `activationNames`. */
+export type ActivationName = (typeof activationNames)[number];
+
+const activations: Readonly<Record<ActivationName, (x: Tensor) => Tensor>> = {
   silu: ops.silu,
   swish: ops.silu,
   relu: ops.relu,
@@ -10,11 +24,7 @@ const activations = {
   quick_gelu: ops.quickGelu,
   gelu_new: ops.geluTanh,
   gelu_pytorch_tanh: ops.geluTanh,
-} satisfies Record<string, (x: Tensor) => Tensor>;
-
-export type ActivationName = keyof typeof activations;
-
-export const activationNames = Object.keys(activations) as ActivationName[];
+};
 
 export function activation(name: ActivationName, x: Tensor): Tensor {
   return activations[name](x);

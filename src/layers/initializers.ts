@@ -7,6 +7,7 @@ export interface RandomSource {
   uniform(length: number): Float32Array;
 }
 
+/** Gives a parameter its first values. */
 export type Initializer = (shape: Shape, random: RandomSource) => Float32Array;
 
 export const zerosInitializer: Initializer = (shape) => new Float32Array(elementCount(shape));

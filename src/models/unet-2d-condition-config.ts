@@ -6,12 +6,18 @@ import { type ConfigFields, configFields } from './config.ts';
 import { EPSILONS, KERNELS, LAYERS, SIDES, WIDTHS } from './limits.ts';
 import { depthInMiddle, depthsDown, depthsUp } from './unet-2d-condition-layout.ts';
 
-const downBlockTypes = ['CrossAttnDownBlock2D', 'DownBlock2D'] as const;
-const upBlockTypes = ['CrossAttnUpBlock2D', 'UpBlock2D'] as const;
+/** diffusers' blocks of a UNet's way down. */
+export type DownBlockType = 'CrossAttnDownBlock2D' | 'DownBlock2D';
+const downBlockTypes: readonly DownBlockType[] = ['CrossAttnDownBlock2D', 'DownBlock2D'];
+/** diffusers' blocks of its way up. */
+export type UpBlockType = 'CrossAttnUpBlock2D' | 'UpBlock2D';
+const upBlockTypes: readonly UpBlockType[] = ['CrossAttnUpBlock2D', 'UpBlock2D'];
 /** Transformer layers beside a block. */
 const DEPTHS: Range = { least: 0, most: LAYERS.most };
 
-const midBlockTypes = ['UNetMidBlock2DCrossAttn', 'UNetMidBlock2D'] as const;
+/** diffusers' blocks between the two. */
+export type MidBlockType = 'UNetMidBlock2DCrossAttn' | 'UNetMidBlock2D';
+const midBlockTypes: readonly MidBlockType[] = ['UNetMidBlock2DCrossAttn', 'UNetMidBlock2D'];
 
 /** What `unet2DConditionConfig` returns; written back as JSON it is again a config that diffusers reads. */
 export interface UNet2DConditionConfig {
@@ -23,10 +29,10 @@ export interface UNet2DConditionConfig {
   readonly flip_sin_to_cos: boolean;
   readonly freq_shift: number;
   /** From the highest resolution to the lowest; one entry for each of `block_out_channels`. */
-  readonly down_block_types: readonly (typeof downBlockTypes)[number][];
-  readonly mid_block_type: (typeof midBlockTypes)[number] | null;
+  readonly down_block_types: readonly DownBlockType[];
+  readonly mid_block_type: MidBlockType | null;
   /** From the lowest resolution to the highest. */
-  readonly up_block_types: readonly (typeof upBlockTypes)[number][];
+  readonly up_block_types: readonly UpBlockType[];
   readonly block_out_channels: readonly number[];
   /** Residual blocks at each resolution on the way down; on the way up there is one more. */
   readonly layers_per_block: number | readonly number[];

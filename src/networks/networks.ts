@@ -28,9 +28,13 @@ import { NetworkRunner, type RunnerOptions } from './runner.ts';
 import { isTiled } from './tiling.ts';
 import type { EncodedPicture, GenerationShapes, UNetInputs } from './values.ts';
 
+/** What the networks of a pipeline may take. */
 export interface NetworksOptions extends RunnerOptions {
   /** Bytes that there are. What needs more is refused, and large pictures are decoded in tiles; no limit by default. */
   readonly memoryLimit?: number | undefined;
+}
+
+interface PreviewOptions {
   /** A small autoencoder for the same latents, for previews. */
   readonly previewVae?: Component<Autoencoder> | undefined;
 }
@@ -44,7 +48,7 @@ export class Networks {
   readonly #runner: NetworkRunner;
   readonly #previewVae: Component<Autoencoder> | undefined;
 
-  constructor(components: Components, engine: Engine, options: NetworksOptions = {}) {
+  constructor(components: Components, engine: Engine, options: NetworksOptions & PreviewOptions = {}) {
     this.#components = components;
     this.#runner = new NetworkRunner(engine, options);
     this.#previewVae = options.previewVae;

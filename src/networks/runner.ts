@@ -15,6 +15,7 @@ import {
   type Tensors,
 } from './network.ts';
 
+/** How networks are compiled and shared out. */
 export interface RunnerOptions {
   /**
    * Low-rank adapters on the UNet and the text encoders, added up. One that is an LCM-LoRA (`Lora.isConsistency`) makes

@@ -36,6 +36,7 @@ export class Drawing implements AsyncIterable<GenerationStep, undefined>, Promis
   #reached: Place = {};
   #generation: Promise<Generation> | undefined;
 
+  /** @internal */
   constructor(steps: AsyncGenerator<GenerationStep, Generation>) {
     this.#steps = steps;
   }

@@ -45,17 +45,17 @@ export interface GenerationStep {
 }
 
 /** What a drawing comes to. */
-export interface Generation extends Omit<Decoded, 'images'> {
+export interface Generation {
   readonly images: readonly Picture[];
-}
-
-/** The same before its pictures know what they were drawn with. */
-export interface Decoded {
-  readonly images: readonly Image[];
   /** What they were decoded from, as the UNet sees it, [B, C, h, w]. */
   readonly latents: HostTensor;
   readonly settings: Settings;
   readonly timings: Timings;
+}
+
+/** The same before its pictures know what they were drawn with. */
+export interface Decoded extends Omit<Generation, 'images'> {
+  readonly images: readonly Image[];
 }
 
 /** What is known of a generation before any weight is read. */

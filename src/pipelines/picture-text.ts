@@ -39,6 +39,7 @@ export interface PictureUNet {
   readonly fingerprint: string;
 }
 
+/** A LoRA that took part in a picture. */
 export interface PictureLora extends PictureFile {
   readonly strength: number;
   /** SHA-256 of what follows the safetensors header, by which Automatic1111 and Civitai know LoRAs. */

@@ -28,6 +28,7 @@ export class Picture implements Image {
   readonly data: Uint8Array;
   readonly #context: PictureContext;
 
+  /** @internal */
   constructor({ width, height, channels, data }: Image, context: PictureContext) {
     this.width = width;
     this.height = height;

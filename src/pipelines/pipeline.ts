@@ -1,7 +1,15 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** A model that is ready to draw: its parts, its networks and the engine they run on. */
 
-import { type Components, loadComponents, previewAutoencoder } from '../components/components.ts';
+import {
+  type Components,
+  type GenerationDefaults,
+  loadComponents,
+  pictureSize,
+  previewAutoencoder,
+} from '../components/components.ts';
 import type { ModelFiles, StoredAutoencoder } from '../components/model-files.ts';
+import type { Size } from '../components/size.ts';
 import type { Engine } from '../engines/engine.ts';
 import { Networks, type NetworksOptions } from '../networks/networks.ts';
 import { VERSION } from '../version.ts';
@@ -15,14 +23,31 @@ import { type DrawnWith, type PictureSettings, pictureSettings } from './picture
 import type { GenerationRequest } from './settings.ts';
 import { textToImage } from './text-to-image.ts';
 
+/** A model as far as it concerns those who draw with it. */
+export interface PipelineInfo extends GenerationDefaults {
+  /** Where its files are: a path, or the address of a server. */
+  readonly location: string;
+  /** diffusers' class, such as `LatentConsistencyModelPipeline`. */
+  readonly pipelineClass: string;
+  /** Pixels of the pictures that it was made for; undefined where it does not say. */
+  readonly size: Size | undefined;
+  /** What sides of pictures are multiples of, in pixels. */
+  readonly sizeStep: number;
+}
+
 /**
+ * A model that is ready to draw.
+ *
  * ```ts
  * await using pipeline = await loadPipeline();
  * const { images } = await pipeline.generate({ prompt: 'a windmill in the snow' });
  * ```
  */
 export interface Pipeline extends AsyncDisposable {
+  /** @internal */
   readonly model: Components;
+  /** What the model is, and draws where a request says nothing. */
+  readonly info: PipelineInfo;
   /** The engine's name. */
   readonly engine: string;
   /**
@@ -38,7 +63,8 @@ export interface Pipeline extends AsyncDisposable {
   dispose(): Promise<void>;
 }
 
-export interface PipelineOptions extends Omit<NetworksOptions, 'previewVae'> {
+/** What a pipeline is made with beside the model. */
+export interface PipelineOptions extends NetworksOptions {
   /** A small autoencoder for the same latents, such as TAESD, by which steps are previewed. */
   readonly previewVae?: StoredAutoencoder | undefined;
   /**
@@ -120,6 +146,7 @@ export function pipelineOf(
 
   return {
     model,
+    info: infoOf(model),
     engine: engine.name,
     generate: (request) => new Drawing(drawn(request)),
     dispose,
@@ -132,6 +159,14 @@ function withConsistency(model: Components, loras: readonly AppliedLora[]): Comp
   const distilled = loras.some(({ lora, strength }) => lora.isConsistency && strength > 0);
   if (!distilled || model.unet.config.guidanceWidth !== undefined) return model;
   return { ...model, defaults: { scheduler: 'lcm' } };
+}
+
+function infoOf(model: Components): PipelineInfo {
+  const { location, pipelineClass, defaults, scheduler, vae } = model;
+  return {
+    ...{ location, pipelineClass, size: pictureSize(model), sizeStep: vae.config.factor },
+    ...{ ...defaults, scheduler: defaults.scheduler ?? scheduler.name },
+  };
 }
 
 /** What is known of a model without asking: where it is, and, with LoRAs, not enough to draw the same again. */

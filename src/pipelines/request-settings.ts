@@ -10,8 +10,10 @@ import { nearest } from '../nearest.ts';
 import { isOfKind, kindInWords, type SettingKind, valueFromText } from './setting-kinds.ts';
 import type { GenerationRequest } from './settings.ts';
 
+/** What a request may say. */
 export type SettingName = keyof GenerationRequest;
 
+/** What a setting of a request may be. */
 export interface RequestSetting {
   readonly kind: SettingKind;
   /** May also be a list, of one for each picture or prompt. */

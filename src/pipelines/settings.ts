@@ -66,6 +66,7 @@ export interface ImageToImageRequest extends TextToImageRequest {
   readonly strength?: number;
 }
 
+/** A picture of which a part is drawn anew. */
 export interface InpaintRequest extends Omit<ImageToImageRequest, 'image'> {
   readonly image?: Image;
   /**

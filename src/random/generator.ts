@@ -19,6 +19,7 @@ export interface GeneratorState extends MersenneTwisterState {
 /** Draws of this many normals and more are made in blocks of 16, fewer one pair at a time. */
 const blockSize = 16;
 
+/** torch's random numbers on the CPU, bit for bit: the Mersenne Twister and what torch makes of it. */
 export class Generator implements RandomSource {
   readonly #twister: MersenneTwister;
   #keptNormal: number | null = null;

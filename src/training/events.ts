@@ -1,6 +1,7 @@
 /** What a training run tells whoever watches it: typed events, drawn by somebody else. */
 import type { MetricsRecord } from './metrics.ts';
 
+/** What happens in a training. */
 export type TrainingEvent =
   | {
       readonly type: 'phase';
@@ -27,4 +28,5 @@ export type TrainingEvent =
   | { readonly type: 'samples'; readonly step: number }
   | { readonly type: 'end'; readonly step: number; readonly completed: boolean };
 
+/** Is called with every event of a training. */
 export type OnProgress = (event: TrainingEvent) => void;

@@ -15,6 +15,7 @@ export interface Slot {
   readonly length: number;
 }
 
+/** Trained parameters by name, all in one array. */
 export class FlatParameters {
   readonly slots: readonly Slot[];
   readonly values: Float32Array;

@@ -6,6 +6,7 @@ import { readTextIfThere } from '../files/node/text-file.ts';
 import { unwritable } from '../files/node/unwritable.ts';
 import { writeFileAtomically } from '../weights/node/atomic-write.ts';
 
+/** One line of a run's metrics.jsonl. */
 export interface MetricsRecord {
   /** Updates made when the record was written. */
   readonly step: number;

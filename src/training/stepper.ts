@@ -9,6 +9,7 @@ import type { FlatParameters } from './flat-parameters.ts';
 import { GRADIENT_PREFIX } from './objective.ts';
 import { type AdamW, globalNorm } from './optimizer.ts';
 
+/** What one training step is given. */
 export interface Batch {
   readonly inputs: Readonly<Record<string, HostTensor>>;
   /** Pictures in the batch, for the rate. */

@@ -33,6 +33,7 @@ export interface LoraLayer {
   readonly rankStabilized: boolean;
 }
 
+/** A LoRA that was opened: its layers by component, and its weights, not read yet. */
 export interface Lora {
   /** For messages: the file. */
   readonly from: string;
@@ -45,6 +46,7 @@ export interface Lora {
   readonly warnings: readonly string[];
 }
 
+/** What is known of a LoRA beside its file. */
 export interface ReadLoraOptions {
   /** Replaces what the file says. */
   readonly alpha?: number | undefined;

@@ -17,6 +17,7 @@ import type { Weight, Weights } from './weights.ts';
 /** How many layers an error names. */
 const LISTED = 3;
 
+/** A LoRA, and how much of it is added to the model. */
 export interface AppliedLora {
   readonly lora: Lora;
   /** As it was asked for, which pictures name; default: the path of its file. */

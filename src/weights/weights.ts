@@ -11,8 +11,10 @@ declare const foreign: unique symbol;
 /** A type of safetensors that there are no arrays for here, by the format's name: `F8_E4M3`, `U64`. */
 export type ForeignType = string & { readonly [foreign]: true };
 
+/** The type of a tensor in a file; those that nothing is computed with are listed all the same. */
 export type StoredType = DType | ForeignType;
 
+/** A tensor in a file or in memory. */
 export interface Weight {
   /** A tensor of a foreign type is listed, and refused by whoever needs it. */
   readonly dtype: StoredType;

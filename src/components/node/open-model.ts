@@ -15,6 +15,7 @@ import { withUNet } from './other-unet.ts';
 import { type SingleFileOptions, singleFile } from './single-file.ts';
 import { libraryOf, type StoredModel } from './stored-model.ts';
 
+/** What a model is opened with beside its own files. */
 export interface OpenModelOptions extends SingleFileOptions, OtherParts {}
 
 /** Parts in place of the model's own. */

@@ -20,6 +20,7 @@ import { diffusersFiles } from './diffusers-files.ts';
 import { tokenizerSource } from './single-file-tokenizer.ts';
 import { libraryOf, type StoredModel } from './stored-model.ts';
 
+/** What a single-file checkpoint does not say itself. */
 export interface SingleFileOptions {
   /** A folder with CLIP's vocab.json and merges.txt, or a diffusers directory that has one. */
   readonly tokenizer?: string | undefined;

@@ -1,6 +1,7 @@
 /** The files of a model on this machine, with what of them is copied when the model is written anew. */
 import type { ModelFiles } from '../model-files.ts';
 
+/** The files of a model on this machine. */
 export interface StoredModel extends ModelFiles {
   /**
    * Whether it is put together: from several places, or from a file that does not tell all that a diffusers directory

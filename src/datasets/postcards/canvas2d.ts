@@ -29,6 +29,7 @@ export interface Canvas2D {
   getImageData(x: number, y: number, width: number, height: number): { data: Uint8ClampedArray };
 }
 
+/** A transition between colours. */
 export interface Gradient {
   addColorStop(offset: number, color: string): void;
 }

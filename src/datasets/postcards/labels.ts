@@ -36,6 +36,7 @@ export const LABEL_HEADS = {
   balloonColor: ['none', ...COLORS],
 } as const satisfies Record<string, readonly string[]>;
 
+/** A question that the judge answers of a picture. */
 export type LabelHead = keyof typeof LABEL_HEADS;
 export const LABEL_HEAD_NAMES = Object.keys(LABEL_HEADS) as LabelHead[];
 

@@ -1,6 +1,7 @@
 /** The timesteps of consistency samplers: a few, spread evenly over those that the model was distilled on. */
 import { SettingError, UsageError } from '../../errors.ts';
 
+/** Which timesteps a consistency sampler visits. */
 export interface ConsistencyTimestepOptions {
   /** How many; or `timesteps`, not both. */
   readonly steps?: number;

@@ -29,6 +29,7 @@ export const ddimDefaults: DdimConfig = {
   set_alpha_to_one: true,
 };
 
+/** One run of the DDIM sampler. */
 export interface DdimOptions {
   readonly steps: number;
   /** Share of fresh noise, 0 to 1. Above 0 every step draws, the last one too. */

@@ -70,6 +70,25 @@ function stepped<Config extends object>(
 
 const ofGrid = ['steps', 'timesteps', 'strength', 'originalSteps'] as const;
 
+/** Every kind of sampler. */
+export const samplerKinds = [
+  'lcm',
+  'tcd',
+  'ddim',
+  'pndm',
+  'euler',
+  'euler-ancestral',
+  'heun',
+  'kdpm2',
+  'dpm-solver',
+  'dpm-solver-singlestep',
+  'unipc',
+  'deis',
+] as const;
+
+/** One of `samplerKinds`. */
+export type SamplerKind = (typeof samplerKinds)[number];
+
 const kinds = {
   lcm: kind('LCMScheduler', { defaults: lcmDefaults }, [...ofGrid, 'batchSize'], lcmSampler),
   tcd: kind('TCDScheduler', { defaults: tcdDefaults }, [...ofGrid, 'gamma'], tcdSampler),
@@ -98,10 +117,7 @@ const kinds = {
   ),
   unipc: stepped('UniPCMultistepScheduler', uniPcReading, ['steps', 'batchSize'], uniPcSampler),
   deis: stepped('DEISMultistepScheduler', deisReading, ['steps', 'batchSize'], deisSampler),
-} as const;
-
-export type SamplerKind = keyof typeof kinds;
-export const samplerKinds = Object.keys(kinds) as SamplerKind[];
+} as const satisfies Record<SamplerKind, unknown>;
 
 /**
  * What a kind of sampler has of a scheduler_config.json, which may be another sampler's: fields that this one does not

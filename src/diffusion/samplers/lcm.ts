@@ -33,6 +33,7 @@ export const lcmDefaults: LcmConfig = {
   timestep_scaling: 10,
 };
 
+/** One run of the LCM sampler. */
 export interface LcmOptions extends ConsistencyTimestepOptions {
   /** In place of the configuration's original_inference_steps. */
   readonly originalSteps?: number;

@@ -27,6 +27,7 @@ export const tcdDefaults: TcdConfig = {
   original_inference_steps: 50,
 };
 
+/** One run of the TCD sampler. */
 export interface TcdOptions extends ConsistencyTimestepOptions {
   /** γ, diffusers' eta: 0 to 1. */
   readonly gamma?: number;

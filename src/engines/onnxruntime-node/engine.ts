@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Programs on ONNX Runtime in Node: on the CPU, or on whatever device its build supports. */
 import { availableParallelism } from 'node:os';
 import { InputError, UsageError } from '../../errors.ts';
@@ -29,8 +30,10 @@ import { turn } from './turn.ts';
 import { weightFiles } from './weight-files.ts';
 import { WorkerClient } from './worker-client.ts';
 
+/** What computes; which of them work here, `lcm doctor` says. */
 export type NodeDevice = 'cpu' | 'webgpu' | 'cuda' | 'coreml' | 'dml';
 
+/** How ONNX Runtime computes in Node. */
 export interface NodeEngineOptions {
   readonly device?: NodeDevice;
   /** Threads within one operator; by default one per physical core. */

@@ -61,6 +61,7 @@ export function cacheFolder(cache: string, id: string): CacheFolder {
   };
 }
 
+/** Which version of a model is looked for, and where. */
 export interface CachedModelOptions {
   /** A branch, a tag or a commit; `main` by default. */
   readonly revision?: string | undefined;

@@ -14,6 +14,7 @@ import { type SelectionOptions, selectFiles } from './select-files.ts';
 import { type HubSettings, hubSettings, requireModelId } from './settings.ts';
 import { readToken } from './token.ts';
 
+/** How far a download is. */
 export interface PullProgress {
   /** The file that is being received. */
   readonly path: string;
@@ -22,6 +23,7 @@ export interface PullProgress {
   readonly size: number;
 }
 
+/** What is downloaded, and who is told of it. */
 export interface PullOptions extends SelectionOptions {
   /** A branch, a tag or a commit; `main` by default. */
   readonly revision?: string | undefined;

@@ -6,6 +6,7 @@ import { listed, shown } from '../../messages.ts';
 import { ADAPTER_CONFIG_NAME, ADAPTER_FILE_NAME, LORA_FILE_NAME } from '../../weights/lora-file.ts';
 import { chooseWeightsFile } from '../../weights/model-folder.ts';
 
+/** Which files of a repository are needed. */
 export interface SelectionOptions {
   /** `fp16` for `diffusion_pytorch_model.fp16.safetensors`. */
   readonly variant?: string | undefined;

@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { InputError, UsageError } from '../../errors.ts';
 
+/** Where the hub and its cache are, and who asks. */
 export interface HubSettings {
   /** Without a slash at its end. */
   readonly endpoint: string;

@@ -9,6 +9,7 @@ import { type Pipeline, type PipelineOptions, pipelineOf } from '../pipeline.ts'
 import { machineMemory } from './machine-memory.ts';
 import { type OpenedModel, openForDrawing } from './opened-model.ts';
 
+/** How a pipeline is loaded: the engine, other parts of the model, LoRAs, and memory. */
 export interface LoadOptions
   extends NodeEngineOptions,
     OpenModelOptions,

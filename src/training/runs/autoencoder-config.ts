@@ -13,7 +13,8 @@ const DEFAULTS = {
   decoder: { steps: 658, learningRate: 1e-3, loss: { l1: 1, mse: 4, gradient: 0.7, kl: 0 } },
 };
 
-export function autoencoderSettings(part: keyof typeof DEFAULTS) {
+/** The settings of training an autoencoder, as a schema of zod. part: which defaults, those for all of it or for its decoder alone. */
+export function autoencoderSettings(part: 'all' | 'decoder') {
   const { loss, ...defaults } = DEFAULTS[part];
   return group('Training an autoencoder.', {
     ...runSettings({
@@ -51,8 +52,8 @@ export function autoencoderSettings(part: keyof typeof DEFAULTS) {
   });
 }
 
-type Settings = ReturnType<typeof autoencoderSettings>;
-export type AutoencoderRunConfig = z.output<Settings>;
+/** Settings of training an autoencoder, with every gap filled. */
+export type AutoencoderRunConfig = z.output<ReturnType<typeof autoencoderSettings>>;
 
 /** Throws UsageError for settings that do not exist, are not what they have to be, or do not go together. */
 export function autoencoderRunConfig(given: JsonObject = {}): AutoencoderRunConfig {

@@ -47,7 +47,7 @@ export const dataSettings = z
 export const postcardsOnly = z.preprocess(withKind, postcardsSettings).prefault({});
 
 /** What differs from one kind of training to another among the settings that all have. */
-interface RunDefaults {
+export interface RunDefaults {
   readonly steps: number;
   readonly learningRate: number;
   readonly warmupSteps: number;
@@ -117,4 +117,5 @@ export function runSettings(defaults: RunDefaults) {
   };
 }
 
+/** The settings that all trainings have. */
 export type RunConfig = z.output<z.ZodObject<ReturnType<typeof runSettings>>>;

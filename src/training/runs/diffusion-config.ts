@@ -87,6 +87,7 @@ export const diffusionSettings = group('Training a diffusion model.', {
   }
 });
 
+/** Settings of training a diffusion model, with every gap filled. */
 export type DiffusionRunConfig = z.output<typeof diffusionSettings>;
 
 /** Throws UsageError for settings that do not exist, are missing or are not what they have to be. */

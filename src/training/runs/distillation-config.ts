@@ -67,6 +67,7 @@ export const distillationSettings = group('Distilling a latent consistency model
   error: 'a LoRA is distilled from a teacher; set stepBack to "teacher", or lora to null',
 });
 
+/** Settings of distilling a latent consistency model, with every gap filled. */
 export type DistillationRunConfig = z.output<typeof distillationSettings>;
 
 /** Throws UsageError for settings that do not exist, are not what they have to be, or do not go together. */

@@ -5,6 +5,7 @@ import type { JsonObject } from '../../files/json.ts';
 import { fraction, group, networkConfig, number, readSettings } from '../settings.ts';
 import { postcardsOnly, runSettings } from './config.ts';
 
+/** The settings of training the judge, as a schema of zod. */
 export const judgeSettings = group('Training the judge.', {
   ...runSettings({
     ...{ steps: 1400, learningRate: 2e-3, warmupSteps: 50, constantUntil: 0.2, finalFactor: 0.01 },
@@ -26,6 +27,7 @@ export const judgeSettings = group('Training the judge.', {
   ).default(0.1),
 });
 
+/** Settings of training the judge, with every gap filled. */
 export type JudgeRunConfig = z.output<typeof judgeSettings>;
 
 /** Throws UsageError for settings that do not exist or are not what they have to be. */

@@ -36,6 +36,7 @@ export interface RecipeKind<Config extends RunConfig> {
   open(config: Config, watch: Watch): Promise<Recipe>;
 }
 
+/** What differs between trainings: the networks, the objective, the batches, and what is written. */
 export interface Recipe {
   /** Says what is trained on, by kind: a run goes on only with the same. */
   readonly data: Readonly<Record<string, string>>;
@@ -53,6 +54,7 @@ export interface Recipe {
   finish?(modelDirectory: string, io: RunIO): Promise<void>;
 }
 
+/** An exponential moving average of the parameters. */
 export interface AverageOptions {
   readonly decay: number;
   /** The average is given to every step under this prefix and the parameters' names. */
@@ -71,6 +73,7 @@ export interface WrittenStep {
   open(io: RunIO): Promise<Batches>;
 }
 
+/** Where the batches of a training come from. */
 export interface Batches {
   /** Batch `step`, the same at every call. */
   batch(step: number): Promise<Batch>;

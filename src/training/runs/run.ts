@@ -36,6 +36,7 @@ export interface Sample {
   readonly again: boolean;
 }
 
+/** Pictures that show how a training is doing: to be drawn with the model so far, or made already. */
 export type SampleSheet =
   | {
       readonly kind: 'drawn';
@@ -67,6 +68,7 @@ export interface RunPlan {
   readonly flopsPerPicture: number;
 }
 
+/** What a training comes to. */
 export interface RunResult {
   readonly plan: RunPlan;
   readonly step: number;

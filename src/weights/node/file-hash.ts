@@ -4,6 +4,7 @@ import { withRegularFile } from '../../files/node/regular-file.ts';
 import type { Weights } from '../weights.ts';
 import { startOfTensors } from './safetensors-file.ts';
 
+/** Which part of a file is read. */
 export interface HashOptions {
   /** The byte to begin with. */
   readonly start?: number;

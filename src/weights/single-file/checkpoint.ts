@@ -44,6 +44,7 @@ export interface CheckpointPrediction {
   readonly source: 'file' | 'request' | 'family';
 }
 
+/** What the tensors of a single-file checkpoint say about it. */
 export interface Checkpoint {
   readonly family: Family;
   readonly prediction: CheckpointPrediction;
