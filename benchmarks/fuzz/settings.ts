@@ -91,7 +91,7 @@ export const settings: Kind = {
     await writeFile(path, random.chance(0.03) ? text : damagedJsonText(text, random));
     return {
       // A setting that cannot be is called by its name, and what lies at a path that a setting has, by that.
-      names: [path, 'setting', 'data', MODEL, 'model ', 'VAE ', 'there is no such'],
+      names: [path, 'setting', 'data', MODEL, 'model ', 'VAE ', 'there is no such', 'lcm pull'],
       async use(): Promise<Reading> {
         await planned(await readJsonObject(path));
         return 'read';
