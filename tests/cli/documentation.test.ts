@@ -137,7 +137,7 @@ const exceptions: readonly Exception[] = [
 
 /** Lines in the documentation that are not commands of this package. */
 const otherCommands =
-  /^(npm (ci|test|pack|install \S+|run \w+( -- [\w ]+)?)|(GOLDEN_ERRORS=1 )?npx vitest run \S+|sudo apt-get install .*|export \w+=\S+)$/;
+  /^(npm (ci|test|pack|install \S+|run \w+( -- [\w ]+)?|run fuzz --( --(count|seed|kind|index|state) \S+)+)|(GOLDEN_ERRORS=1 )?npx vitest run \S+|sudo apt-get install .*|export \w+=\S+)$/;
 
 interface Outcome {
   readonly stdout: string;
