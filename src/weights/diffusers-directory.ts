@@ -55,12 +55,6 @@ export async function openComponent(
   return modelFolderOf(within(directory.files, name), { ...options, className });
 }
 
-/** The scheduler's configuration; its class is `directory.components.get('scheduler')`. */
-export async function readSchedulerConfig(directory: DiffusersDirectory): Promise<JsonObject> {
-  componentOf(directory, 'scheduler');
-  return jsonObjectIn(directory.files, 'scheduler/scheduler_config.json');
-}
-
 function componentOf(directory: DiffusersDirectory, name: string): DiffusersComponent {
   const component = directory.components.get(name);
   if (component) return component;

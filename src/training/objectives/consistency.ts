@@ -34,7 +34,7 @@ import {
   stopGradient,
   subtract,
 } from '../../graph/operators/index.ts';
-import { elementCount, type Shape } from '../../graph/shape.ts';
+import type { Shape } from '../../graph/shape.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import type { Leaves } from '../leaves.ts';
 import type { Objective } from '../objective.ts';
@@ -60,7 +60,8 @@ export interface ConsistencyModels {
 
 /**
  * d(x, y), averaged over samples: `l2`, d²; `l1`, |d|; `huber`, √(d² + c²) − c, each as the mean over elements; and
- * `huber-sample`, the pseudo-Huber distance of whole samples, √(‖d‖² + c²) − c (Song and Dhariwal 2023, section 3.3).
+ * `huber-sample`, the pseudo-Huber distance of whole samples, √(‖d‖² + c²) − c (Song and Dhariwal 2023,
+ * section 3.3, which takes c = 0.00054 √D for samples with D elements).
  */
 export type ConsistencyDistance =
   | { readonly kind: 'l2' }
@@ -219,9 +220,4 @@ function measure(difference: Tensor, distance: ConsistencyDistance): Tensor {
     case 'huber-sample':
       return subtract(sqrt(add(reduceSum(squares, [1, 2, 3]), distance.c ** 2)), distance.c);
   }
-}
-
-/** c = 0.00054 √D of the pseudo-Huber distance of samples with D elements (Song and Dhariwal 2023, section 3.3). */
-export function huberConstant(sample: Shape): number {
-  return 0.00054 * Math.sqrt(elementCount(sample));
 }

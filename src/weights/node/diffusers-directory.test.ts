@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InputError } from '../../errors.ts';
+import { jsonObjectIn } from '../../files/files.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
-import { openComponent, readSchedulerConfig } from '../diffusers-directory.ts';
+import { openComponent } from '../diffusers-directory.ts';
 import { loadTensors } from '../load-tensors.ts';
 import { openDiffusersDirectory } from './diffusers-directory.ts';
 import { type DiffusersDirectoryToWrite, writeDiffusersDirectory } from './write-diffusers.ts';
@@ -60,7 +61,7 @@ describe('a diffusers directory', () => {
     const text = await openComponent(directory, 'text_encoder');
     expect(text.config).toMatchObject({ architectures: ['CLIPTextModel'], hidden_size: 8 });
     expect(text.file).toBe(join(path, 'text_encoder', 'model.safetensors'));
-    expect(await readSchedulerConfig(directory)).toMatchObject({
+    expect(await jsonObjectIn(directory.files, 'scheduler/scheduler_config.json')).toMatchObject({
       _class_name: 'LCMScheduler',
       beta_start: 0.00085,
     });
