@@ -4,7 +4,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Engine } from '../src/engines/engine.ts';
 import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
-import type { TrainingEvent } from '../src/training/events.ts';
+import type { TrainingEvent } from '../src/training/loop/events.ts';
 import { diffusionRunConfig } from '../src/training/runs/diffusion-config.ts';
 import { consistencyTraining } from '../src/training/runs/distill.ts';
 import { distillationRunConfig } from '../src/training/runs/distillation-config.ts';

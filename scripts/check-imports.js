@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** From the ground up. The files beside the folders, but for index.ts, are below all. */
+/** From the ground up. The files beside the folders, but for the package's entries, are below all. */
 const LEVELS = [
   'files',
   'graph',
@@ -24,7 +24,12 @@ const LEVELS = [
   'pipelines',
   'datasets',
   'evaluation',
-  'training',
+  'training/objectives',
+  'training/update',
+  'training/loop',
+  'training/data',
+  'training/folder',
+  'training/runs',
   'speed',
   'drawing',
   'cli',
@@ -59,11 +64,10 @@ function importsOf(file) {
 /** The level of a file: its place among LEVELS, below all for loose files, above all for the index. */
 function levelOf(file) {
   if (/^index(\.|\/)|^web\.ts$|^training\.ts$/.test(file)) return LEVELS.length;
-  const folder = file.includes('/') ? file.slice(0, file.indexOf('/')) : undefined;
-  if (folder === undefined) return -1;
-  const level = LEVELS.indexOf(folder);
+  if (!file.includes('/')) return -1;
+  const level = LEVELS.findIndex((folder) => file.startsWith(`${folder}/`));
   if (level === -1) {
-    console.error(`src/${folder} is in no level of scripts/check-imports.js: put it where it belongs`);
+    console.error(`src/${dirname(file)} is in no level of scripts/check-imports.js: put it where it belongs`);
     process.exit(1);
   }
   return level;

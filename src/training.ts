@@ -46,10 +46,9 @@ export type {
   UNet2DConditionConfig,
   UpBlockType,
 } from './models/unet-2d-condition-config.ts';
-export type { OnProgress, TrainingEvent } from './training/events.ts';
-export type { FlatParameters, Slot } from './training/flat-parameters.ts';
-export type { MetricsRecord } from './training/metrics.ts';
-export type { Objective } from './training/objective.ts';
+export type { OnProgress, TrainingEvent } from './training/loop/events.ts';
+export type { MetricsRecord } from './training/loop/metrics.ts';
+export type { Objective } from './training/objectives/objective.ts';
 export { type AutoencoderRunConfig, autoencoderSettings } from './training/runs/autoencoder-config.ts';
 export type { RunConfig, RunDefaults, runSettings } from './training/runs/config.ts';
 export { type DiffusionRunConfig, diffusionSettings } from './training/runs/diffusion-config.ts';
@@ -66,5 +65,6 @@ export type { RunIO, RunPlan, RunResult, Sample, SampleSheet } from './training/
 export { autoencoderTraining } from './training/runs/train-autoencoder.ts';
 export { diffusionTraining } from './training/runs/train-diffusion.ts';
 export { judgeTraining } from './training/runs/train-judge.ts';
-export type { Batch } from './training/stepper.ts';
+export type { FlatParameters, Slot } from './training/update/flat-parameters.ts';
+export type { Batch } from './training/update/stepper.ts';
 export type { ForeignType, Storage, StoredType, Weight, Weights } from './weights/weights.ts';

@@ -8,7 +8,7 @@ import { input } from '../../src/graph/tensor.ts';
 import { decodePng } from '../../src/images/png.ts';
 import { DeclaredParams } from '../../src/layers/params.ts';
 import { Generator } from '../../src/random/generator.ts';
-import { initialize } from '../../src/training/flat-parameters.ts';
+import { initialize } from '../../src/training/update/flat-parameters.ts';
 import { jsonLines, tinyModel, tinyTeacher, workspace } from './lcm.ts';
 
 const { at, read, run, runWith } = workspace();

@@ -8,11 +8,11 @@ import { skippingGrid } from '../../src/diffusion/skipping-grid.ts';
 import { float32Data, hostTensor } from '../../src/graph/host-tensor.ts';
 import { input } from '../../src/graph/tensor.ts';
 import { unet2DConditionConfig } from '../../src/models/unet-2d-condition-config.ts';
-import { Ema } from '../../src/training/ema.ts';
-import { Leaves } from '../../src/training/leaves.ts';
 import type { ConsistencyDraw } from '../../src/training/objectives/consistency.ts';
+import { Leaves } from '../../src/training/objectives/leaves.ts';
+import { gridPair } from '../../src/training/objectives/time-pairs.ts';
 import { consistencyStep, TARGET } from '../../src/training/runs/consistency-step.ts';
-import { gridPair } from '../../src/training/time-pairs.ts';
+import { Ema } from '../../src/training/update/ema.ts';
 import { describeGolden, expectClose, floats, readJson, readTensors } from './golden.ts';
 import { asWeights } from './model-cases.ts';
 import {

@@ -1,9 +1,9 @@
 /** AdamW, gradient clipping and averaging against PyTorch's numbers. */
 import { expect, it } from 'vitest';
 import { float32Data, hostTensor } from '../../src/graph/host-tensor.ts';
-import { Ema } from '../../src/training/ema.ts';
-import { FlatParameters } from '../../src/training/flat-parameters.ts';
-import { AdamW, globalNorm } from '../../src/training/optimizer.ts';
+import { Ema } from '../../src/training/update/ema.ts';
+import { FlatParameters } from '../../src/training/update/flat-parameters.ts';
+import { AdamW, globalNorm } from '../../src/training/update/optimizer.ts';
 import { describeGolden, expectClose, floats, readJson, readTensors } from './golden.ts';
 
 interface Settings {

@@ -5,9 +5,9 @@ import { createNodeEngine } from '../../src/engines/onnxruntime-node/engine.ts';
 import { float32Data, type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
 import { program } from '../../src/graph/program.ts';
 import type { DeclaredParams } from '../../src/layers/params.ts';
-import { FlatParameters } from '../../src/training/flat-parameters.ts';
-import { type Objective, trainingProgram } from '../../src/training/objective.ts';
-import { AdamW, globalNorm } from '../../src/training/optimizer.ts';
+import { type Objective, trainingProgram } from '../../src/training/objectives/objective.ts';
+import { FlatParameters } from '../../src/training/update/flat-parameters.ts';
+import { AdamW, globalNorm } from '../../src/training/update/optimizer.ts';
 import type { Weights } from '../../src/weights/weights.ts';
 import { expectClose, floats, readJson } from './golden.ts';
 

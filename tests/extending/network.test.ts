@@ -24,7 +24,7 @@ import type { Network } from '../../src/networks/network.ts';
 import { NetworkRunner } from '../../src/networks/runner.ts';
 import { pipelineOf } from '../../src/pipelines/pipeline.ts';
 import { Generator } from '../../src/random/generator.ts';
-import { initialize } from '../../src/training/flat-parameters.ts';
+import { initialize } from '../../src/training/update/flat-parameters.ts';
 import { bytesOf } from '../../src/weights/safetensors.ts';
 import type { Weights } from '../../src/weights/weights.ts';
 

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { createCanvas } from '@napi-rs/canvas';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { InputError } from '../../errors.ts';
-import type { TrainingEvent } from '../events.ts';
-import type { PictureSource } from '../picture-source.ts';
+import type { PictureSource } from '../data/picture-source.ts';
+import type { TrainingEvent } from '../loop/events.ts';
 import { openImageFolder } from './image-folder.ts';
 
 let path: string;

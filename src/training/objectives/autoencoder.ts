@@ -12,7 +12,7 @@ import {
 import { elementCount } from '../../graph/shape.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import { diagonalGaussian, klDivergence, reparametrize } from '../../models/diagonal-gaussian.ts';
-import type { Objective } from '../objective.ts';
+import type { Objective } from './objective.ts';
 
 /** The parts of the loss and their weights. */
 export interface AutoencoderLossWeights {

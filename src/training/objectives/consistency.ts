@@ -36,10 +36,10 @@ import {
 } from '../../graph/operators/index.ts';
 import type { Shape } from '../../graph/shape.ts';
 import type { Tensor } from '../../graph/tensor.ts';
-import type { Leaves } from '../leaves.ts';
-import type { Objective } from '../objective.ts';
-import type { TimePair } from '../time-pairs.ts';
 import type { Denoiser } from './diffusion.ts';
+import type { Leaves } from './leaves.ts';
+import type { Objective } from './objective.ts';
+import type { TimePair } from './time-pairs.ts';
 
 export interface GuidedTeacher {
   readonly model: Denoiser;

@@ -1,7 +1,7 @@
 /** Training a latent diffusion model: predict the noise, or the velocity, in a noised latent. */
 import { add, multiply, reduceMean, square, subtract } from '../../graph/operators/index.ts';
 import type { Tensor } from '../../graph/tensor.ts';
-import type { Objective } from '../objective.ts';
+import type { Objective } from './objective.ts';
 
 /**
  * A denoising network: noised latents [B, C, h, w], timesteps [B], caption states [B, L, D] and, for students of

@@ -3,7 +3,7 @@ import { type JudgeConfig, judge, splitHeads } from '../../evaluation/judge.ts';
 import * as ops from '../../graph/operators/index.ts';
 import type { Tensor } from '../../graph/tensor.ts';
 import type { Params } from '../../layers/params.ts';
-import type { Objective } from '../objective.ts';
+import type { Objective } from './objective.ts';
 
 export interface JudgeBatch {
   /** [B, 3, H, W] in [−1, 1] */

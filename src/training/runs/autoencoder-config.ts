@@ -4,8 +4,8 @@ import { UsageError } from '../../errors.ts';
 import type { JsonObject } from '../../files/json.ts';
 import { autoencoderKLConfig } from '../../models/autoencoder-kl.ts';
 import { postcards } from '../../models/presets.ts';
-import { group, networkConfig, number, oneOf, readSettings, text } from '../settings.ts';
 import { runSettings } from './config.ts';
+import { group, networkConfig, number, oneOf, readSettings, text } from './settings.ts';
 
 /** For 64×64 pictures: about 57,000 of them give 31 dB, with the decoder alone afterwards 32 dB. */
 const DEFAULTS = {

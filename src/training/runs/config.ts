@@ -1,7 +1,7 @@
 /** Settings that all training runs share. */
 import { z } from 'zod';
 import { isJsonObject } from '../../files/json.ts';
-import { fraction, group, integer, number, oneOf, text } from '../settings.ts';
+import { fraction, group, integer, number, oneOf, text } from './settings.ts';
 
 /** Pictures that are drawn while they are needed. */
 const postcardsSettings = group('Postcards, drawn as they are needed.', {

@@ -3,16 +3,16 @@ import type { Solver } from '../../diffusion/affine.ts';
 import { guidanceScaleEmbedding } from '../../diffusion/guidance-embedding.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
 import type { Tensor } from '../../graph/tensor.ts';
+import { type LoraOptions, loraParams } from '../../layers/lora-parameters.ts';
 import { DeclaredParams, type Params } from '../../layers/params.ts';
 import { unet2DCondition } from '../../models/unet-2d-condition.ts';
 import type { UNet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import { paramsFromWeights, withPrefix } from '../../weights/source.ts';
 import type { Weights } from '../../weights/weights.ts';
-import type { Leaves } from '../leaves.ts';
-import { type LoraOptions, loraParams } from '../lora-parameters.ts';
-import type { Objective } from '../objective.ts';
 import { type ConsistencyDraw, type ConsistencyOptions, consistencyLoss } from '../objectives/consistency.ts';
 import type { Denoiser } from '../objectives/diffusion.ts';
+import type { Leaves } from '../objectives/leaves.ts';
+import type { Objective } from '../objectives/objective.ts';
 
 export interface ConsistencyNetworks {
   readonly student: UNet2DConditionConfig;

@@ -5,6 +5,7 @@ import type { JsonObject } from '../../files/json.ts';
 import { clipTextConfig } from '../../models/clip-text.ts';
 import { postcards } from '../../models/presets.ts';
 import { unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
+import { latentsSettings, runSettings } from './config.ts';
 import {
   boolean,
   fraction,
@@ -15,8 +16,7 @@ import {
   oneOf,
   readSettings,
   text,
-} from '../settings.ts';
-import { latentsSettings, runSettings } from './config.ts';
+} from './settings.ts';
 
 const beta = (words: string) => number(words, { above: 0, below: 1 });
 

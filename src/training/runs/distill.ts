@@ -22,11 +22,11 @@ import { CONSISTENCY_METADATA } from '../../weights/lora-title.ts';
 import { writeSafetensors } from '../../weights/node/safetensors-file.ts';
 import { paramsFromWeights, withPrefix } from '../../weights/source.ts';
 import type { Weights } from '../../weights/weights.ts';
-import type { FlatParameters } from '../flat-parameters.ts';
-import { Leaves } from '../leaves.ts';
+import { randomStream } from '../data/random-stream.ts';
 import type { ConsistencyDraw } from '../objectives/consistency.ts';
-import { randomStream } from '../random-stream.ts';
-import { gridPairs, type TimePairs } from '../time-pairs.ts';
+import { Leaves } from '../objectives/leaves.ts';
+import { gridPairs, type TimePairs } from '../objectives/time-pairs.ts';
+import type { FlatParameters } from '../update/flat-parameters.ts';
 import {
   type ConsistencyNetworks,
   type ConsistencyText,

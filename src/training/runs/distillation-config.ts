@@ -1,8 +1,8 @@
 /** The settings of distilling a latent consistency model. */
 import { z } from 'zod';
 import { isJsonObject, type JsonObject } from '../../files/json.ts';
-import { fraction, group, groupError, integer, number, oneOf, readSettings, text } from '../settings.ts';
 import { latentsSettings, runSettings } from './config.ts';
+import { fraction, group, groupError, integer, number, oneOf, readSettings, text } from './settings.ts';
 
 const loraSettings = group('Low-rank additions.', {
   rank: integer('their rank', { min: 1 }).default(64),

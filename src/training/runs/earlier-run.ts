@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { isJsonObject, type JsonObject } from '../../files/json.ts';
 import { readJsonObject } from '../../files/node/text-file.ts';
 import { isRunFolder, RUN_MODEL } from '../../weights/node/run-folder.ts';
-import { overlay } from '../settings.ts';
+import { overlay } from './settings.ts';
 
 /** The settings of the run that wrote the model folder; undefined when it came from elsewhere. */
 async function settingsOfRun(model: string): Promise<JsonObject | undefined> {

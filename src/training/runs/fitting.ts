@@ -7,8 +7,8 @@ import { UsageError } from '../../errors.ts';
 import type { CLIPTextConfig } from '../../models/clip-text.ts';
 import type { UNet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
+import type { PictureSource } from '../data/picture-source.ts';
 import type { PredictionType } from '../objectives/diffusion.ts';
-import type { PictureSource } from '../picture-source.ts';
 import type { LatentAutoencoder } from './latent-data.ts';
 import type { Watch } from './pictures.ts';
 

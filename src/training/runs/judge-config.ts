@@ -2,8 +2,8 @@
 import type { z } from 'zod';
 import { JUDGE_CONFIG, judgeConfig } from '../../evaluation/judge.ts';
 import type { JsonObject } from '../../files/json.ts';
-import { fraction, group, networkConfig, number, readSettings } from '../settings.ts';
 import { postcardsOnly, runSettings } from './config.ts';
+import { fraction, group, networkConfig, number, readSettings } from './settings.ts';
 
 /** The settings of training the judge, as a schema of zod. */
 export const judgeSettings = group('Training the judge.', {

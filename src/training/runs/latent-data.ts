@@ -15,10 +15,10 @@ import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { convertTensor } from '../../weights/convert.ts';
 import { loadTensors } from '../../weights/load-tensors.ts';
 import { bytesOf } from '../../weights/safetensors.ts';
-import type { OnProgress } from '../events.ts';
-import { LatentsCache } from '../latents-cache.ts';
-import type { PictureSource } from '../picture-source.ts';
-import { ShuffledIndices } from '../random-stream.ts';
+import { LatentsCache } from '../data/latents-cache.ts';
+import type { PictureSource } from '../data/picture-source.ts';
+import { ShuffledIndices } from '../data/random-stream.ts';
+import type { OnProgress } from '../loop/events.ts';
 import type { LatentsConfig } from './config.ts';
 import { requireReadable } from './model-files.ts';
 

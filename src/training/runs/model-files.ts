@@ -8,7 +8,7 @@ import { convertTensor } from '../../weights/convert.ts';
 import { loadTensors } from '../../weights/load-tensors.ts';
 import type { ModelToWrite } from '../../weights/node/write-diffusers.ts';
 import { foreignNames, readableType, type Weights } from '../../weights/weights.ts';
-import type { FlatParameters } from '../flat-parameters.ts';
+import type { FlatParameters } from '../update/flat-parameters.ts';
 
 /** The networks that are trained, by folder, with the classes that diffusers knows them by. */
 const NETWORKS = {

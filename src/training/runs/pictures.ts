@@ -1,7 +1,8 @@
 /** The pictures of a run, opened once. */
-import type { OnProgress } from '../events.ts';
+
+import { type PictureSource, postcardSource } from '../data/picture-source.ts';
 import { openImageFolder } from '../folder/image-folder.ts';
-import { type PictureSource, postcardSource } from '../picture-source.ts';
+import type { OnProgress } from '../loop/events.ts';
 import type { DataConfig } from './config.ts';
 
 /** Who hears what is found while something is opened, and may end it. */

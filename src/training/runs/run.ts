@@ -5,13 +5,13 @@ import type { Engine, Executable } from '../../engines/engine.ts';
 import type { Program } from '../../graph/program.ts';
 import type { Image } from '../../images/image.ts';
 import type { Weights } from '../../weights/weights.ts';
-import { compileShares } from '../data-parallel.ts';
-import type { OnProgress } from '../events.ts';
-import type { FlatParameters } from '../flat-parameters.ts';
-import { learningRateFactor } from '../learning-rate.ts';
-import { AdamW } from '../optimizer.ts';
-import { type HostStepperOptions, hostStepper } from '../stepper.ts';
-import { type Training, train } from '../trainer.ts';
+import type { OnProgress } from '../loop/events.ts';
+import { type Training, train } from '../loop/trainer.ts';
+import { compileShares } from '../update/data-parallel.ts';
+import type { FlatParameters } from '../update/flat-parameters.ts';
+import { learningRateFactor } from '../update/learning-rate.ts';
+import { AdamW } from '../update/optimizer.ts';
+import { type HostStepperOptions, hostStepper } from '../update/stepper.ts';
 import type { RunConfig } from './config.ts';
 
 /** What a run needs from outside. */

@@ -11,11 +11,11 @@ import { unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts'
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { tokenizerFromFiles, trainTokenizer } from '../../text/train-bpe.ts';
 import { withPrefix } from '../../weights/source.ts';
-import { Leaves } from '../leaves.ts';
+import type { PictureSource } from '../data/picture-source.ts';
+import { randomStream } from '../data/random-stream.ts';
 import { diffusionLoss } from '../objectives/diffusion.ts';
-import type { PictureSource } from '../picture-source.ts';
-import { randomStream } from '../random-stream.ts';
-import { type SampledTimestep, sampleTimesteps } from '../timestep-sampling.ts';
+import { Leaves } from '../objectives/leaves.ts';
+import { type SampledTimestep, sampleTimesteps } from '../objectives/timestep-sampling.ts';
 import { type DiffusionRunConfig, diffusionRunConfig } from './diffusion-config.ts';
 import { withDataOf } from './earlier-run.ts';
 import { requireLatentUNet, requireTokens, storedPrediction, warnOfLongCaptions } from './fitting.ts';

@@ -9,10 +9,10 @@ import { describeAccuracy, judgeAccuracy } from '../../evaluation/judge-accuracy
 import { openJudge, writeJudge } from '../../evaluation/node/judge-files.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { DeclaredParams } from '../../layers/params.ts';
-import { augment } from '../augmentation.ts';
-import { Leaves } from '../leaves.ts';
+import { augment } from '../data/augmentation.ts';
+import { randomStream } from '../data/random-stream.ts';
 import { judgeObjective } from '../objectives/judge.ts';
-import { randomStream } from '../random-stream.ts';
+import { Leaves } from '../objectives/leaves.ts';
 import { type JudgeRunConfig, judgeRunConfig } from './judge-config.ts';
 import type { RecipeKind } from './recipe.ts';
 import type { RunIO } from './run.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { randomStream } from './random-stream.ts';
+import { randomStream } from '../data/random-stream.ts';
 import { sampleTimesteps } from './timestep-sampling.ts';
 
 const draw = (options: Partial<Parameters<typeof sampleTimesteps>[3]>) => {

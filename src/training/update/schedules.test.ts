@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { Ema } from './ema.ts';
 import { FlatParameters } from './flat-parameters.ts';
 import { learningRateFactor } from './learning-rate.ts';
-import { ShuffledIndices } from './random-stream.ts';
 
 describe('learningRateFactor', () => {
   it('rises linearly and stays', () => {
@@ -36,25 +35,5 @@ describe('Ema', () => {
 
   it('refuses a decay outside of 0 to 1', () => {
     expect(() => new Ema(new FlatParameters(new Map()), 1.5)).toThrow(/between 0 and 1/);
-  });
-});
-
-describe('ShuffledIndices', () => {
-  const walk = (shuffled: boolean) => {
-    const order = new ShuffledIndices(5, 7, shuffled);
-    return [0, 1, 2].map((pass) => Array.from({ length: 7 }, (_, i) => order.at(pass * 7 + i)));
-  };
-
-  it('visits everything in each pass, in another order', () => {
-    const passes = walk(false);
-    for (const pass of passes) expect(pass.toSorted()).toEqual([0, 1, 2, 3, 4, 5, 6]);
-    expect(passes[1]).not.toEqual(passes[2]);
-    expect(new ShuffledIndices(5, 7).at(9)).toBe(passes[1]![2]);
-  });
-
-  it('takes data that are in random order as they come, once', () => {
-    const passes = walk(true);
-    expect(passes[0]).toEqual([0, 1, 2, 3, 4, 5, 6]);
-    expect(passes[1]).toEqual(walk(false)[1]);
   });
 });

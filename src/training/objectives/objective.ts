@@ -1,8 +1,8 @@
 /** What all training objectives have in common: scalars to report, and the gradients of one of them. */
-import { grad } from '../graph/gradient.ts';
-import { type Program, program } from '../graph/program.ts';
-import type { Tensor } from '../graph/tensor.ts';
-import type { Declaration } from '../layers/params.ts';
+import { grad } from '../../graph/gradient.ts';
+import { type Program, program } from '../../graph/program.ts';
+import type { Tensor } from '../../graph/tensor.ts';
+import type { Declaration } from '../../layers/params.ts';
 
 /** What an objective writes. */
 export interface Objective {

@@ -3,10 +3,10 @@
  * the code, the check of a settings file, and the tables of docs/training.md.
  */
 import { z } from 'zod';
-import { InputError, UsageError } from '../errors.ts';
-import { isJsonObject, type JsonObject } from '../files/json.ts';
-import { brief, shown } from '../messages.ts';
-import { nearest } from '../nearest.ts';
+import { InputError, UsageError } from '../../errors.ts';
+import { isJsonObject, type JsonObject } from '../../files/json.ts';
+import { brief, shown } from '../../messages.ts';
+import { nearest } from '../../nearest.ts';
 
 interface Limits {
   /** The smallest and the largest value. */

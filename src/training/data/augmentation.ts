@@ -1,5 +1,5 @@
 /** Making a judge forgive what models do to pictures: blur, noise, and colours a little off. */
-import type { Generator } from '../random/generator.ts';
+import type { Generator } from '../../random/generator.ts';
 
 export interface Augmentation {
   /** Share of pictures that are blurred. */

@@ -5,12 +5,12 @@
  * killed goes on from its last checkpoint bit for bit as if nothing had happened (same machine, same threads).
  */
 import { join } from 'node:path';
-import { InputError } from '../errors.ts';
+import { InputError } from '../../errors.ts';
+import { type Batch, NotFinite, type Stepper } from '../update/stepper.ts';
 import { readLatestCheckpoint, type TrainingState, writeCheckpoint } from './checkpoint.ts';
 import type { OnProgress } from './events.ts';
 import { Journal } from './journal.ts';
 import { emptyInterval } from './metrics.ts';
-import { type Batch, NotFinite, type Stepper } from './stepper.ts';
 
 export interface Cadence {
   /** Steps between records in `metrics.jsonl`. */

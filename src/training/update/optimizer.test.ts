@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { hostTensor } from '../graph/host-tensor.ts';
+import { hostTensor } from '../../graph/host-tensor.ts';
 import { createAdamWKernel, plainAdamWKernel } from './adamw-kernel.ts';
 import { Ema } from './ema.ts';
 import { FlatParameters } from './flat-parameters.ts';

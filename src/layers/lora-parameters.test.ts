@@ -2,11 +2,11 @@ import { expect, it } from 'vitest';
 import { createReferenceEngine } from '../engines/reference/engine.ts';
 import { float32Data, hostTensor } from '../graph/host-tensor.ts';
 import { program } from '../graph/program.ts';
-import { onesInitializer } from '../layers/initializers.ts';
-import { DeclaredParams } from '../layers/params.ts';
-import { initialize } from './flat-parameters.ts';
+import { randomStream } from '../training/data/random-stream.ts';
+import { initialize } from '../training/update/flat-parameters.ts';
+import { onesInitializer } from './initializers.ts';
 import { loraParams } from './lora-parameters.ts';
-import { randomStream } from './random-stream.ts';
+import { DeclaredParams } from './params.ts';
 
 const declare = () => {
   const trained = new DeclaredParams();

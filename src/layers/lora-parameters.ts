@@ -4,8 +4,8 @@
  */
 import { add, matmul, multiply, reshape } from '../graph/operators/index.ts';
 import type { Shape } from '../graph/shape.ts';
-import { fanInInitializer, zerosInitializer } from '../layers/initializers.ts';
-import { Params } from '../layers/params.ts';
+import { fanInInitializer, zerosInitializer } from './initializers.ts';
+import { Params } from './params.ts';
 
 export interface LoraOptions {
   readonly rank: number;

@@ -2,10 +2,10 @@
  * Which two levels of noise a consistency training compares: the student stands at the noisier one, its target at the
  * other, on one trajectory.
  */
-import type { Level } from '../diffusion/affine.ts';
-import type { NoiseSchedule } from '../diffusion/noise-schedule.ts';
-import type { SkippingGrid } from '../diffusion/skipping-grid.ts';
-import type { Generator } from '../random/generator.ts';
+import type { Level } from '../../diffusion/affine.ts';
+import type { NoiseSchedule } from '../../diffusion/noise-schedule.ts';
+import type { SkippingGrid } from '../../diffusion/skipping-grid.ts';
+import type { Generator } from '../../random/generator.ts';
 
 export interface TimePair {
   readonly start: Level;

@@ -1,5 +1,5 @@
 /** Which timesteps a diffusion training sees, and how often. */
-import type { Generator } from '../random/generator.ts';
+import type { Generator } from '../../random/generator.ts';
 
 export interface TimestepSampling {
   /** Of the samples, the fraction whose timestep is drawn from `from` to `to` (inclusive) instead of from all. */

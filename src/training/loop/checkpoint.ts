@@ -8,16 +8,16 @@
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InputError } from '../errors.ts';
-import { isJsonObject } from '../files/json.ts';
-import { isMissing, namesIn } from '../files/node/regular-file.ts';
-import { readJsonObject } from '../files/node/text-file.ts';
-import { formatShape, sameShape } from '../graph/shape.ts';
-import { loadTensors } from '../weights/load-tensors.ts';
-import { writeDirectoryAtomically, writeDurably } from '../weights/node/atomic-write.ts';
-import { openSafetensors, writeSafetensors } from '../weights/node/safetensors-file.ts';
+import { InputError } from '../../errors.ts';
+import { isJsonObject } from '../../files/json.ts';
+import { isMissing, namesIn } from '../../files/node/regular-file.ts';
+import { readJsonObject } from '../../files/node/text-file.ts';
+import { formatShape, sameShape } from '../../graph/shape.ts';
+import { loadTensors } from '../../weights/load-tensors.ts';
+import { writeDirectoryAtomically, writeDurably } from '../../weights/node/atomic-write.ts';
+import { openSafetensors, writeSafetensors } from '../../weights/node/safetensors-file.ts';
+import type { Stepper, StepperState } from '../update/stepper.ts';
 import type { Interval } from './metrics.ts';
-import type { Stepper, StepperState } from './stepper.ts';
 
 /** Where a training stands, but for its arrays. */
 export interface TrainingState {

@@ -2,10 +2,10 @@
  * The trained parameters of a run as one flat float32 array with a view per name, so that optimiser, averages and
  * checkpoints are each a loop over one array.
  */
-import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
-import { elementCount, formatShape, type Shape, sameShape } from '../graph/shape.ts';
-import type { RandomSource } from '../layers/initializers.ts';
-import type { Declaration } from '../layers/params.ts';
+import { float32Data, type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
+import { elementCount, formatShape, type Shape, sameShape } from '../../graph/shape.ts';
+import type { RandomSource } from '../../layers/initializers.ts';
+import type { Declaration } from '../../layers/params.ts';
 
 /** Where a parameter lies in the flat array. */
 export interface Slot {

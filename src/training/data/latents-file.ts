@@ -9,16 +9,16 @@
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { InputError, UsageError } from '../errors.ts';
-import { isJsonObject, parseJsonObject } from '../files/json.ts';
-import { acquireLock, type FileLock, removeAbandonedLocks } from '../files/node/lock.ts';
-import { isMissing, withRegularFile } from '../files/node/regular-file.ts';
-import { unwritable } from '../files/node/unwritable.ts';
-import { elementCount, type Shape } from '../graph/shape.ts';
-import { shown } from '../messages.ts';
-import { planSafetensors } from '../weights/safetensors.ts';
-import { LENGTH_BYTES, readHeaderLength } from '../weights/safetensors-header.ts';
-import type { OnProgress } from './events.ts';
+import { InputError, UsageError } from '../../errors.ts';
+import { isJsonObject, parseJsonObject } from '../../files/json.ts';
+import { acquireLock, type FileLock, removeAbandonedLocks } from '../../files/node/lock.ts';
+import { isMissing, withRegularFile } from '../../files/node/regular-file.ts';
+import { unwritable } from '../../files/node/unwritable.ts';
+import { elementCount, type Shape } from '../../graph/shape.ts';
+import { shown } from '../../messages.ts';
+import { planSafetensors } from '../../weights/safetensors.ts';
+import { LENGTH_BYTES, readHeaderLength } from '../../weights/safetensors-header.ts';
+import type { OnProgress } from '../loop/events.ts';
 
 export interface LatentsFileOptions {
   readonly path: string;

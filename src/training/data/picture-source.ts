@@ -1,7 +1,7 @@
 /** Where training pictures come from: by index, so that every batch can be made again. */
-import { createContext } from '../datasets/node/canvas.ts';
-import { type PostcardOptions, postcard } from '../datasets/postcards/postcards.ts';
-import { renderTensor } from '../datasets/postcards/render.ts';
+import { createContext } from '../../datasets/node/canvas.ts';
+import { type PostcardOptions, postcard } from '../../datasets/postcards/postcards.ts';
+import { renderTensor } from '../../datasets/postcards/render.ts';
 
 export interface PictureSource {
   /** What decides the pixels, so that whatever is computed from them can be kept. */

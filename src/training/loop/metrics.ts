@@ -1,10 +1,10 @@
 /** The record of a run: `metrics.jsonl`, one JSON object per line and reporting interval. */
 import { appendFile } from 'node:fs/promises';
-import { InputError } from '../errors.ts';
-import { parseJsonObject } from '../files/json.ts';
-import { readTextIfThere } from '../files/node/text-file.ts';
-import { unwritable } from '../files/node/unwritable.ts';
-import { writeFileAtomically } from '../weights/node/atomic-write.ts';
+import { InputError } from '../../errors.ts';
+import { parseJsonObject } from '../../files/json.ts';
+import { readTextIfThere } from '../../files/node/text-file.ts';
+import { unwritable } from '../../files/node/unwritable.ts';
+import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 
 /** One line of a run's metrics.jsonl. */
 export interface MetricsRecord {

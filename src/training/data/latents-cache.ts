@@ -3,10 +3,10 @@
  * again. Pictures are encoded when they are needed for the first time, in blocks of neighbours in the order of training:
  * always the same ones together, so that a cache that was interrupted is equal to one that was filled at once.
  */
-import type { Executable } from '../engines/engine.ts';
-import { float16ToFloat32, float32ToFloat16 } from '../graph/float16.ts';
-import { float32Data, hostTensor } from '../graph/host-tensor.ts';
-import { elementCount } from '../graph/shape.ts';
+import type { Executable } from '../../engines/engine.ts';
+import { float16ToFloat32, float32ToFloat16 } from '../../graph/float16.ts';
+import { float32Data, hostTensor } from '../../graph/host-tensor.ts';
+import { elementCount } from '../../graph/shape.ts';
 import { type LatentsFile, type LatentsFileOptions, openLatentsFile } from './latents-file.ts';
 import type { PictureSource } from './picture-source.ts';
 import { ShuffledIndices } from './random-stream.ts';

@@ -2,14 +2,14 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir, writeFile } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Executable } from '../engines/engine.ts';
-import { InputError } from '../errors.ts';
-import { float32Data, hostTensor } from '../graph/host-tensor.ts';
-import { Ema } from './ema.ts';
+import type { Executable } from '../../engines/engine.ts';
+import { InputError } from '../../errors.ts';
+import { float32Data, hostTensor } from '../../graph/host-tensor.ts';
+import { Ema } from '../update/ema.ts';
+import { FlatParameters } from '../update/flat-parameters.ts';
+import { AdamW } from '../update/optimizer.ts';
+import { hostStepper } from '../update/stepper.ts';
 import type { TrainingEvent } from './events.ts';
-import { FlatParameters } from './flat-parameters.ts';
-import { AdamW } from './optimizer.ts';
-import { hostStepper } from './stepper.ts';
 import { type Training, train } from './trainer.ts';
 
 let directory: string;

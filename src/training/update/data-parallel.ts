@@ -3,13 +3,13 @@
  * On a processor, engines of one thread each beat one engine of many threads, whose threads wait for each other after
  * every operator.
  */
-import type { CompileOptions, Engine, Executable, RunOptions } from '../engines/engine.ts';
-import { UsageError } from '../errors.ts';
-import { joined, partOf } from '../graph/batch.ts';
-import { float32Data, type HostTensor } from '../graph/host-tensor.ts';
-import type { Program } from '../graph/program.ts';
-import { formatShape, sameShape } from '../graph/shape.ts';
-import { GRADIENT_PREFIX } from './objective.ts';
+import type { CompileOptions, Engine, Executable, RunOptions } from '../../engines/engine.ts';
+import { UsageError } from '../../errors.ts';
+import { joined, partOf } from '../../graph/batch.ts';
+import { float32Data, type HostTensor } from '../../graph/host-tensor.ts';
+import type { Program } from '../../graph/program.ts';
+import { formatShape, sameShape } from '../../graph/shape.ts';
+import { GRADIENT_PREFIX } from '../objectives/objective.ts';
 
 /** The pictures that each of `replicas` engines takes of a batch. Throws UsageError when it does not divide. */
 export function shareOf(batch: number, replicas: number): number {

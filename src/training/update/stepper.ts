@@ -2,11 +2,11 @@
  * What makes a step of a training: given a batch, it changes parameters and says what there is to report. The loop knows
  * no more of it, so that the parameters may lie on another device or be shared with other machines.
  */
-import type { Executable } from '../engines/engine.ts';
-import { float32Data, type HostTensor } from '../graph/host-tensor.ts';
+import type { Executable } from '../../engines/engine.ts';
+import { float32Data, type HostTensor } from '../../graph/host-tensor.ts';
+import { GRADIENT_PREFIX } from '../objectives/objective.ts';
 import type { Ema } from './ema.ts';
 import type { FlatParameters } from './flat-parameters.ts';
-import { GRADIENT_PREFIX } from './objective.ts';
 import { type AdamW, globalNorm } from './optimizer.ts';
 
 /** What one training step is given. */

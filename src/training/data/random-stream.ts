@@ -1,5 +1,5 @@
 /** Random numbers keyed by what they are for, so that batch k can be made without making the ones before it. */
-import { Generator } from '../random/generator.ts';
+import { Generator } from '../../random/generator.ts';
 
 /** The generator of a stream named by whole numbers, e.g. (seed, purpose, step). */
 export function randomStream(...key: readonly number[]): Generator {

@@ -2,13 +2,13 @@ import { mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import type { Executable } from '../engines/engine.ts';
-import { InputError, UsageError } from '../errors.ts';
-import { float16ToFloat32 } from '../graph/float16.ts';
-import { float32Data, hostTensor } from '../graph/host-tensor.ts';
-import { loadTensors } from '../weights/load-tensors.ts';
-import { openSafetensors } from '../weights/node/safetensors-file.ts';
-import type { TrainingEvent } from './events.ts';
+import type { Executable } from '../../engines/engine.ts';
+import { InputError, UsageError } from '../../errors.ts';
+import { float16ToFloat32 } from '../../graph/float16.ts';
+import { float32Data, hostTensor } from '../../graph/host-tensor.ts';
+import { loadTensors } from '../../weights/load-tensors.ts';
+import { openSafetensors } from '../../weights/node/safetensors-file.ts';
+import type { TrainingEvent } from '../loop/events.ts';
 import { LatentsCache, type LatentsCacheOptions } from './latents-cache.ts';
 import { ShuffledIndices } from './random-stream.ts';
 

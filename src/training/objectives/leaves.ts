@@ -2,10 +2,10 @@
  * The inputs of a training step that change with every batch: each leaf of the graph is declared together with how
  * its value is made of what was drawn, so that no name is written twice.
  */
-import type { DType } from '../graph/dtype.ts';
-import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
-import { formatShape, type Shape, sameShape } from '../graph/shape.ts';
-import { input, type Tensor } from '../graph/tensor.ts';
+import type { DType } from '../../graph/dtype.ts';
+import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
+import { formatShape, type Shape, sameShape } from '../../graph/shape.ts';
+import { input, type Tensor } from '../../graph/tensor.ts';
 
 export class Leaves<Drawn> {
   readonly #values = new Map<string, { shape: Shape; value: (drawn: Drawn) => HostTensor }>();

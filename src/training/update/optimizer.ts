@@ -3,8 +3,8 @@
  * gradient clipping of `torch.nn.utils.clip_grad_norm_`. Element-wise graph operators are slower than these loops on
  * a CPU: eight million parameters take some tens of milliseconds.
  */
-import { float32Data, type HostTensor } from '../graph/host-tensor.ts';
-import { formatShape, sameShape } from '../graph/shape.ts';
+import { float32Data, type HostTensor } from '../../graph/host-tensor.ts';
+import { formatShape, sameShape } from '../../graph/shape.ts';
 import { type AdamWKernel, createAdamWKernel } from './adamw-kernel.ts';
 import type { Ema } from './ema.ts';
 import type { FlatParameters, Slot } from './flat-parameters.ts';

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { createReferenceEngine } from '../engines/reference/engine.ts';
-import { float32Data, hostTensor } from '../graph/host-tensor.ts';
-import { gemm, reduceMean, square, subtract } from '../graph/operators/index.ts';
-import { input, parameter } from '../graph/tensor.ts';
-import { onesInitializer } from '../layers/initializers.ts';
+import { createReferenceEngine } from '../../engines/reference/engine.ts';
+import { float32Data, hostTensor } from '../../graph/host-tensor.ts';
+import { gemm, reduceMean, square, subtract } from '../../graph/operators/index.ts';
+import { input, parameter } from '../../graph/tensor.ts';
+import { onesInitializer } from '../../layers/initializers.ts';
+import { trainingProgram } from '../objectives/objective.ts';
 import { compileShares, shareOf } from './data-parallel.ts';
-import { trainingProgram } from './objective.ts';
 
 /** Linear regression of `target` on `x`, shifted by something that all samples share. */
 function regression(batch: number) {
