@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { engineNames } from '../src/cli/engine-options.ts';
+import { engineNames } from '../src/cli/options/engine.ts';
 import { supportedClasses } from '../src/components/components.ts';
 import { createSampler, type SamplerRequest, schedulerNames } from '../src/components/scheduler.ts';
 import {

@@ -1,7 +1,7 @@
 /** The settings that pictures carry, as `--from` restores them: our JSON, and what other programs write. */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { optionsFromPicture } from '../../src/cli/picture-options.ts';
+import { optionsFromPicture } from '../../src/cli/options/picture.ts';
 import { createImage } from '../../src/images/image.ts';
 import { encodePng } from '../../src/images/png.ts';
 import { damagedBytes, damagedJsonText, damagedText, jsonText } from './damage.ts';

@@ -2,8 +2,8 @@
 import { Command, CommanderError } from 'commander';
 import { UsageError } from '../errors.ts';
 import { commands } from './commands/index.ts';
-import { messageWithFlags } from './flag-names.ts';
 import { interruption } from './interruption.ts';
+import { messageWithFlags } from './options/flag-names.ts';
 import { jsonLine, shownLine, shownText } from './terminal-text.ts';
 import { version } from './version.ts';
 

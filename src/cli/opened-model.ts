@@ -1,9 +1,9 @@
 /** The model that the options name. */
 import { said } from '../errors.ts';
 import { type OpenedModel, openForDrawing } from '../pipelines/node/opened-model.ts';
-import { flagOf } from './flag-names.ts';
-import type { ModelOptions } from './generation-options.ts';
-import { openLoras } from './lora-option.ts';
+import { flagOf } from './options/flag-names.ts';
+import type { ModelOptions } from './options/generation.ts';
+import { openLoras } from './options/lora.ts';
 
 /** Reads configurations and headers; starts no engine and reads no weights. */
 export async function openModelOf(options: ModelOptions): Promise<OpenedModel> {

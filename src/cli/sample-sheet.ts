@@ -7,7 +7,7 @@ import { loadPipeline } from '../pipelines/node/load.ts';
 import type { SampleSheet } from '../training/runs/run.ts';
 import { writeFileAtomically } from '../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from './dispose.ts';
-import { openLoras } from './lora-option.ts';
+import { openLoras } from './options/lora.ts';
 
 /** Pictures up to this width are shown at twice their size. */
 const SMALL = 128;

@@ -15,8 +15,8 @@ import { plan, type RecipeKind, train } from '../training/runs/recipe.ts';
 import type { RunPlan } from '../training/runs/run.ts';
 import { overlay } from '../training/runs/settings.ts';
 import { disposeUnlessCancelled } from './dispose.ts';
-import { type EngineOptions, engineOptions, withEngineOptions } from './engine-options.ts';
-import { integer, number } from './option-values.ts';
+import { type EngineOptions, engineOptions, withEngineOptions } from './options/engine.ts';
+import { integer, number } from './options/values.ts';
 import { createReporter, type Reporter } from './progress.ts';
 import { writeSampleSheet } from './sample-sheet.ts';
 

@@ -5,14 +5,14 @@ import { openModel } from '../../components/node/open-model.ts';
 import { said, UsageError } from '../../errors.ts';
 import { guessAbout } from '../../pipelines/node/opened-model.ts';
 import type { StorageDType } from '../../weights/convert.ts';
-import { flagOf } from '../flag-names.ts';
+import { flagOf } from '../options/flag-names.ts';
 import {
   type CheckpointOptions,
   type PartOptions,
   withCheckpointOptions,
   withPartOptions,
-} from '../model-options.ts';
-import { oneOf } from '../option-values.ts';
+} from '../options/model.ts';
+import { oneOf } from '../options/values.ts';
 import { createReporter } from '../progress.ts';
 
 const dtypes: readonly StorageDType[] = ['float32', 'float16', 'bfloat16'];

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { writePostcards } from '../../datasets/node/write-postcards.ts';
 import { SPLITS, type Split } from '../../datasets/postcards/postcards.ts';
-import { integer, oneOf } from '../option-values.ts';
+import { integer, oneOf } from '../options/values.ts';
 import { createReporter } from '../progress.ts';
 
 interface Options {

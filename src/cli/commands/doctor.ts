@@ -6,8 +6,8 @@ import { disposeUnlessCancelled } from '../dispose.ts';
 import { checkEngine, type EngineCheck } from '../doctor/engine-check.ts';
 import { cache, memory, processor, versions } from '../doctor/machine.ts';
 import { measureSpeed, openedModel, type Speed } from '../doctor/speed.ts';
-import { type EngineName, engineNames } from '../engine-options.ts';
-import { number } from '../option-values.ts';
+import { type EngineName, engineNames } from '../options/engine.ts';
+import { number } from '../options/values.ts';
 import { createReporter, duration, type Reporter } from '../progress.ts';
 
 interface Options {

@@ -19,9 +19,9 @@ import { loadPipeline, startPipeline } from '../../pipelines/node/load.ts';
 import { MOST_PICTURES } from '../../pipelines/request-settings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
-import { type EngineOptions, engineOptions, withEngineOptions } from '../engine-options.ts';
-import { type PartOptions, withPartOptions } from '../model-options.ts';
-import { integer, number } from '../option-values.ts';
+import { type EngineOptions, engineOptions, withEngineOptions } from '../options/engine.ts';
+import { type PartOptions, withPartOptions } from '../options/model.ts';
+import { integer, number } from '../options/values.ts';
 import { requireWritable } from '../output-paths.ts';
 import { createReporter, type Reporter } from '../progress.ts';
 

@@ -23,9 +23,9 @@ import { Networks } from '../../networks/networks.ts';
 import { textToImage } from '../../pipelines/text-to-image.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
-import { type EngineOptions, engineOptions, withEngineOptions } from '../engine-options.ts';
-import { type PartOptions, withPartOptions } from '../model-options.ts';
-import { integer, number, oneOf } from '../option-values.ts';
+import { type EngineOptions, engineOptions, withEngineOptions } from '../options/engine.ts';
+import { type PartOptions, withPartOptions } from '../options/model.ts';
+import { integer, number, oneOf } from '../options/values.ts';
 import { outputPaths } from '../output-paths.ts';
 import { createReporter } from '../progress.ts';
 

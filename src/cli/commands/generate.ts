@@ -15,20 +15,20 @@ import { MOST_PICTURES } from '../../pipelines/request-settings.ts';
 import { type Stage, Stopwatch } from '../../pipelines/timings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
-import { engineOptions } from '../engine-options.ts';
+import { openModelOf, warningsAbout } from '../opened-model.ts';
+import { engineOptions } from '../options/engine.ts';
 import {
   type GenerationOptions,
   openPictures,
   promptOf,
   withGenerationOptions,
   withPromptOption,
-} from '../generation-options.ts';
-import { openModelOf, warningsAbout } from '../opened-model.ts';
-import { integer } from '../option-values.ts';
+} from '../options/generation.ts';
+import { optionsFromPicture, type RestoredOptions } from '../options/picture.ts';
+import { randomSeed, requestOf } from '../options/request.ts';
+import { integer } from '../options/values.ts';
 import { outputPaths } from '../output-paths.ts';
-import { optionsFromPicture, type RestoredOptions } from '../picture-options.ts';
 import { createReporter, duration, passUnit, type Reporter } from '../progress.ts';
-import { randomSeed, requestOf } from '../request-options.ts';
 
 /** Of one command, which knows all their names and seeds before it begins. */
 const MOST_IMAGES = 100_000;

@@ -27,7 +27,7 @@ import { describeModel } from '../info/model.ts';
 import { describeNetwork } from '../info/network.ts';
 import { line } from '../info/numbers.ts';
 import { describeRun } from '../info/run.ts';
-import { type PartOptions, withPartOptions } from '../model-options.ts';
+import { type PartOptions, withPartOptions } from '../options/model.ts';
 import { createReporter, type Reporter } from '../progress.ts';
 
 /** Where a description goes, and what ends it. */

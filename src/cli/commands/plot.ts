@@ -16,23 +16,23 @@ import {
 } from '../../pipelines/picture-text.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
-import { engineOptions } from '../engine-options.ts';
+import { engineOptions } from '../options/engine.ts';
 import {
   type GenerationOptions,
   openPictures,
   promptOf,
   withGenerationOptions,
   withPromptOption,
-} from '../generation-options.ts';
-import { integer } from '../option-values.ts';
+} from '../options/generation.ts';
+import { optionsFromPicture, type RestoredOptions } from '../options/picture.ts';
+import { randomSeed } from '../options/request.ts';
+import { integer } from '../options/values.ts';
 import { outputPaths, requireWritable } from '../output-paths.ts';
-import { optionsFromPicture, type RestoredOptions } from '../picture-options.ts';
 import { type Axis, axesHelp, axisOption, optionsSetBy, requireDistinct } from '../plot/axes.ts';
 import { type Cell, cellsOf, groupByModel, type PlotAxes } from '../plot/cells.ts';
 import { createSheet, type Sheet } from '../plot/draw.ts';
 import { type PlannedCell, type PlannedGroup, planCells } from '../plot/plan.ts';
 import { createReporter, duration, passUnit, type Reporter } from '../progress.ts';
-import { randomSeed } from '../request-options.ts';
 import { version } from '../version.ts';
 
 interface Options extends GenerationOptions, PlotAxes {

@@ -4,7 +4,7 @@ import { UsageError } from '../../errors.ts';
 import type { JsonObject } from '../../files/json.ts';
 import { autoencoderTraining } from '../../training/runs/train-autoencoder.ts';
 import { diffusionTraining } from '../../training/runs/train-diffusion.ts';
-import { oneOf } from '../option-values.ts';
+import { oneOf } from '../options/values.ts';
 import { addTrainingOptions, runTraining, type TrainingOptions } from '../training.ts';
 import { judgeCommand } from './train-judge.ts';
 

@@ -10,7 +10,7 @@ import { type Program, program } from '../../graph/program.ts';
 import { elementCount } from '../../graph/shape.ts';
 import { constant, input } from '../../graph/tensor.ts';
 import { Generator } from '../../random/generator.ts';
-import type { EngineName } from '../engine-options.ts';
+import type { EngineName } from '../options/engine.ts';
 import { askChild, type ChildOptions } from './child.ts';
 
 /** What the process that runs the network says. */

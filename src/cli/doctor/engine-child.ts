@@ -1,6 +1,6 @@
 /** The process that tries an engine, whose name is its argument, and sends an `EngineReply`. */
-import { engineNames } from '../engine-options.ts';
-import { oneOf } from '../option-values.ts';
+import { engineNames } from '../options/engine.ts';
+import { oneOf } from '../options/values.ts';
 import { type EngineReply, tryEngine } from './engine-check.ts';
 
 const name = oneOf('engine', engineNames)(process.argv[2] ?? '');

@@ -12,7 +12,7 @@ import { denoiserFlops } from '../../speed/flops.ts';
 import { gemmPeak } from '../../speed/gemm-peak.ts';
 import { measure } from '../../speed/timing.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
-import type { EngineName } from '../engine-options.ts';
+import type { EngineName } from '../options/engine.ts';
 
 /** The embedded model, after it has drawn a picture. Throws InputError when it cannot. */
 export async function openedModel(

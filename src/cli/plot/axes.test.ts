@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../errors.ts';
-import type { GenerationOptions } from '../generation-options.ts';
+import type { GenerationOptions } from '../options/generation.ts';
 import { axisOption, requireDistinct } from './axes.ts';
 import { cellsOf, groupByModel, type PlotAxes } from './cells.ts';
 

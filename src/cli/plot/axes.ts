@@ -3,11 +3,11 @@ import { basename } from 'node:path';
 import { UsageError } from '../../errors.ts';
 import { nearest } from '../../nearest.ts';
 import { type RequestSetting, requestSettings } from '../../pipelines/request-settings.ts';
-import { flagOf } from '../flag-names.ts';
-import type { GenerationOptions } from '../generation-options.ts';
-import { type LoraOption, loraOption } from '../lora-option.ts';
-import { number } from '../option-values.ts';
-import { type FlagSetting, flagSettings, settingReader } from '../request-options.ts';
+import { flagOf } from '../options/flag-names.ts';
+import type { GenerationOptions } from '../options/generation.ts';
+import { type LoraOption, loraOption } from '../options/lora.ts';
+import { type FlagSetting, flagSettings, settingReader } from '../options/request.ts';
+import { number } from '../options/values.ts';
 import { rangeOf, splitList } from './value-list.ts';
 
 /** What one picture is made of: the prompt and the flags of the command, changed by the values of its axes. */

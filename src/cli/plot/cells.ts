@@ -1,5 +1,5 @@
 /** The pictures of a plot: one for each combination of the values, put together by the model that draws them. */
-import type { GenerationOptions } from '../generation-options.ts';
+import type { GenerationOptions } from '../options/generation.ts';
 import { type Axis, type AxisValue, byOrder, optionsOf, type Recipe } from './axes.ts';
 
 export interface PlotAxes {

@@ -3,10 +3,10 @@ import { SettingError, UsageError } from '../../errors.ts';
 import { planGeneration } from '../../pipelines/generation.ts';
 import type { OpenedModel } from '../../pipelines/node/opened-model.ts';
 import type { GenerationRequest, Settings } from '../../pipelines/settings.ts';
-import { flagOf, messageWithFlags } from '../flag-names.ts';
-import type { GenerationOptions } from '../generation-options.ts';
 import { openModelOf, warningsAbout } from '../opened-model.ts';
-import { requestOf } from '../request-options.ts';
+import { flagOf, messageWithFlags } from '../options/flag-names.ts';
+import type { GenerationOptions } from '../options/generation.ts';
+import { requestOf } from '../options/request.ts';
 import { optionsSetBy } from './axes.ts';
 import type { Cell } from './cells.ts';
 

@@ -1,9 +1,9 @@
 /** `--lora PATH[:STRENGTH]`, which may be given several times. */
 
-import { openLora } from '../components/node/open-lora.ts';
-import { UsageError } from '../errors.ts';
-import type { AppliedLora } from '../weights/lora.ts';
-import { type LoraReference, parseLoraReference } from '../weights/lora-reference.ts';
+import { openLora } from '../../components/node/open-lora.ts';
+import { UsageError } from '../../errors.ts';
+import type { AppliedLora } from '../../weights/lora.ts';
+import { type LoraReference, parseLoraReference } from '../../weights/lora-reference.ts';
 
 export type { LoraReference as LoraOption };
 

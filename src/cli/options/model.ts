@@ -1,7 +1,7 @@
 /** The options that say more of a model than its name: parts in place of its own, and what a checkpoint leaves open. */
 import type { Command } from 'commander';
-import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts';
-import { oneOf } from './option-values.ts';
+import { type PredictionType, predictionTypes } from '../../diffusion/prediction.ts';
+import { oneOf } from './values.ts';
 
 export interface PartOptions {
   readonly unet?: string | undefined;

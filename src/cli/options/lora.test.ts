@@ -2,11 +2,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { InputError, UsageError } from '../errors.ts';
-import { hostTensor } from '../graph/host-tensor.ts';
-import { formatLora } from '../weights/lora-file.ts';
-import { writeSafetensors } from '../weights/node/safetensors-file.ts';
-import { loraOption, openLoras } from './lora-option.ts';
+import { InputError, UsageError } from '../../errors.ts';
+import { hostTensor } from '../../graph/host-tensor.ts';
+import { formatLora } from '../../weights/lora-file.ts';
+import { writeSafetensors } from '../../weights/node/safetensors-file.ts';
+import { loraOption, openLoras } from './lora.ts';
 
 describe('--lora', () => {
   it.each([

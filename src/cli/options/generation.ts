@@ -1,22 +1,17 @@
 /** The options of every command that draws: the model, what it is asked for, and the engine. */
 import { type Command, Option } from 'commander';
-import { EMBEDDED_MODEL } from '../components/node/embedded-models.ts';
-import { UsageError } from '../errors.ts';
-import { pictureFormats } from '../images/formats/picture-header.ts';
-import type { Image } from '../images/image.ts';
-import { hasTransparency, type MaskReading, readMask } from '../images/mask.ts';
-import { openImage } from '../images/node/open-image.ts';
-import { requestSettings } from '../pipelines/request-settings.ts';
-import { type EngineOptions, withEngineOptions } from './engine-options.ts';
-import { type LoraOption, loraOption } from './lora-option.ts';
-import {
-  type CheckpointOptions,
-  type PartOptions,
-  withCheckpointOptions,
-  withPartOptions,
-} from './model-options.ts';
-import type { Reporter } from './progress.ts';
-import { type RequestOptions, withRequestOptions } from './request-options.ts';
+import { EMBEDDED_MODEL } from '../../components/node/embedded-models.ts';
+import { UsageError } from '../../errors.ts';
+import { pictureFormats } from '../../images/formats/picture-header.ts';
+import type { Image } from '../../images/image.ts';
+import { hasTransparency, type MaskReading, readMask } from '../../images/mask.ts';
+import { openImage } from '../../images/node/open-image.ts';
+import { requestSettings } from '../../pipelines/request-settings.ts';
+import type { Reporter } from '../progress.ts';
+import { type EngineOptions, withEngineOptions } from './engine.ts';
+import { type LoraOption, loraOption } from './lora.ts';
+import { type CheckpointOptions, type PartOptions, withCheckpointOptions, withPartOptions } from './model.ts';
+import { type RequestOptions, withRequestOptions } from './request.ts';
 
 /** The model with other parts and LoRAs. */
 export interface ModelOptions extends PartOptions, CheckpointOptions {

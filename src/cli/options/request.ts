@@ -1,13 +1,13 @@
 /** The options that the table of request settings makes: each setting that a text can stand for is a flag. */
 import { type Command, Option } from 'commander';
-import { SettingError, UsageError } from '../errors.ts';
+import { SettingError, UsageError } from '../../errors.ts';
 import {
   type RequestSetting,
   readSetting,
   requestSettings,
   type SettingName,
-} from '../pipelines/request-settings.ts';
-import type { GenerationRequest } from '../pipelines/settings.ts';
+} from '../../pipelines/request-settings.ts';
+import type { GenerationRequest } from '../../pipelines/settings.ts';
 import { withAliases } from './aliases.ts';
 import { flagOf } from './flag-names.ts';
 

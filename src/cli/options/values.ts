@@ -1,6 +1,6 @@
 /** Readers for the values of options. What is wrong is said in full: expected, found, what to do. */
-import { UsageError } from '../errors.ts';
-import { nearest } from '../nearest.ts';
+import { UsageError } from '../../errors.ts';
+import { nearest } from '../../nearest.ts';
 
 export interface Range {
   readonly min?: number;

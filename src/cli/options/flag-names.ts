@@ -1,5 +1,5 @@
 /** What the library calls a request's parts, as the flags that they are on the command line. */
-import { UsageError } from '../errors.ts';
+import { UsageError } from '../../errors.ts';
 
 /** `--guidance-scale` for `guidanceScale`. */
 export function flagOf(setting: string): string {

@@ -1,7 +1,7 @@
 /** The engines that commands offer. */
 import type { Command } from 'commander';
-import type { NodeDevice, NodeEngineOptions } from '../engines/onnxruntime-node/engine.ts';
-import { integer, oneOf } from './option-values.ts';
+import type { NodeDevice, NodeEngineOptions } from '../../engines/onnxruntime-node/engine.ts';
+import { integer, oneOf } from './values.ts';
 
 export type EngineName = NodeDevice;
 

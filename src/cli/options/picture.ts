@@ -1,17 +1,17 @@
 /** `--from PICTURE`: the settings that a picture carries as the options of `lcm generate`. */
 
 import { stat } from 'node:fs/promises';
-import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from '../components/node/embedded-models.ts';
-import { InputError, withPlace } from '../errors.ts';
-import { localPath } from '../hub/node/cache.ts';
-import { readEmbeddedText } from '../images/embedded-text.ts';
-import { readPicture } from '../images/node/open-image.ts';
-import { listed, shown } from '../messages.ts';
-import { readForeignSettings } from '../pipelines/foreign/read.ts';
-import type { ForeignSettings } from '../pipelines/foreign/settings.ts';
-import type { DrawnWith } from '../pipelines/picture-text.ts';
-import { type PictureSettings, pictureRequest, readPictureSettings } from '../pipelines/picture-text.ts';
-import { type EngineName, engineNames } from './engine-options.ts';
+import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from '../../components/node/embedded-models.ts';
+import { InputError, withPlace } from '../../errors.ts';
+import { localPath } from '../../hub/node/cache.ts';
+import { readEmbeddedText } from '../../images/embedded-text.ts';
+import { readPicture } from '../../images/node/open-image.ts';
+import { listed, shown } from '../../messages.ts';
+import { readForeignSettings } from '../../pipelines/foreign/read.ts';
+import type { ForeignSettings } from '../../pipelines/foreign/settings.ts';
+import type { DrawnWith } from '../../pipelines/picture-text.ts';
+import { type PictureSettings, pictureRequest, readPictureSettings } from '../../pipelines/picture-text.ts';
+import { type EngineName, engineNames } from './engine.ts';
 
 export interface RestoredOptions {
   readonly prompt: string;
