@@ -1,34 +1,26 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** Programs on ONNX Runtime in Node: on the CPU, or on whatever device its build supports. */
 import { availableParallelism } from 'node:os';
-import { InputError, UsageError } from '../../errors.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
-import type { Program } from '../../graph/program.ts';
+import { type Program, program } from '../../graph/program.ts';
 import { segments } from '../../graph/segments.ts';
 import { elementCount } from '../../graph/shape.ts';
+import { input } from '../../graph/tensor.ts';
 import { storedBytes } from '../../weights/load-tensors.ts';
-import { abortable } from '../abortable.ts';
-import { checkInputs, checkKept } from '../check-inputs.ts';
+import { checkKept } from '../check-inputs.ts';
 import { compileSegments } from '../compile-segments.ts';
-import {
-  type CompileOptions,
-  type DeviceTensor,
-  type Executable,
-  isHostTensor,
-  type KeepingEngine,
-  type KeepingExecutable,
-  type KeptResult,
-  type RunOptions,
-  type Value,
-} from '../engine.ts';
+import type { CompileOptions, Executable, KeepingEngine, KeepingExecutable } from '../engine.ts';
 import { type OnnxModel, serialize } from '../onnx/serialize.ts';
 import { segmented } from '../segmented.ts';
-import { BufferPool } from './buffer-pool.ts';
-import { NodeDeviceTensor } from './device-tensor.ts';
-import type { ExternalValue, KeptInput, KeptOutput, SessionSettings, WireTensor } from './messages.ts';
-import { turn } from './turn.ts';
+import { BufferPool } from '../thread/buffer-pool.ts';
+import type { ThreadTensor } from '../thread/device-tensor.ts';
+import { named, ThreadExecutable } from '../thread/executable.ts';
+import type { CommonResult } from '../thread/messages.ts';
+import { turn } from '../thread/turn.ts';
+import { WorkerClient } from '../thread/worker-client.ts';
+import type { ExternalValue, Request, SessionSettings } from './messages.ts';
+import { turnTelemetryOff } from './telemetry.ts';
 import { weightFiles } from './weight-files.ts';
-import { WorkerClient } from './worker-client.ts';
 
 /** What computes; which of them work here, `lcm doctor` says. */
 export type NodeDevice = 'cpu' | 'webgpu' | 'cuda' | 'coreml' | 'dml';
@@ -55,11 +47,18 @@ export function createNodeEngine(options: NodeEngineOptions = {}): KeepingEngine
   return new NodeEngine(options);
 }
 
+type Client = WorkerClient<Request, CommonResult>;
+
+function newClient(): Client {
+  turnTelemetryOff();
+  return new WorkerClient({ beside: import.meta.url, runtime: 'ONNX Runtime' });
+}
+
 class NodeEngine implements KeepingEngine, AsyncDisposable {
   readonly name: string;
   readonly #settings: Omit<SessionSettings, keyof MemorySettings>;
   /** The first does all of the work but for the compiling and running of large models, which all share. */
-  readonly #clients = [new WorkerClient()];
+  readonly #clients = [newClient()];
   readonly #pool = new BufferPool();
   readonly #onProcessor: boolean;
   #nextSession = 0;
@@ -114,25 +113,26 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
     checkKept(name, program.outputs.keys(), keep);
     const executable = await this.#compile(this.#clients[0]!, program, options, USUAL_MEMORY, keep);
     return {
-      run: (inputs, runOptions) => executable.runKeeping(inputs, keep, this, runOptions),
+      run: (inputs, runOptions) =>
+        executable.runKeeping(inputs, keep, (value) => this.#read(value), runOptions),
       dispose: () => executable.dispose(),
     };
   }
 
   /** ONNX Runtime prepares weights on one thread: as many workers as there are threads, or as are worth their memory. */
-  #allClients(): readonly WorkerClient[] {
+  #allClients(): readonly Client[] {
     const count = Math.min(this.#settings.threads ?? availableParallelism(), MOST_WORKERS);
-    while (this.#clients.length < count) this.#clients.push(new WorkerClient());
+    while (this.#clients.length < count) this.#clients.push(newClient());
     return this.#clients;
   }
 
   async #compile(
-    client: WorkerClient,
+    client: Client,
     program: Program,
     { weights, name = 'program', signal }: CompileOptions,
     memory: MemorySettings,
     keep: readonly string[] = [],
-  ): Promise<NodeExecutable> {
+  ): Promise<ThreadExecutable> {
     signal?.throwIfAborted();
     const files = await weightFiles(program, weights);
     // A large model is written for seconds: between two of its parts signals and other requests have their turn.
@@ -166,7 +166,18 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
       signal?.throwIfAborted();
       throw named(`${name} does not compile on ${this.name}`, error);
     }
-    return new NodeExecutable(name, session, model, client, this.#pool);
+    return new ThreadExecutable(name, session, model, client, this.#pool);
+  }
+
+  /** By a program that gives what it is given: only results of programs can be read from every device. */
+  async #read(value: ThreadTensor): Promise<HostTensor> {
+    const same = program({ value: input('value', value.shape, value.dtype) });
+    const executable = await this.compileKeeping(same, [], { name: 'reading a value' });
+    try {
+      return (await executable.run({ value })).outputs.value!;
+    } finally {
+      await executable.dispose();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -175,107 +186,10 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
 
   async dispose(): Promise<void> {
     this.#disposed = true;
-    await Promise.all(this.#clients.map((client) => client.close()));
+    await Promise.all(this.#clients.map((client) => client.close({ kind: 'close' })));
     this.#pool.clear();
   }
 }
-
-class NodeExecutable implements Executable {
-  readonly #name: string;
-  readonly #session: number;
-  readonly #inputs: OnnxModel['inputs'];
-  /** The program's name of each of the model's outputs. */
-  readonly #outputs: ReadonlyMap<string, string>;
-  readonly #client: WorkerClient;
-  readonly #pool: BufferPool;
-  #disposed = false;
-
-  constructor(name: string, session: number, model: OnnxModel, client: WorkerClient, pool: BufferPool) {
-    this.#name = name;
-    this.#session = session;
-    this.#inputs = model.inputs;
-    this.#outputs = new Map([...model.outputs].map(([output, modelName]) => [modelName, output]));
-    this.#client = client;
-    this.#pool = pool;
-  }
-
-  async run(
-    inputs: Readonly<Record<string, HostTensor>>,
-    options: RunOptions = {},
-  ): Promise<Record<string, HostTensor>> {
-    return (await this.#run(inputs, [], options)).outputs;
-  }
-
-  /** keep: outputs of those that this was compiled to keep. */
-  async runKeeping(
-    inputs: Readonly<Record<string, Value>>,
-    keep: readonly string[],
-    engine: KeepingEngine,
-    options: RunOptions = {},
-  ): Promise<KeptResult> {
-    const outputs = [...this.#outputs].filter(([, output]) => keep.includes(output));
-    const places = outputs.map(([name]) => ({ name, kept: nextKept++ }));
-    const result = await this.#run(inputs, places, options);
-    const kept = result.kept.map(({ name, kept: id, dtype, shape }) => {
-      const tensor = new NodeDeviceTensor(id, dtype, shape, this.#client, engine);
-      return [this.#outputs.get(name)!, tensor] as const;
-    });
-    return { outputs: result.outputs, kept: Object.fromEntries(kept) };
-  }
-
-  async #run(inputs: Readonly<Record<string, Value>>, keep: readonly KeptInput[], { signal }: RunOptions) {
-    signal?.throwIfAborted();
-    if (this.#disposed) throw new Error(`${this.#name} was disposed of and cannot be run`);
-    checkInputs(this.#name, this.#inputs, inputs);
-    const wire = Object.entries(inputs).map(([name, value]): WireTensor | KeptInput => {
-      if (!isHostTensor(value)) return { name, kept: this.#idOf(name, value) };
-      const { dtype, shape, data } = value;
-      return { name, dtype, shape, data: this.#pool.copy(data) };
-    });
-    const transfer = wire.flatMap((value) =>
-      'data' in value && value.data.buffer instanceof ArrayBuffer ? [value.data.buffer] : [],
-    );
-    return abortable(this.#ran(wire, keep, transfer, signal), signal);
-  }
-
-  #idOf(name: string, value: DeviceTensor): number {
-    if (value instanceof NodeDeviceTensor && value.client === this.#client) return value.id;
-    throw new UsageError(`${this.#name}: the input "${name}" is kept by another engine`);
-  }
-
-  async #ran(
-    inputs: readonly (WireTensor | KeptInput)[],
-    keep: readonly KeptInput[],
-    transfer: ArrayBuffer[],
-    signal: AbortSignal | undefined,
-  ): Promise<{ outputs: Record<string, HostTensor>; kept: readonly KeptOutput[] }> {
-    let result: Awaited<ReturnType<WorkerClient['request']>>;
-    try {
-      const request = { kind: 'run', session: this.#session, inputs, keep } as const;
-      result = await this.#client.request(request, transfer, signal);
-    } catch (error) {
-      throw named(`${this.#name} failed`, error);
-    }
-    if (result.kind !== 'ran')
-      throw new Error(`the ONNX Runtime thread answered a run with "${result.kind}"`);
-    for (const { data } of result.inputs) this.#pool.release(data);
-    const outputs: Record<string, HostTensor> = {};
-    for (const { name, dtype, shape, data } of result.outputs) {
-      outputs[this.#outputs.get(name) ?? name] = { dtype, shape, data };
-    }
-    return { outputs, kept: result.kept };
-  }
-
-  async dispose(): Promise<void> {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    this.#pool.clear();
-    if (!this.#client.ended) await this.#client.request({ kind: 'release', session: this.#session });
-  }
-}
-
-/** Numbers of values that workers keep, no two alike. */
-let nextKept = 0;
 
 type MemorySettings = Pick<SessionSettings, 'memoryPattern' | 'arena'>;
 
@@ -322,8 +236,4 @@ async function externalValues(model: OnnxModel): Promise<ExternalValue[]> {
     }
   }
   return values;
-}
-
-function named(what: string, cause: unknown): Error {
-  return new InputError(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
 }

@@ -1,55 +1,24 @@
 /** The thread in which ONNX Runtime lives: its `run` blocks the thread that calls it, so it gets one of its own. */
 import { open } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { parentPort, workerData } from 'node:worker_threads';
 import type { InferenceSession, Tensor } from 'onnxruntime-common';
 import type { DType, TypedArray } from '../../graph/dtype.ts';
-import { isCancelled } from './cancellation.ts';
-import { throughGate } from './exit-gate.ts';
+import type { CommonResult, KeptInput, RunRequest, WireTensor } from '../thread/messages.ts';
+import { serve } from '../thread/serve.ts';
 import { missingForCuda, onnxRuntimeInstallation } from './installation.ts';
-import type {
-  ExternalValue,
-  KeptInput,
-  ReplyMessage,
-  Request,
-  RequestMessage,
-  Result,
-  WireTensor,
-  WorkerData,
-} from './messages.ts';
-
-const port = parentPort;
-if (!port)
-  throw new Error('this module is the worker thread of the onnxruntime-node engine; use createNodeEngine');
+import type { CompileRequest, ExternalValue, Request } from './messages.ts';
 
 const installation = onnxRuntimeInstallation();
 const onnxRuntime = createRequire(import.meta.url)(installation.folder) as typeof import('onnxruntime-node');
-const { gate, cancellation } = workerData as WorkerData;
 const sessions = new Map<number, InferenceSession>();
 /** Values that stay here between runs, each in the memory of the session that computed it. */
 const kept = new Map<number, { readonly tensor: Tensor; readonly session: number }>();
 /** Sessions that are done with but for what they keep. */
 const leaving = new Set<number>();
 
-// One request after the other, in the order in which they came.
-let previous: Promise<void> = Promise.resolve();
-port.on('message', (message: RequestMessage) => {
-  previous = previous.then(() => answer(message));
-});
+serve(handle);
 
-async function answer({ id, request }: RequestMessage): Promise<void> {
-  let reply: ReplyMessage;
-  try {
-    if (isCancelled(cancellation, id)) throw new Error('nobody waits for it any more');
-    reply = { id, ok: true, result: await throughGate(gate, () => handle(request)) };
-  } catch (error) {
-    reply = { id, ok: false, message: error instanceof Error ? error.message : String(error) };
-  }
-  const transfer = reply.ok && reply.result.kind === 'ran' ? buffers(reply.result) : [];
-  port!.postMessage(reply, transfer);
-}
-
-async function handle(request: Request): Promise<Result> {
+async function handle(request: Request): Promise<CommonResult> {
   switch (request.kind) {
     case 'compile':
       sessions.set(request.session, await createSession(request));
@@ -83,7 +52,7 @@ async function createSession({
   folder,
   settings,
   keep,
-}: Extract<Request, { kind: 'compile' }>): Promise<InferenceSession> {
+}: CompileRequest): Promise<InferenceSession> {
   requireProvider(settings.executionProviders[0]!);
   const externalData = await Promise.all(
     external.map(async (value) => ({
@@ -152,7 +121,7 @@ async function readRange({
   }
 }
 
-async function run(session: InferenceSession, request: Extract<Request, { kind: 'run' }>): Promise<Result> {
+async function run(session: InferenceSession, request: RunRequest): Promise<CommonResult> {
   const { inputs, keep } = request;
   const feeds: Record<string, Tensor> = {};
   for (const value of inputs) {
@@ -212,11 +181,4 @@ function fromOrt(name: string, { type, dims, data }: Tensor): WireTensor {
       ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)
       : (data as TypedArray);
   return { name, dtype: type as DType, shape: dims, data: bits };
-}
-
-function buffers({ outputs, inputs }: Extract<Result, { kind: 'ran' }>): ArrayBuffer[] {
-  const all = new Set<ArrayBuffer>();
-  for (const { data } of [...outputs, ...inputs])
-    if (data.buffer instanceof ArrayBuffer) all.add(data.buffer);
-  return [...all];
 }

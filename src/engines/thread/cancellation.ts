@@ -1,5 +1,5 @@
 /**
- * Which requests nobody waits for any more. ONNX Runtime's thread hears no message while it computes, and finds many
+ * Which requests nobody waits for any more. The thread of an engine hears no message while it computes, and finds many
  * waiting when it is done; so it looks here before it begins with one.
  */
 

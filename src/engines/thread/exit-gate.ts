@@ -1,5 +1,5 @@
 /**
- * Keeps a process from ending in the middle of ONNX Runtime's code: its binding aborts the whole process ("terminate
+ * Keeps a process from ending in the middle of a runtime's code: ONNX Runtime's binding aborts the whole process ("terminate
  * called after throwing an instance of Napi::Error") when its thread is torn down while it computes. So whoever calls
  * `process.exit`, or throws what nobody catches, waits for the operation that is under way, and none follows it.
  */
