@@ -1,5 +1,6 @@
 /** Making a judge forgive what models do to pictures: blur, noise, and colours a little off. */
 import type { Generator } from '../../random/generator.ts';
+import type { PictureSize } from './picture-source.ts';
 
 export interface Augmentation {
   /** Share of pictures that are blurred. */
@@ -13,7 +14,7 @@ export interface Augmentation {
 /** Changes pictures [N, 3, H, W] in place. */
 export function augment(
   pictures: Float32Array,
-  { height, width }: { readonly height: number; readonly width: number },
+  { height, width }: PictureSize,
   { blurProbability, noise, gain }: Augmentation,
   random: Generator,
 ): void {

@@ -3,7 +3,13 @@ import { createContext } from '../../datasets/node/canvas.ts';
 import { type PostcardOptions, postcard } from '../../datasets/postcards/postcards.ts';
 import { renderTensor } from '../../datasets/postcards/render.ts';
 
-export interface PictureSource {
+/** In pixels. */
+export interface PictureSize {
+  readonly height: number;
+  readonly width: number;
+}
+
+export interface PictureSource extends PictureSize {
   /** What decides the pixels, so that whatever is computed from them can be kept. */
   readonly identity: string;
   /** What decides the captions. */
@@ -12,8 +18,6 @@ export interface PictureSource {
   readonly size: number;
   /** Whether neighbours have nothing to do with each other, so that no shuffling is needed. */
   readonly shuffled: boolean;
-  readonly height: number;
-  readonly width: number;
   /** The pictures as [N, 3, height, width] in −1 to 1. */
   pixels(indices: readonly number[]): Promise<Float32Array>;
   /** What a picture shows, in words. */

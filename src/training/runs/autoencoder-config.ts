@@ -5,7 +5,7 @@ import type { JsonObject } from '../../files/json.ts';
 import { autoencoderKLConfig } from '../../models/autoencoder-kl.ts';
 import { postcards } from '../../models/presets.ts';
 import { runSettings } from './config.ts';
-import { group, networkConfig, number, oneOf, readSettings, text } from './settings.ts';
+import { group, integer, networkConfig, number, oneOf, readSettings, text } from './settings.ts';
 
 /** For 64×64 pictures: about 57,000 of them give 31 dB, with the decoder alone afterwards 32 dB. */
 const DEFAULTS = {
@@ -34,6 +34,12 @@ export function autoencoderSettings(part: 'all' | 'decoder') {
       { ...postcards.vae.config, scaling_factor: 1 },
       autoencoderKLConfig,
     ),
+    cropSize: integer(
+      'pixels along each side of a random square that is seen of each picture; null shows whole pictures. Most of a training can be done on small ones, and ended on whole ones from "initial"',
+      { min: 8 },
+    )
+      .nullable()
+      .default(null),
     loss: group('What counts how much.', {
       l1: number('the absolute error', { min: 0 }).default(loss.l1),
       mse: number('the squared error', { min: 0 }).default(loss.mse),

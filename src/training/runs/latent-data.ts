@@ -16,7 +16,7 @@ import { convertTensor } from '../../weights/convert.ts';
 import { loadTensors } from '../../weights/load-tensors.ts';
 import { bytesOf } from '../../weights/safetensors.ts';
 import { LatentsCache } from '../data/latents-cache.ts';
-import type { PictureSource } from '../data/picture-source.ts';
+import type { PictureSize, PictureSource } from '../data/picture-source.ts';
 import { ShuffledIndices } from '../data/random-stream.ts';
 import type { OnProgress } from '../loop/events.ts';
 import type { LatentsConfig } from './config.ts';
@@ -45,7 +45,7 @@ type Shape4 = readonly [number, number, number, number];
 export function batchShapes(
   { factor, latentChannels }: Pick<Autoencoder, 'factor' | 'latentChannels'>,
   batch: number,
-  { height, width }: PictureSource,
+  { height, width }: PictureSize,
 ): { pixels: Shape4; latents: Shape4 } {
   if (height % factor !== 0 || width % factor !== 0) {
     throw new UsageError(

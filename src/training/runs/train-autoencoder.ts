@@ -23,7 +23,8 @@ import { convertTensor } from '../../weights/convert.ts';
 import { loadTensors } from '../../weights/load-tensors.ts';
 import { writeModelFolder } from '../../weights/node/write-diffusers.ts';
 import { paramsFromWeights } from '../../weights/source.ts';
-import type { PictureSource } from '../data/picture-source.ts';
+import type { PictureSize, PictureSource } from '../data/picture-source.ts';
+import { randomCrops } from '../data/random-crops.ts';
 import { randomStream, ShuffledIndices } from '../data/random-stream.ts';
 import { autoencoderLoss, decoderLoss } from '../objectives/autoencoder.ts';
 import { Leaves } from '../objectives/leaves.ts';
@@ -44,13 +45,16 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
     const model = initial ? autoencoderKLConfig(initial.config) : config.model;
     const pictures = await openPictures(config.data, watch);
     const source = pictures.train;
+    const sizes = autoencoder('AutoencoderKL', model);
+    batchShapes(sizes, 1, source); // whole pictures are what it is tried on
+    const seen = seenOf(config, source);
     const decoderOnly = config.part === 'decoder';
     let examples: SampleSheet;
     return {
       data: { pictures: source.identity },
       write(share) {
         const leaves = new Leaves<AutoencoderDraw>(share);
-        const shapes = batchShapes(autoencoder('AutoencoderKL', model), share, source);
+        const shapes = batchShapes(sizes, share, seen);
         const trained = new DeclaredParams();
         // The encoder of a decoder's training stays as it is stored.
         const stored = paramsFromWeights(initial?.weights ?? new Map());
@@ -74,7 +78,9 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
             const order = new ShuffledIndices(config.seed, source.size, source.shuffled);
             return {
               batch: async (at) => ({
-                inputs: leaves.inputs(await draw(config, model, source, order, at)),
+                inputs: leaves.inputs(
+                  await draw(config, batchShapes(sizes, config.batch, seen), source, order, at),
+                ),
                 images: config.batch,
               }),
             };
@@ -117,18 +123,28 @@ interface AutoencoderDraw {
   readonly noise: HostTensor;
 }
 
+/** What a step sees of a picture. Throws UsageError for crops that are larger than it. */
+function seenOf({ cropSize }: AutoencoderRunConfig, { height, width }: PictureSource): PictureSize {
+  if (cropSize === null) return { height, width };
+  if (cropSize <= Math.min(height, width)) return { height: cropSize, width: cropSize };
+  throw new UsageError(
+    `the setting "cropSize" is ${cropSize}; expected at most the ${Math.min(height, width)} pixels along the sides of the pictures to train on`,
+  );
+}
+
 async function draw(
-  { batch, seed }: AutoencoderRunConfig,
-  model: AutoencoderKLConfig,
+  { batch, seed, cropSize }: AutoencoderRunConfig,
+  shapes: ReturnType<typeof batchShapes>,
   source: PictureSource,
   order: ShuffledIndices,
   at: number,
 ): Promise<AutoencoderDraw> {
   const indices = Array.from({ length: batch }, (_, i) => order.at(at * batch + i));
-  const shapes = batchShapes(autoencoder('AutoencoderKL', model), batch, source);
   const noise = randomStream(seed, 1, at).normal(elementCount(shapes.latents));
+  const whole = await source.pixels(indices);
+  const pixels = cropSize === null ? whole : randomCrops(whole, source, cropSize, randomStream(seed, 2, at));
   return {
-    pixels: hostTensor(await source.pixels(indices), shapes.pixels),
+    pixels: hostTensor(pixels, shapes.pixels),
     noise: hostTensor(noise, shapes.latents),
   };
 }
