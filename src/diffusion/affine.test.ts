@@ -3,6 +3,7 @@ import {
   type Affine,
   consistencyOf,
   ddim,
+  dpmSolver2,
   heun,
   type Level,
   lcmBoundary,
@@ -12,6 +13,7 @@ import {
   type Solver,
 } from './affine.ts';
 import { predictedNoise, predictedOriginal, predictionTypes } from './prediction.ts';
+import { dpmSolverSinglestepSampler } from './samplers/index.ts';
 
 const at = (angle: number): Level => ({ t: 1000 * angle, alpha: Math.cos(angle), sigma: Math.sin(angle) });
 const value = ({ sample, outputs }: Affine, x: number, given: readonly number[]) =>
@@ -59,6 +61,54 @@ describe.each(predictionTypes)('a prediction of %s', (type) => {
     expect(errorOf(ddim, 32) / errorOf(ddim, 64)).toBeCloseTo(2, 0);
     expect(errorOf(heun, 32) / errorOf(heun, 64)).toBeCloseTo(4, 0);
     expect(errorOf(heun, 64)).toBeLessThan(0.1 * errorOf(ddim, 64));
+  });
+
+  it('is solved to second order by DPM-Solver++', () => {
+    // At a third of the way, so that the second pass does not count alone.
+    const solver = dpmSolver2((from, to) =>
+      at(Math.atan2(from.sigma, from.alpha) * (2 / 3) + Math.atan2(to.sigma, to.alpha) / 3),
+    );
+    expect(errorOf(solver, 32) / errorOf(solver, 64)).toBeCloseTo(4, 0);
+    expect(errorOf(solver, 64)).toBeLessThan(0.1 * errorOf(ddim, 64));
+  });
+
+  it('is solved by DPM-Solver++ as its sampler does', () => {
+    const config = {
+      beta_schedule: 'scaled_linear',
+      beta_start: 0.00085,
+      beta_end: 0.012,
+      prediction_type: type,
+    } as const;
+    const sampler = dpmSolverSinglestepSampler(config, { steps: 6 });
+    const [from, middle, to] = Array.from(sampler.sigmas.subarray(2, 5), (sigma, i): Level => {
+      const alpha = 1 / Math.sqrt(1 + sigma ** 2);
+      return { t: sampler.timesteps[2 + i]!, alpha, sigma: sigma * alpha };
+    }) as [Level, Level, Level];
+    let sample = Float32Array.of(0.9);
+    for (const i of [2, 3]) {
+      const output = exactOutput(sample[0]!, [from, middle][i - 2]!);
+      sample = Float32Array.from(
+        sampler.step(Float32Array.of(output), i, sample, () => Float32Array.of(0)).sample,
+      );
+    }
+    expect(
+      solved(
+        dpmSolver2(() => middle),
+        0.9,
+        [from, to],
+      ),
+    ).toBeCloseTo(sample[0]!, 5);
+  });
+
+  it('is left to DDIM by DPM-Solver++ where nothing lies between, and at the ends of λ', () => {
+    const nothing = dpmSolver2(() => undefined).step(type, at(0.8), at(0.6)).result;
+    const euler = ddim.step(type, at(0.8), at(0.6)).result;
+    expect(value(nothing, 0.9, [0.2, 1e6])).toBeCloseTo(value(euler, 0.9, [0.2]), 12);
+    const { result } = dpmSolver2(() => at(0.2)).step(type, at(0.4), at(0));
+    expect(value(result, 0.9, [0.2, 1e6])).toBeCloseTo(
+      value(ddim.step(type, at(0.4), at(0)).result, 0.9, [0.2]),
+      12,
+    );
   });
 
   it('ends on the data with a DDIM step, whatever the second pass says', () => {

@@ -4,6 +4,7 @@
  * float64, so that neither a loss nor a training step asks what a network predicts.
  */
 import { boundaryScalings } from './consistency.ts';
+import { consistencyScalings, denoiserScalings } from './karras.ts';
 import type { PredictionType } from './prediction.ts';
 
 /** A level of noise: x = α x_0 + σ ε. */
@@ -63,6 +64,20 @@ export function lcmBoundary(timestepScaling = 10, sigmaData = 0.5): Boundary {
  */
 export const noBoundary: Boundary = () => ({ skip: 0, out: 1 });
 
+/**
+ * That of Song et al. 2023 (appendix C): f = c_skip x̃ + c_out F, where F is what the network says in Karras et al.'s
+ * form of x̂_0 and x̃ = x/α; here told of x̂_0, so that it serves networks of any prediction. f(x, σ_min) = x̃.
+ */
+export function karrasBoundary(sigmaMin: number, sigmaData: number): Boundary {
+  return ({ alpha, sigma }) => {
+    const level = sigma / alpha;
+    const denoiser = denoiserScalings(level, sigmaData);
+    const consistency = consistencyScalings(level, sigmaMin, sigmaData);
+    const out = consistency.cOut / denoiser.cOut;
+    return { skip: (consistency.cSkip - out * denoiser.cSkip) / alpha, out };
+  };
+}
+
 /** f(x, t) (Luo et al. 2023, equation 9). */
 export function consistencyOf(type: PredictionType, boundary: Boundary, at: Level): Affine {
   const { skip, out } = boundary(at);
@@ -88,7 +103,10 @@ export interface Solver {
 /** x itself, which the first pass sees. */
 const SAMPLE: Affine = { sample: 1, outputs: [] };
 
-/** One pass (Song et al. 2020, equation 12 with σ = 0): x_s = α_s x̂_0 + σ_s ε̂. */
+/**
+ * One pass (Song et al. 2020, equation 12 with σ = 0): x_s = α_s x̂_0 + σ_s ε̂. It is Euler's method on x/α over σ/α,
+ * the coordinates of Karras et al. 2022.
+ */
 export const ddim: Solver = {
   passes: 1,
   step: (type, from, to) => ({
@@ -118,6 +136,67 @@ export const heun: Solver = {
     return { passes, result: sum(start, scaled(to.alpha * distance, noise)) };
   },
 };
+
+/** A level between two, and none where there is nothing between them. */
+export type Between = (from: Level, to: Level) => Level | undefined;
+
+/**
+ * DPM-Solver++ of second order, two passes (Lu et al. 2022b, algorithm 1): to a level in between, then the whole way
+ * towards x̂_0 of both, extrapolated over λ = ln(α/σ). The DDIM step where λ is infinite at an end, or nothing lies
+ * between.
+ */
+export function dpmSolver2(between: Between): Solver {
+  return {
+    passes: 2,
+    step(type, from, to) {
+      const middle = from.alpha > 0 && to.sigma > 0 ? between(from, to) : undefined;
+      const first = ddimResult(type, from, to);
+      if (middle === undefined) {
+        const passes = [
+          { at: from, input: SAMPLE },
+          { at: to, input: first },
+        ];
+        return { passes, result: { ...first, outputs: [...first.outputs, 0] } };
+      }
+      const input = ddimResult(type, from, middle);
+      const start = logSnr(from);
+      const share = (logSnr(middle) - start) / (logSnr(to) - start);
+      const there = originalOf(type, middle);
+      const second = sum(scaled(there.sample, input), { sample: 0, outputs: [0, there.outputs[0]!] });
+      const newest = 1 / (2 * share);
+      const original = sum(scaled(1 - newest, originalOf(type, from)), scaled(newest, second));
+      const kept = to.sigma / from.sigma;
+      return {
+        passes: [
+          { at: from, input: SAMPLE },
+          { at: middle, input },
+        ],
+        result: sum({ sample: kept, outputs: [] }, scaled(to.alpha - kept * from.alpha, original)),
+      };
+    },
+  };
+}
+
+/** Names of solvers; `euler` is `ddim`. */
+export const solverNames = ['ddim', 'euler', 'heun', 'dpm++'] as const;
+export type SolverName = (typeof solverNames)[number];
+
+export function solverNamed(name: SolverName, between: Between): Solver {
+  switch (name) {
+    case 'ddim':
+    case 'euler':
+      return ddim;
+    case 'heun':
+      return heun;
+    case 'dpm++':
+      return dpmSolver2(between);
+  }
+}
+
+/** λ, half the logarithm of the signal-to-noise ratio. */
+export function logSnr({ alpha, sigma }: Level): number {
+  return Math.log(alpha / sigma);
+}
 
 function ddimResult(type: PredictionType, from: Level, to: Level): Affine {
   return sum(scaled(to.alpha, originalOf(type, from)), scaled(to.sigma, noiseOf(type, from)));

@@ -63,6 +63,7 @@ describeGolden('training', (folder) => {
           location: teacherFolder,
         },
         lora: mode === 'lora' ? { rank, alpha } : null,
+        ownTarget: mode === 'lora',
         solver: mode === 'no_teacher' ? undefined : { solver: ddim, substeps: 1 },
       },
       {

@@ -2,11 +2,13 @@
  * Consistency training (Song et al. 2023; for latents Luo et al. 2023, algorithm 1): the student's f at a noisier level
  * is drawn to the target's f at a less noisy one of the same trajectory. Its relatives differ in arguments only:
  *
- * | | student | target | step back from x_start |
- * |---|---|---|---|
- * | distillation | all weights, guidance embedding | its average | guided teacher |
- * | LCM-LoRA | low-rank additions | itself, no gradient | guided teacher |
- * | consistency training | all weights | its average, or itself | the data: the same noise at the other level |
+ * | | student | pairs (`time-pairs`, `sigma-pairs`) | step back | target |
+ * |---|---|---|---|---|
+ * | distillation (Luo et al. 2023) | all weights, guidance embedding | skipping grid | guided teacher | average, or itself |
+ * | LCM-LoRA (Luo et al. 2023b) | low-rank additions | skipping grid | guided teacher | itself |
+ * | fine-tuning (Luo et al. 2023, section 4.4) | a latent consistency model goes on | skipping grid | data | average |
+ * | iCT (Song and Dhariwal 2023) | all weights | Karras levels, doubling | data | itself |
+ * | ECT (Geng et al. 2024) | a diffusion model goes on | any level and one below, nearer and nearer | data | itself |
  *
  * What a network predicts, the boundary scaling and the solver are numbers per sample (`diffusion/affine`): the graph
  * holds sums of samples and outputs, and knows none of them.

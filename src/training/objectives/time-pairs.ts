@@ -2,7 +2,7 @@
  * Which two levels of noise a consistency training compares: the student stands at the noisier one, its target at the
  * other, on one trajectory.
  */
-import type { Level } from '../../diffusion/affine.ts';
+import { type Between, type Level, logSnr } from '../../diffusion/affine.ts';
 import type { NoiseSchedule } from '../../diffusion/noise-schedule.ts';
 import type { SkippingGrid } from '../../diffusion/skipping-grid.ts';
 import type { Generator } from '../../random/generator.ts';
@@ -21,8 +21,8 @@ export interface TimePair {
 }
 
 export interface TimePairs {
-  /** Pairs for a batch. */
-  draw(random: Generator, batch: number): TimePair[];
+  /** Pairs for the batch of update `step`. */
+  draw(random: Generator, batch: number, step: number): TimePair[];
 }
 
 /** A timestep of a schedule as a level of noise, in float64. */
@@ -30,6 +30,20 @@ export function levelAt({ alphasCumprod, length }: NoiseSchedule, t: number): Le
   const alphaCumprod = alphasCumprod[t];
   if (alphaCumprod === undefined) throw new RangeError(`timestep ${t}: the schedule has 0 to ${length - 1}`);
   return { t, alpha: Math.sqrt(alphaCumprod), sigma: Math.sqrt(1 - alphaCumprod) };
+}
+
+/** The timestep nearest to the middle of two levels over λ = ln(α/σ). */
+export function middleTimestep(schedule: NoiseSchedule): Between {
+  return (from, to) => {
+    const middle = (logSnr(from) + logSnr(to)) / 2;
+    const count = Math.max(0, Math.ceil(from.t) - Math.floor(to.t) - 1);
+    const inner = Array.from({ length: count }, (_, i) => levelAt(schedule, Math.floor(to.t) + 1 + i));
+    const distance = (level: Level) => Math.abs(logSnr(level) - middle);
+    return inner.reduce<Level | undefined>(
+      (best, level) => (best && distance(best) <= distance(level) ? best : level),
+      undefined,
+    );
+  };
 }
 
 export interface GridPairOptions {

@@ -25,6 +25,8 @@ export interface ConsistencyNetworks {
   };
   /** Low-rank additions to `base`, which are then all that is trained, and their own target. */
   readonly lora: LoraOptions | null;
+  /** The target is the student itself, not its average. So it is with a LoRA in any case. */
+  readonly ownTarget: boolean;
   /** How `base`, guided, steps back; undefined for training on the data alone. */
   readonly solver: { readonly solver: Solver; readonly substeps: number } | undefined;
 }
@@ -49,7 +51,7 @@ const TEACHER = 'teacher/';
 
 /** Throws InputError when `base` lacks weights. */
 export function consistencyStep<Drawn extends ConsistencyDraw>(
-  { student, base, lora, solver }: ConsistencyNetworks,
+  { student, base, lora, ownTarget, solver }: ConsistencyNetworks,
   { states, unconditionalStates }: ConsistencyText,
   options: ConsistencyOptions,
   leaves: Leaves<Drawn>,
@@ -60,7 +62,7 @@ export function consistencyStep<Drawn extends ConsistencyDraw>(
   const target = new DeclaredParams(TARGET);
   const width = student.time_cond_proj_dim;
   const guidanceEmbedding =
-    width !== null && solver
+    width !== null
       ? leaves.tensor('guidance_embedding', [leaves.share, width], ({ guidance }) =>
           hostTensor(guidanceScaleEmbedding(guidance, width), [guidance.length, width]),
         )
@@ -72,7 +74,7 @@ export function consistencyStep<Drawn extends ConsistencyDraw>(
   const objective = consistencyLoss(
     {
       student: studentModel,
-      target: lora ? studentModel : network(student, target.params),
+      target: lora || ownTarget ? studentModel : network(student, target.params),
       teacher: solver && {
         model: network(base.config, frozen.params),
         unconditionalStates: unconditionalStates!,

@@ -6,9 +6,8 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadComponents } from '../../components/components.ts';
 import { openModel } from '../../components/node/open-model.ts';
-import { ddim, lcmBoundary } from '../../diffusion/affine.ts';
+import { lcmBoundary } from '../../diffusion/affine.ts';
 import { noiseSchedule } from '../../diffusion/noise-schedule.ts';
-import { skippingGrid } from '../../diffusion/skipping-grid.ts';
 import { UsageError } from '../../errors.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { concat, slice } from '../../graph/operators/index.ts';
@@ -25,8 +24,9 @@ import type { Weights } from '../../weights/weights.ts';
 import { randomStream } from '../data/random-stream.ts';
 import type { ConsistencyDraw } from '../objectives/consistency.ts';
 import { Leaves } from '../objectives/leaves.ts';
-import { gridPairs, type TimePairs } from '../objectives/time-pairs.ts';
+import type { TimePairs } from '../objectives/time-pairs.ts';
 import type { FlatParameters } from '../update/flat-parameters.ts';
+import { distanceOf, pairsOf, solverOf } from './consistency-pairs.ts';
 import {
   type ConsistencyNetworks,
   type ConsistencyText,
@@ -64,8 +64,7 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
     requireTokens(tokenizer, clipTextConfig(teacher.textEncoder.config), config.teacher);
     warnOfLongCaptions(tokenizer, source, watch);
     const schedule = noiseSchedule(teacher.schedule);
-    const grid = skippingGrid(config.gridSize, schedule.length);
-    const pairs = gridPairs(schedule, grid, { pureNoise: config.pureNoise, substeps: 1 });
+    const pairs = pairsOf(config, schedule);
     const guided = config.stepBack === 'teacher';
     const unet = unet2DConditionConfig(teacher.unet.config);
     requireLatentUNet(unet, vae, config.teacher);
@@ -81,16 +80,18 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
       sample_size: vae.shape[1],
       ...(embedded && { time_cond_proj_dim: config.timeCondProjDim }),
     };
+    const ownTarget = config.lora !== null || config.target === 'student';
     const networks: ConsistencyNetworks = {
       student,
       base: { config: unet, weights: teacher.unet.weights, location: config.teacher },
       lora: config.lora,
-      solver: guided ? { solver: ddim, substeps: 1 } : undefined,
+      ownTarget,
+      solver: solverOf(config, schedule),
     };
     const options = {
       predictionType: teacher.predictionType,
       boundary: lcmBoundary(config.timestepScaling, config.sigmaData),
-      distance: config.distance,
+      distance: distanceOf(config, vae.shape),
     };
     return {
       data: { pictures: source.identity, captions: source.captionIdentity },
@@ -127,7 +128,7 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
         prompts: sampleCaptions(pictures),
       }),
       async start(parameters) {
-        if (config.lora) return;
+        if (config.lora || config.start === 'random') return;
         await loadParameters(parameters, teacher.unet.weights, config.teacher, isGuidanceInput);
         const slot = parameters.slots.find(({ name }) => isGuidanceInput(name));
         if (slot && !teacher.unet.weights.has(slot.name)) {
@@ -135,7 +136,7 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
           parameters.set(slot.name, hostTensor(values, slot.shape));
         }
       },
-      averages: config.lora ? undefined : { target: { decay: config.targetEma, fedAs: TARGET } },
+      averages: ownTarget ? undefined : { target: { decay: config.targetEma, fedAs: TARGET } },
       writeModel: (directory, model) => writeStudent(directory, config, teacher, student, model),
     };
   },
@@ -156,7 +157,7 @@ async function draw(
 ): Promise<DistillationDraw> {
   const random = randomStream(seed, 1, at);
   const noise = random.normal(elementCount(data.shape));
-  const drawn = pairs.draw(random, batch);
+  const drawn = pairs.draw(random, batch, at);
   const guidance = Array.from(random.uniform(batch), (u) => min + u * (max - min));
   const { latents, captions } = await data.batch(at);
   return {
@@ -243,6 +244,7 @@ async function writeStudent(
       original_inference_steps: config.gridSize,
       timestep_scaling: config.timestepScaling,
     },
-    defaults: { steps: 4, guidance_scale: config.stepBack === 'teacher' ? scale : 1 },
+    // Without an embedding of it, a guidance scale would be classifier-free guidance on top of the teacher's.
+    defaults: { steps: 4, guidance_scale: student.time_cond_proj_dim === null ? 1 : scale },
   });
 }

@@ -1,5 +1,6 @@
 /** The settings of distilling a latent consistency model. */
 import { z } from 'zod';
+import { solverNames } from '../../diffusion/affine.ts';
 import { isJsonObject, type JsonObject } from '../../files/json.ts';
 import { latentsSettings, runSettings } from './config.ts';
 import { fraction, group, groupError, integer, number, oneOf, readSettings, text } from './settings.ts';
@@ -9,6 +10,28 @@ const loraSettings = group('Low-rank additions.', {
   alpha: number('they count alpha / rank; alpha is the rank where it is not given', { above: 0 }),
 });
 
+/** Which levels of noise are compared. σ is told as in the papers, whose data have the deviation 0.5. */
+const pairSettings = group('Which two levels of noise are compared.', {
+  kind: oneOf(
+    'grid: neighbours on the grid of timesteps; karras: neighbours among levels that double in number (iCT); continuous: any level and one below, nearer and nearer (ECT)',
+    ['grid', 'karras', 'continuous'],
+  ).default('grid'),
+  firstIntervals: integer('karras: intervals between levels at the beginning', {
+    min: 1,
+    max: 10_000,
+  }).default(10),
+  lastIntervals: integer('karras: and at most', { min: 1, max: 10_000 }).default(1280),
+  mean: number('karras, continuous: mean of ln σ, for data of the deviation 0.5').default(-1.1),
+  deviation: number('karras, continuous: standard deviation of ln σ', { above: 0 }).default(2),
+  stages: integer('continuous: stages of equal length', { min: 1, max: 64 }).default(8),
+  ratio: number('continuous: by which every stage shrinks the gap', { above: 1 }).default(2),
+})
+  .refine(({ firstIntervals, lastIntervals }) => firstIntervals <= lastIntervals, {
+    path: ['lastIntervals'],
+    error: 'at least firstIntervals',
+  })
+  .prefault({});
+
 /** For postcards: 50,000 pictures bring 4 steps within 2 points of the teacher's 100 passes. */
 export const distillationSettings = group('Distilling a latent consistency model.', {
   ...runSettings({
@@ -17,10 +40,26 @@ export const distillationSettings = group('Distilling a latent consistency model
   }),
   teacher: text('a diffusers folder: the teacher, the start of the student, and all that is not trained'),
   latents: latentsSettings,
+  start: oneOf('weights that the student starts from: those of the teacher, or random ones', [
+    'teacher',
+    'random',
+  ]).default('teacher'),
   stepBack: oneOf(
-    'what gives the earlier point: one guided DDIM step, or the same noise without any teacher',
+    'what gives the earlier point: guided steps of the teacher, or the same noise without any teacher',
     ['teacher', 'data'],
   ).default('teacher'),
+  solver: oneOf("the method of the teacher's steps; euler is another name of ddim", solverNames).default(
+    'ddim',
+  ),
+  substeps: integer("the teacher's steps from one point of the grid to the one before", {
+    min: 1,
+    max: 1000,
+  }).default(1),
+  target: oneOf('whose prediction at the earlier point is learned: that of the average, or the own one', [
+    'average',
+    'student',
+  ]).default('average'),
+  pairs: pairSettings,
   lora: z
     .preprocess(
       (given) =>
@@ -56,16 +95,41 @@ export const distillationSettings = group('Distilling a latent consistency model
     10,
   ),
   sigmaData: number('standard deviation of the data in the boundary scalings', { above: 0 }).default(0.5),
-  distance: group('How far two predictions are apart.', {
-    kind: oneOf('the pseudo-Huber norm, or the squared error', ['huber', 'l2']).default('huber'),
-    c: number('huber: where it turns from squared to linear', { above: 0 }).default(0.001),
-  }).prefault({}),
+  distance: z
+    .preprocess(
+      (given) =>
+        isJsonObject(given) && given.c === undefined
+          ? { ...given, c: given.kind === 'huber-sample' ? null : 0.001 }
+          : given,
+      group('How far two predictions are apart.', {
+        kind: oneOf(
+          'the pseudo-Huber norm of every element, or of whole samples; the squared or the absolute error',
+          ['huber', 'huber-sample', 'l2', 'l1'],
+        ).default('huber'),
+        c: number('huber: where it turns from squared to linear; huber-sample: null is 0.00054 √(elements)', {
+          above: 0,
+        })
+          .nullable()
+          .default(0.001),
+      }),
+    )
+    .refine(({ kind, c }) => kind !== 'huber' || c !== null, { path: ['c'], error: 'huber needs a number' })
+    .prefault({}),
   targetEma: fraction('decay of the target network').default(0.95),
   pureNoise: fraction('the share of samples that start from pure noise, as sampling does').default(0.06),
-}).refine(({ lora, stepBack }) => lora === null || stepBack === 'teacher', {
-  path: ['lora'],
-  error: 'a LoRA is distilled from a teacher; set stepBack to "teacher", or lora to null',
-});
+})
+  .refine(({ lora, stepBack }) => lora === null || stepBack === 'teacher', {
+    path: ['lora'],
+    error: 'a LoRA is distilled from a teacher; set stepBack to "teacher", or lora to null',
+  })
+  .refine(({ lora, start }) => lora === null || start === 'teacher', {
+    path: ['start'],
+    error: 'a LoRA is added to the weights of the teacher; set start to "teacher", or lora to null',
+  })
+  .refine(({ pairs, stepBack }) => pairs.kind === 'grid' || stepBack === 'data', {
+    path: ['pairs', 'kind'],
+    error: 'a teacher steps along the grid; set stepBack to "data", or pairs.kind to "grid"',
+  });
 
 /** Settings of distilling a latent consistency model, with every gap filled. */
 export type DistillationRunConfig = z.output<typeof distillationSettings>;
