@@ -35,7 +35,7 @@ export {
 export type { LcmOptions } from './diffusion/samplers/lcm.ts';
 export type { TcdOptions } from './diffusion/samplers/tcd.ts';
 export type { CompileOptions, Engine, Executable, RunOptions } from './engines/engine.ts';
-export type { Mention, Message } from './errors.ts';
+export type { ErrorCode, ErrorFields, ErrorJson, InputErrorFields, Mention, Message } from './errors.ts';
 export { InputError, SettingError, UsageError } from './errors.ts';
 export { blobFiles, memoryFiles } from './files/blobs.ts';
 export type { ByteSource, Files } from './files/files.ts';

@@ -1,6 +1,6 @@
 /** The command line: finds the command, runs it, and turns whatever went wrong into one line and an exit code. */
 import { Command, CommanderError } from 'commander';
-import { UsageError } from '../errors.ts';
+import { type ErrorJson, InputError, UsageError } from '../errors.ts';
 import { commands } from './commands/index.ts';
 import { interruption } from './interruption.ts';
 import { messageWithFlags } from './options/flag-names.ts';
@@ -75,12 +75,19 @@ function report(error: unknown, argv: readonly string[]): number {
   }
   const isUsage = error instanceof CommanderError || error instanceof UsageError;
   const message = error instanceof CommanderError ? usageMessage(error, argv) : messageWithFlags(error);
-  if (argv.includes('--json')) process.stdout.write(`${jsonLine({ type: 'error', message })}\n`);
+  if (argv.includes('--json'))
+    process.stdout.write(`${jsonLine({ type: 'error', ...fieldsOf(error), message })}\n`);
   console.error(shownLine(`lcm: ${message}`));
   if (argv.includes('--verbose') && error instanceof Error && !(error instanceof CommanderError)) {
     console.error(shownText(error.stack ?? ''));
   }
   return isUsage ? 2 : 1;
+}
+
+/** What programs are told of an error beside its text; of a defect nothing. */
+function fieldsOf(error: unknown): Partial<ErrorJson> {
+  if (error instanceof CommanderError) return { code: 'invalid-request' };
+  return error instanceof InputError || error instanceof UsageError ? error.toJSON() : {};
 }
 
 function usageMessage(error: CommanderError, argv: readonly string[]): string {

@@ -54,15 +54,14 @@ export async function requireWritable(folder: string, option = '--out'): Promise
   if (!(await stat(existing)).isDirectory()) {
     throw new InputError(
       `cannot write to ${folder}: ${existing} is a file, not a folder; choose another place with ${option}`,
+      { path: folder, code: 'cannot-write' },
     );
   }
   await access(existing, constants.W_OK | constants.X_OK).catch((cause) => {
     const what = existing === resolve(folder) ? 'you may' : `it does not exist, and in ${existing} you may`;
     throw new InputError(
       `cannot write to ${folder}: ${what} not create files; choose another place with ${option}`,
-      {
-        cause,
-      },
+      { cause, path: folder, code: 'cannot-write' },
     );
   });
 }

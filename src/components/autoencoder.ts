@@ -67,7 +67,9 @@ export function autoencoder(className: string, json: unknown): Autoencoder {
       };
     }
     default:
-      throw new InputError(`the VAE is a ${className}; supported are AutoencoderKL and AutoencoderTiny`);
+      throw new InputError(`the VAE is a ${className}; supported are AutoencoderKL and AutoencoderTiny`, {
+        code: 'unsupported',
+      });
   }
 }
 

@@ -1,5 +1,5 @@
 /** The parts of a model: configurations that were checked, a tokenizer, and where the weights lie. */
-import { InputError, SettingError, withPlace } from '../errors.ts';
+import { InputError, located, SettingError } from '../errors.ts';
 import { parseJson } from '../files/json.ts';
 import { type CLIPTextConfig, clipTextConfig } from '../models/clip-text.ts';
 import { configFields } from '../models/config.ts';
@@ -77,11 +77,13 @@ export async function loadComponents(files: ModelFiles): Promise<Components> {
   if (!supportedClasses.includes(files.pipelineClass)) {
     throw new InputError(
       `${files.location} is a ${files.pipelineClass}; supported are ${supportedClasses.join(', ')}`,
+      { path: files.location, code: 'unsupported' },
     );
   }
   if (files.options?.requires_aesthetics_score === true) {
     throw new InputError(
       `${files.location} is SDXL's refiner (requires_aesthetics_score is true), which is not supported; use the base model`,
+      { path: files.location, code: 'unsupported' },
     );
   }
   const isXL = files.pipelineClass.startsWith('StableDiffusionXL');
@@ -99,12 +101,14 @@ export async function loadComponents(files: ModelFiles): Promise<Components> {
     throw new InputError(
       `${unet.location}: out_channels is ${latentChannels}, but the VAE's latents have ` +
         `${vae.config.latentChannels} channels; the two do not belong together`,
+      { path: unet.location, code: 'mismatch' },
     );
   }
   if (furtherChannels !== 0 && furtherChannels !== latentChannels + 1) {
     throw new InputError(
       `${unet.location}: in_channels is ${latentChannels + furtherChannels}; expected ${latentChannels}, ` +
         `or for inpainting ${2 * latentChannels + 1}`,
+      { path: unet.location },
     );
   }
   return {
@@ -143,12 +147,14 @@ function requireSameText(
     throw new InputError(
       `${location}: cross_attention_dim is ${contextWidth}, but the ${encoders} ${width}; ` +
         `the ${second ? 'three' : 'two'} do not belong together`,
+      { path: location, code: 'mismatch' },
     );
   }
   if ((added !== undefined) !== (second !== undefined)) {
     throw new InputError(
       `${location}: addition_embed_type is ${added ? '"text_time"' : 'null'}; expected "text_time" ` +
         'for a Stable Diffusion XL pipeline, and null for any other',
+      { path: location },
     );
   }
   if (added === undefined || second === undefined) return;
@@ -158,6 +164,7 @@ function requireSameText(
       `${location}: projection_class_embeddings_input_dim is ${pooledWidth + widthOfSizes}; expected ${widthOfSizes} for six sizes and ` +
         `${second.textEncoder.config.projection_dim}, the projection_dim of ${second.textEncoder.location}. ` +
         'Refiners, which take five sizes, are not supported',
+      { path: location, code: 'unsupported' },
     );
   }
 }
@@ -194,18 +201,10 @@ export function previewAutoencoder(
     throw new InputError(
       `${location} is for latents of ${other.latentChannels} channels and ${other.factor} pixels; the model's have ` +
         `${latentChannels} channels and ${factor} pixels`,
+      { path: location, code: 'mismatch' },
     );
   }
   return { location, config: other, weights };
-}
-
-/** What is wrong with a configuration, with the folder in which it lies. */
-export function located<T>(location: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    throw withPlace(location, error);
-  }
 }
 
 async function generationDefaults(files: ModelFiles): Promise<GenerationDefaults> {
@@ -223,7 +222,9 @@ async function readJson(files: ModelFiles, path: string, fallback?: unknown): Pr
   const text = await files.text(path);
   if (text === undefined) {
     if (fallback !== undefined) return fallback;
-    throw new InputError(`${files.location} has no ${path}; a diffusers directory needs it`);
+    throw new InputError(`${files.location} has no ${path}; a diffusers directory needs it`, {
+      path: files.location,
+    });
   }
   return parseJson(text, `${files.location}/${path}`);
 }

@@ -49,7 +49,9 @@ const SIZES = 6;
 /** Throws InputError for a class that is not known or a configuration that is not supported. */
 export function denoiser(className: string, json: unknown): Denoiser {
   if (className !== 'UNet2DConditionModel') {
-    throw new InputError(`the denoising network is a ${className}; supported is UNet2DConditionModel`);
+    throw new InputError(`the denoising network is a ${className}; supported is UNet2DConditionModel`, {
+      code: 'unsupported',
+    });
   }
   const config = unet2DConditionConfig(json);
   const sizes = SIZES * (config.addition_time_embed_dim ?? 0);

@@ -103,6 +103,7 @@ export function scheduler(className: string, json: unknown): Scheduler {
     throw new InputError(
       `scheduler config: prediction_type ${shown(config.prediction_type)} is not supported; ` +
         `supported: ${predictionTypes.join(', ')}`,
+      { code: 'unsupported' },
     );
   }
   return { className, ...ownName(className, config), config, predictionType };

@@ -228,6 +228,7 @@ async function* probabilityFlow(
     throw new InputError(
       `${f.model.location}: DDIM's timesteps ${sampler.timesteps[0]} … ${sampler.timesteps.at(-1)} are not the grid ` +
         `${timesteps[0]} … ${timesteps.at(-1)} on which the student was distilled; the two do not belong together`,
+      { path: f.model.location, code: 'mismatch' },
     );
   }
   yield start;
@@ -249,6 +250,7 @@ function requireFitting(student: Components, teacher: Components | undefined, vi
     throw new InputError(
       `${student.location} is no consistency model: its scheduler is ${student.scheduler.className}, expected ` +
         'LCMScheduler or TCDScheduler; a diffusion model can be the teacher',
+      { path: student.location },
     );
   }
   if (teacher === undefined) {
@@ -268,6 +270,7 @@ function requireFitting(student: Components, teacher: Components | undefined, vi
   if (own!.some((value, i) => value !== other![i])) {
     throw new InputError(
       `${teacher.location} and ${student.location} do not share their latents; expected the model that it was distilled from`,
+      { path: teacher.location, code: 'mismatch' },
     );
   }
 }

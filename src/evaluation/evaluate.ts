@@ -268,5 +268,6 @@ function requireSize(model: Pipeline['model'], size: number): void {
   throw new InputError(
     `${model.location} draws pictures of ${own ? `${own.width}×${own.height}` : 'no particular size'}; ` +
       `this evaluation is for models of postcards, ${size}×${size}, as its judge sees them`,
+    { path: model.location, code: 'mismatch' },
   );
 }

@@ -55,7 +55,11 @@ export async function textIn(files: Files, path: string, limit = LARGEST_TEXT): 
 export async function jsonObjectIn(files: Files, path: string): Promise<JsonObject> {
   const text = await textIn(files, path);
   if (text === undefined)
-    throw new InputError(`cannot read ${nameOf(files, path)}: there is no such file`, { cause: MISSING });
+    throw new InputError(`cannot read ${nameOf(files, path)}: there is no such file`, {
+      cause: MISSING,
+      path: nameOf(files, path),
+      code: 'not-found',
+    });
   return parseJsonObject(text, nameOf(files, path));
 }
 
@@ -63,7 +67,11 @@ export async function jsonObjectIn(files: Files, path: string): Promise<JsonObje
 export async function sourceIn(files: Files, path: string): Promise<ByteSource> {
   const source = await files.open(path);
   if (source) return source;
-  throw new InputError(`cannot read ${nameOf(files, path)}: there is no such file`, { cause: MISSING });
+  throw new InputError(`cannot read ${nameOf(files, path)}: there is no such file`, {
+    cause: MISSING,
+    path: nameOf(files, path),
+    code: 'not-found',
+  });
 }
 
 /** What errors of the functions above that say so have for their cause, as errors of Node's file system do. */
@@ -74,16 +82,21 @@ export function decodeText(bytes: Uint8Array, name: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new InputError(`${name} is not a text in UTF-8; save it as one`, { cause });
+    throw new InputError(`${name} is not a text in UTF-8; save it as one`, { cause, path: name });
   }
 }
 
 export function tooLarge(name: string, limit: number): InputError {
-  return new InputError(`${name} is larger than the ${limit} bytes that such a file may have`);
+  return new InputError(`${name} is larger than the ${limit} bytes that such a file may have`, {
+    path: name,
+  });
 }
 
 /** Throws InputError when a range does not lie within a file. */
 export function requireRange({ name, size }: Omit<ByteSource, 'read'>, offset: number, length: number): void {
   if (offset >= 0 && length >= 0 && offset + length <= size) return;
-  throw new InputError(`${name} has ${size} bytes, none at ${offset} to ${offset + length}: it is cut off`);
+  throw new InputError(`${name} has ${size} bytes, none at ${offset} to ${offset + length}: it is cut off`, {
+    path: name,
+    code: 'damaged',
+  });
 }

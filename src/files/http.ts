@@ -22,13 +22,20 @@ export function httpFiles(
     const response = await ask(addressOf(path), { ...init, signal: signal ?? null }).catch(
       (cause: unknown) => {
         signal?.throwIfAborted();
-        throw new InputError(`cannot read ${location}/${path}: the server cannot be reached`, { cause });
+        throw new InputError(`cannot read ${location}/${path}: the server cannot be reached`, {
+          cause,
+          path: `${location}/${path}`,
+          code: 'cannot-read',
+        });
       },
     );
     if (response.ok) return response;
     await response.body?.cancel();
     if (response.status === 404) return undefined;
-    throw new InputError(`cannot read ${location}/${path}: the server answers ${response.status}`);
+    throw new InputError(`cannot read ${location}/${path}: the server answers ${response.status}`, {
+      path: `${location}/${path}`,
+      code: 'cannot-read',
+    });
   };
   return {
     location,
@@ -43,7 +50,10 @@ export function httpFiles(
       const name = `${location}/${path}`;
       const size = Number(response.headers.get('content-length') ?? Number.NaN);
       if (!Number.isSafeInteger(size)) {
-        throw new InputError(`cannot read ${name}: the server does not say how long it is`);
+        throw new InputError(`cannot read ${name}: the server does not say how long it is`, {
+          path: name,
+          code: 'cannot-read',
+        });
       }
       return rangesOf(name, size, (headers) => request(path, { headers }));
     },
@@ -62,12 +72,15 @@ function rangesOf(
       requireRange({ name, size }, offset, length);
       if (length === 0) return new Uint8Array();
       const response = await request({ range: `bytes=${offset}-${offset + length - 1}` });
-      if (!response) throw new InputError(`${name} is no longer there`);
+      if (!response) throw new InputError(`${name} is no longer there`, { path: name, code: 'not-found' });
       // A server that knows no ranges sends the whole file.
       if (response.status !== 206) return (await bodyOf(response, name, size)).slice(offset, offset + length);
       const bytes = await bodyOf(response, name, length);
       if (bytes.byteLength === length) return bytes;
-      throw new InputError(`${name}: the server sent ${bytes.byteLength} of ${length} bytes`);
+      throw new InputError(`${name}: the server sent ${bytes.byteLength} of ${length} bytes`, {
+        path: name,
+        code: 'damaged',
+      });
     },
   };
 }

@@ -26,11 +26,13 @@ const WHOLE_NUMBER = /(?:0|[1-9]\d*)(?![\d.eE])/y;
 export class JsonReader {
   readonly #text: string;
   readonly #about: string;
+  readonly #file: string;
   #at = 0;
   #spelling = '';
 
-  /** about: what messages begin with, such as `config.json is not valid JSON`. */
-  constructor(text: string, about: string) {
+  /** about: what messages begin with, such as `config.json is not valid JSON`; `file` is the place of their errors. */
+  constructor(text: string, about: string, file: string) {
+    this.#file = file;
     this.#text = text;
     this.#about = about;
     // A byte order mark.
@@ -161,7 +163,10 @@ export class JsonReader {
   fail(expected: string): never {
     const rest = this.#text.slice(this.#at, this.#at + 12);
     const found = rest === '' ? 'the end of the file' : JSON.stringify(rest);
-    throw new InputError(`${this.#about}: ${this.place}: expected ${expected}, found ${found}`);
+    throw new InputError(`${this.#about}: ${this.place}: expected ${expected}, found ${found}`, {
+      path: this.#file,
+      code: 'damaged',
+    });
   }
 
   #skip(character: string): boolean {

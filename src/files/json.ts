@@ -16,7 +16,7 @@ const DEEPEST = 64;
 
 /** Throws InputError, naming `file` and the place in it, for a text that is not JSON. */
 export function parseJson(text: string, file: string): unknown {
-  const reader = new JsonReader(text, `${file} is not valid JSON`);
+  const reader = new JsonReader(text, `${file} is not valid JSON`, file);
   const value = readValue(reader, file, 0);
   reader.end();
   return value;
@@ -28,7 +28,7 @@ export function parseJsonObject(text: string, file: string): JsonObject {
   if (isJsonObject(value)) return value;
   const kinds: Readonly<Record<string, string>> = { string: 'a text', number: 'a number' };
   const found = Array.isArray(value) ? 'a list' : (kinds[typeof value] ?? String(value));
-  throw new InputError(`${file} must hold a JSON object, found ${found}`);
+  throw new InputError(`${file} must hold a JSON object, found ${found}`, { path: file });
 }
 
 export function isJsonObject(value: unknown): value is JsonObject {
@@ -42,6 +42,7 @@ function readValue(reader: JsonReader, file: string, depth: number): unknown {
   if (depth === DEEPEST) {
     throw new InputError(
       `${file}: ${reader.place} has lists and objects more than ${DEEPEST} deep in each other`,
+      { path: file },
     );
   }
   if (character === '{') {

@@ -33,5 +33,6 @@ export function requirePathPart(name: unknown, where: string): string {
   throw new InputError(
     `${where} is called ${shown(name)}; expected a plain name of a file or folder: no "/", "\\" or ":", not "..", ` +
       `no control characters, none of Windows' device names, at most ${LONGEST} bytes`,
+    { path: where },
   );
 }

@@ -52,18 +52,23 @@ export function* readChunks(file: Uint8Array): Generator<Chunk> {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   let offset = SIGNATURE.length;
   for (;;) {
-    if (offset + 12 > file.length) throw new InputError('PNG file is cut off: no IEND chunk at its end');
+    if (offset + 12 > file.length)
+      throw new InputError('PNG file is cut off: no IEND chunk at its end', { code: 'damaged' });
     const length = view.getUint32(offset);
     const type = String.fromCharCode(...file.subarray(offset + 4, offset + 8));
     if (!/^[A-Za-z]{4}$/.test(type)) {
-      throw new InputError(`PNG file is damaged: no chunk type at byte ${offset + 4}`);
+      throw new InputError(`PNG file is damaged: no chunk type at byte ${offset + 4}`, { code: 'damaged' });
     }
     const end = offset + 8 + length;
     if (end + 4 > file.length) {
-      throw new InputError(`PNG file is cut off: ${type} at byte ${offset} claims ${length} bytes`);
+      throw new InputError(`PNG file is cut off: ${type} at byte ${offset} claims ${length} bytes`, {
+        code: 'damaged',
+      });
     }
     if (view.getUint32(end) !== crc32(file.subarray(offset + 4, end))) {
-      throw new InputError(`PNG file is damaged: wrong CRC in ${type} at byte ${offset}`);
+      throw new InputError(`PNG file is damaged: wrong CRC in ${type} at byte ${offset}`, {
+        code: 'damaged',
+      });
     }
     yield { type, data: file.subarray(offset + 8, end) };
     if (type === 'IEND') return;

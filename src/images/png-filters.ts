@@ -73,7 +73,9 @@ export function unfilterRows(rows: Uint8Array, rowBytes: number, height: number,
   for (let y = 0; y < height; y++) {
     const type = rows[y * (rowBytes + 1)]!;
     if (type > 4)
-      throw new InputError(`PNG file is damaged: row ${y} has filter ${type}, which does not exist`);
+      throw new InputError(`PNG file is damaged: row ${y} has filter ${type}, which does not exist`, {
+        code: 'damaged',
+      });
     const start = y * rowBytes;
     for (let x = 0; x < rowBytes; x++) {
       const left = x >= step ? data[start + x - step]! : 0;

@@ -40,7 +40,9 @@ export function sampleReader(data: Uint8Array, bitDepth: number): (start: number
 
 function checkPalette(palette: Uint8Array | undefined): Uint8Array {
   if (palette === undefined || palette.length === 0 || palette.length % 3 !== 0 || palette.length > 768) {
-    throw new InputError('PNG file is damaged: a palette of 1 to 256 colours is missing');
+    throw new InputError('PNG file is damaged: a palette of 1 to 256 colours is missing', {
+      code: 'damaged',
+    });
   }
   return palette;
 }
@@ -52,6 +54,7 @@ function transparentColor(colorType: number, transparency: Uint8Array | undefine
   if (transparency.length !== 2 * samples) {
     throw new InputError(
       `PNG file is damaged: expected ${2 * samples} bytes of tRNS, found ${transparency.length}`,
+      { code: 'damaged' },
     );
   }
   return Array.from({ length: samples }, (_, i) => transparency[2 * i]! * 256 + transparency[2 * i + 1]!);
@@ -87,7 +90,9 @@ export function toImage(
       if (colors !== null) {
         const index = value(0);
         if (3 * index >= colors.length) {
-          throw new InputError(`PNG file is damaged: colour ${index} of a palette of ${colors.length / 3}`);
+          throw new InputError(`PNG file is damaged: colour ${index} of a palette of ${colors.length / 3}`, {
+            code: 'damaged',
+          });
         }
         for (let c = 0; c < 3; c++) image.data[out++] = colors[3 * index + c]!;
         if (hasAlpha) image.data[out++] = transparency?.[index] ?? 255;

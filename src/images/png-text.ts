@@ -77,11 +77,15 @@ async function readText(
   const keyword = latin1Text(name);
   let [compressed, body] = [type === 'zTXt', rest];
   if (type === 'zTXt') {
-    if (rest.length === 0) throw new InputError(`PNG zTXt chunk "${keyword}" is cut off`);
-    if (rest[0] !== 0) throw new InputError(`PNG zTXt chunk "${keyword}": unknown compression ${rest[0]}`);
+    if (rest.length === 0)
+      throw new InputError(`PNG zTXt chunk "${keyword}" is cut off`, { code: 'damaged' });
+    if (rest[0] !== 0)
+      throw new InputError(`PNG zTXt chunk "${keyword}": unknown compression ${rest[0]}`, {
+        code: 'unsupported',
+      });
     body = rest.subarray(1);
   } else if (type === 'iTXt') {
-    if (rest.length < 2) throw new InputError(`PNG iTXt chunk "${keyword}" is cut off`);
+    if (rest.length < 2) throw new InputError(`PNG iTXt chunk "${keyword}" is cut off`, { code: 'damaged' });
     compressed = rest[0] === 1;
     const [, afterLanguage] = cut(rest.subarray(2), type);
     [, body] = cut(afterLanguage, type);

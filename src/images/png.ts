@@ -65,19 +65,24 @@ function readHeader({ type, data }: Chunk): Header & { passes: readonly Pass[] }
   if (type !== 'IHDR' || data.length !== 13) {
     throw new InputError(
       `PNG file is damaged: expected a 13-byte IHDR first, found ${data.length} of ${type}`,
+      { code: 'damaged' },
     );
   }
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const [width, height] = [view.getUint32(0), view.getUint32(4)];
   const [bitDepth = 0, colorType = 0, compression, filter, interlace] = data.subarray(8);
   if (!COLOR_DEPTHS[colorType]?.includes(bitDepth)) {
-    throw new InputError(`PNG file is damaged: no colour type ${colorType} with ${bitDepth} bits exists`);
+    throw new InputError(`PNG file is damaged: no colour type ${colorType} with ${bitDepth} bits exists`, {
+      code: 'damaged',
+    });
   }
   if (compression !== 0 || filter !== 0) {
-    throw new InputError(`PNG file: unknown compression ${compression} or filter method ${filter}`);
+    throw new InputError(`PNG file: unknown compression ${compression} or filter method ${filter}`, {
+      code: 'unsupported',
+    });
   }
   if (interlace === undefined || interlace > 1) {
-    throw new InputError(`PNG file: unknown interlacing ${interlace}`);
+    throw new InputError(`PNG file: unknown interlacing ${interlace}`, { code: 'unsupported' });
   }
   requireReadableSize('PNG', width, height);
   return { width, height, bitDepth, colorType, passes: interlace === 1 ? ADAM7 : WHOLE };
@@ -104,10 +109,12 @@ export async function readPng(file: Uint8Array): Promise<StoredPicture> {
     else if (chunk.type === 'IDAT') compressed.push(chunk.data);
     else if (chunk.type === 'PLTE' || /^[a-z]/.test(chunk.type)) chunks.set(chunk.type, chunk.data);
     else if (chunk.type !== 'IEND') {
-      throw new InputError(`PNG file: ${chunk.type} is needed to show it and not known here`);
+      throw new InputError(`PNG file: ${chunk.type} is needed to show it and not known here`, {
+        code: 'unsupported',
+      });
     }
   }
-  if (header === undefined) throw new InputError('PNG file is damaged: it has no IHDR');
+  if (header === undefined) throw new InputError('PNG file is damaged: it has no IHDR', { code: 'damaged' });
   const image = await decodePixels(header, compressed, chunks.get('PLTE'), chunks.get('tRNS'));
   return {
     image,
@@ -134,7 +141,9 @@ async function decodePixels(
   const expected = passes.reduce((sum, { length }) => sum + length, 0);
   const { bytes, written } = await inflateInto(joinBytes(compressed), expected);
   if (written !== expected) {
-    throw new InputError(`PNG file is damaged: expected ${expected} bytes of pixels, found ${written}`);
+    throw new InputError(`PNG file is damaged: expected ${expected} bytes of pixels, found ${written}`, {
+      code: 'damaged',
+    });
   }
   let image: Image | undefined;
   let at = 0;

@@ -1,6 +1,6 @@
 /** Results that are no numbers: told of before they become a black picture, with where they come from. */
 import type { Engine } from '../engines/engine.ts';
-import { InputError } from '../errors.ts';
+import { InputError, type InputErrorFields } from '../errors.ts';
 import { float32Data, type HostTensor } from '../graph/host-tensor.ts';
 import { cast, reduceSum, subtract } from '../graph/operators/index.ts';
 import { program } from '../graph/program.ts';
@@ -10,7 +10,11 @@ import type { AppliedLora } from '../weights/lora.ts';
 import { type Network, type NetworkRole, programOf, specsOf } from './network.ts';
 
 /** A network or a scheduler gave NaN or infinity. */
-export class NotFiniteError extends InputError {}
+export class NotFiniteError extends InputError {
+  constructor(message: string, fields: InputErrorFields = {}) {
+    super(message, { code: 'not-finite', ...fields });
+  }
+}
 
 /** Whether no element is NaN or infinite. A million of them take about a millisecond. */
 export function allFinite(values: HostTensor['data']): boolean {
@@ -41,11 +45,13 @@ export async function notFinite(
     return new NotFiniteError(
       `${from}: the weight ${weight} holds NaN or infinity, and so does what the ${name} makes of it. The file is ` +
         'damaged, or was converted to float16, which has no numbers above 65504: download it again, or use another one',
+      { path: from },
     );
   }
   return new NotFiniteError(
     `${component.location}: what the ${name} computes on ${engine.name}${sizeOf(inputs)} grows to NaN or infinity, ` +
       `though its weights are finite; ${usualCause(role)}`,
+    { path: component.location },
   );
 }
 

@@ -125,9 +125,10 @@ function requireFit(
     ...(network.role === 'decoder' ? [mentioning`a smaller ${mention('tileSize', 'tile size')}`] : []),
   ];
   const images = unetBatch > batch ? `${batch} × 2 with guidance` : `${batch}`;
-  throw new UsageError([
+  const message = [
     `${factor * width}×${factor * height} pixels, ${images} at a time: the ${network.name} needs at least ` +
       `${formatBytes(most)} of memory, there are ${formatBytes(limit)}; use `,
     ...remedies.flatMap((remedy, i) => (i === 0 ? remedy : [', or ', ...remedy])),
-  ]);
+  ];
+  throw new UsageError(message, { code: 'not-enough-memory' });
 }

@@ -71,7 +71,8 @@ async function placed<T>(place: string, work: Promise<T>): Promise<T> {
     return await work;
   } catch (error) {
     const Kind = [NotFiniteError, InputError].find((kind) => error instanceof kind);
-    if (Kind) throw new Kind(`${place}: ${(error as Error).message}`, { cause: error });
+    const { message, path, code } = error as InputError;
+    if (Kind) throw new Kind(`${place}: ${message}`, { cause: error, path, code });
     throw error;
   }
 }

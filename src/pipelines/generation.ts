@@ -3,10 +3,10 @@
  * differ; denoised latents → pictures.
  */
 
-import { type Components, located, pictureSize } from '../components/components.ts';
+import { type Components, pictureSize } from '../components/components.ts';
 import { createSampler, samplerConfig } from '../components/scheduler.ts';
 import { type Sampler, startStep } from '../diffusion/samplers/sampler.ts';
-import { mention, mentioning } from '../errors.ts';
+import { located, mention, mentioning } from '../errors.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Image } from '../images/image.ts';
 import { planMemory } from '../networks/memory-plan.ts';

@@ -164,5 +164,6 @@ export function requireFitting(tokenizer: ClipTokenizer, vocabularySize: number,
   if (tokenizer.vocabularySize <= vocabularySize) return;
   throw new InputError(
     `${location}: the tokenizer makes ids up to ${tokenizer.vocabularySize - 1}, the text encoder's vocab_size is ${vocabularySize}; they do not belong together`,
+    { path: location, code: 'mismatch' },
   );
 }

@@ -54,6 +54,7 @@ export async function loadClipTokenizer(
   } else {
     throw new InputError(
       `${location} holds no tokenizer: expected vocab.json and merges.txt, or tokenizer.json`,
+      { path: location },
     );
   }
   const added = readAddedTokens(config.added_tokens_decoder, whole?.added_tokens, location);
@@ -71,6 +72,7 @@ function readModel(json: JsonObject, file: string): BytePairVocabulary {
   if (model.type !== 'BPE' || model.end_of_word_suffix !== END_OF_WORD || !isJsonObject(model.vocab)) {
     throw new InputError(
       `${file} is not CLIP's byte pair encoding (a BPE model with end_of_word_suffix "${END_OF_WORD}")`,
+      { path: file },
     );
   }
   return {
@@ -84,11 +86,13 @@ function readVocabulary(json: JsonObject, file: string): Map<string, number> {
   const tokens = new Map<number, string>();
   for (const [token, id] of Object.entries(json)) {
     if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > 2 ** 24) {
-      throw new InputError(`${file}: the token "${brief(token)}" has the id ${shown(id)}`);
+      throw new InputError(`${file}: the token "${brief(token)}" has the id ${shown(id)}`, { path: file });
     }
     const other = tokens.get(id as number);
     if (other !== undefined)
-      throw new InputError(`${file}: "${brief(other)}" and "${brief(token)}" both have the id ${id}`);
+      throw new InputError(`${file}: "${brief(other)}" and "${brief(token)}" both have the id ${id}`, {
+        path: file,
+      });
     tokens.set(id as number, token);
     vocabulary.set(token, id as number);
   }
@@ -105,7 +109,7 @@ function readMerges(lines: readonly unknown[], file: string): [string, string][]
       pair.length !== 2 ||
       !pair.every((part) => typeof part === 'string' && part !== '')
     ) {
-      throw new InputError(`${file}: merge ${i + 1} is not a pair of tokens: ${shown(line)}`);
+      throw new InputError(`${file}: merge ${i + 1} is not a pair of tokens: ${shown(line)}`, { path: file });
     }
     return [pair as [string, string]];
   });
@@ -134,13 +138,17 @@ function readAddedTokens(
     return undefined;
   }
   if (entries.length > MOST_ADDED) {
-    throw new InputError(`${location}: ${entries.length} added tokens; at most ${MOST_ADDED} are supported`);
+    throw new InputError(`${location}: ${entries.length} added tokens; at most ${MOST_ADDED} are supported`, {
+      path: location,
+    });
   }
   return new Map(
     entries.map(({ id, ...token }) => {
       const content = contentOf(token, location);
       if (!Number.isInteger(id))
-        throw new InputError(`${location}: the added token "${brief(content)}" has no id`);
+        throw new InputError(`${location}: the added token "${brief(content)}" has no id`, {
+          path: location,
+        });
       return [content, { id: id as number, normalized: token.normalized === true }];
     }),
   );
@@ -164,7 +172,9 @@ function readSpecialTokens(
     );
     const id = vocabulary.get(content) ?? listed?.id;
     if (id === undefined)
-      throw new InputError(`${location}: the ${role}_token "${brief(content)}" is not in the vocabulary`);
+      throw new InputError(`${location}: the ${role}_token "${brief(content)}" is not in the vocabulary`, {
+        path: location,
+      });
     return id;
   };
   const [bos, eos, unknown, pad] = ROLES.map(idOf) as [number, number, number, number];
@@ -180,17 +190,21 @@ function readSpecialTokens(
 function contentOf(token: unknown, location: string): string {
   const content = isJsonObject(token) ? token.content : token;
   if (typeof content !== 'string' || content === '') {
-    throw new InputError(`${location}: a special token is neither a text nor an object with "content"`);
+    throw new InputError(`${location}: a special token is neither a text nor an object with "content"`, {
+      path: location,
+    });
   }
   if (content.length > LONGEST_ADDED) {
     throw new InputError(
       `${location}: the special token "${brief(content)}" has ${content.length} characters; at most ${LONGEST_ADDED} are supported`,
+      { path: location },
     );
   }
   for (const option of ['lstrip', 'rstrip', 'single_word']) {
     if (isJsonObject(token) && token[option] === true) {
       throw new InputError(
         `${location}: the special token "${brief(content)}" has ${option}, which is not supported`,
+        { path: location, code: 'unsupported' },
       );
     }
   }

@@ -3,7 +3,7 @@ import { InputError } from '../errors.ts';
 import { bytesPerElement, type DType } from '../graph/dtype.ts';
 import { elementCount, formatShape, sameShape } from '../graph/shape.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { placed, readableType, type Storage, type Weight } from './weights.ts';
+import { placed, placeOf, readableType, type Storage, type Weight } from './weights.ts';
 
 const floating: ReadonlySet<DType> = new Set<DType>(['float32', 'float64', 'float16', 'bfloat16']);
 
@@ -17,6 +17,7 @@ export function checkWeight(name: string, parameter: Tensor, weight: Weight): DT
     throw new InputError(
       `the weight ${placed(name, weight)} has the shape ${formatShape(weight.shape)}, but the model expects ` +
         `${formatShape(parameter.shape)}; the weights and the configuration belong to different models`,
+      { path: placeOf(weight) },
     );
   }
   const expected = elementCount(weight.shape) * bytesPerElement(dtype);
@@ -24,11 +25,13 @@ export function checkWeight(name: string, parameter: Tensor, weight: Weight): DT
   if (found !== expected) {
     throw new InputError(
       `the weight ${placed(name, weight)}, ${weight.dtype} ${formatShape(weight.shape)}, takes ${expected} bytes, but ${found} are stored`,
+      { path: placeOf(weight), code: 'damaged' },
     );
   }
   if (dtype !== parameter.dtype && !(floating.has(dtype) && floating.has(parameter.dtype))) {
     throw new InputError(
       `the weight ${placed(name, weight)} is stored as ${dtype}, but the model expects ${parameter.dtype}`,
+      { path: placeOf(weight) },
     );
   }
   return dtype;

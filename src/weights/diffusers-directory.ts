@@ -31,7 +31,7 @@ export async function diffusersDirectoryOf(files: Files): Promise<DiffusersDirec
   const index = await jsonObjectIn(files, INDEX);
   const { _class_name: pipelineClass, ...entries } = index;
   if (typeof pipelineClass !== 'string')
-    throw new InputError(`${file} names no pipeline: it has no _class_name`);
+    throw new InputError(`${file} names no pipeline: it has no _class_name`, { path: file });
   const components = new Map<string, DiffusersComponent>();
   const options: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(entries)) {
@@ -60,5 +60,6 @@ function componentOf(directory: DiffusersDirectory, name: string): DiffusersComp
   if (component) return component;
   throw new InputError(
     `${nameOf(directory.files, INDEX)} names no ${name}; it has ${listed([...directory.components.keys()], 12)}`,
+    { path: nameOf(directory.files, INDEX) },
   );
 }

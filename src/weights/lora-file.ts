@@ -76,7 +76,7 @@ export function readLora(
   { alpha, adapterConfig }: ReadLoraOptions = {},
 ): Lora {
   const config = configIn(metadata, from) ?? adapterConfig;
-  if (weights.size === 0) throw new InputError(`${from} holds no tensors, so no LoRA`);
+  if (weights.size === 0) throw new InputError(`${from} holds no tensors, so no LoRA`, { path: from });
   const found = findLayers(weights, from);
   const warnings: string[] = [];
   const layersOf = (component: LoraComponent) => {
@@ -112,6 +112,7 @@ function readLayers(
     if (down === undefined || up === undefined) {
       throw new InputError(
         `${from}: the layer ${brief(name)} has only one of its two factors; the file is damaged`,
+        { path: from, code: 'damaged' },
       );
     }
     const rank = settings?.ranks.get(name);
@@ -139,13 +140,14 @@ function storedAlpha(weights: Weights, name: string, from: string): number | str
   if (elementCount(shape) !== 1) {
     throw new InputError(
       `${from}: "${brief(name)}" has the shape ${formatShape(shape)}; expected one number`,
+      { path: from },
     );
   }
   if (isFloat(dtype)) return name;
   if (storage.kind === 'source') throw new RangeError(`${name} is an integer and has to be read before`);
   const value = integerIn(dtype, storage.bytes);
   if (value !== undefined) return value;
-  throw new InputError(`${from}: "${brief(name)}" is stored as ${dtype}; expected a number`);
+  throw new InputError(`${from}: "${brief(name)}" is stored as ${dtype}; expected a number`, { path: from });
 }
 
 /** The tensors of each layer, by network and by `layerKey`. */
@@ -164,6 +166,7 @@ function findLayers(weights: Weights, from: string): Record<LoraComponent, Map<s
         kind === undefined
           ? `${from}: "${brief(name)}" is not LoRA as peft (….lora_A.weight) or kohya (lora_unet_….lora_down.weight) write it; other kinds of adapters are not supported`
           : `${from}: "${brief(name)}" belongs to ${kind}, which is not supported`,
+        { path: from, code: 'unsupported' },
       );
     }
     const { component, layer, part, adapter } = parsed;
@@ -172,12 +175,14 @@ function findLayers(weights: Weights, from: string): Record<LoraComponent, Map<s
       if (!isFloat(dtype)) {
         throw new InputError(
           `${from}: "${brief(name)}" is stored as ${dtype}; quantised LoRAs are not supported, use float32, float16 or bfloat16`,
+          { path: from, code: 'unsupported' },
         );
       }
     }
     if (adapters.size > 1) {
       throw new InputError(
         `${from} holds several adapters (${listed([...adapters].map((each) => each ?? 'one without a name'))}); save each to a file of its own`,
+        { path: from },
       );
     }
     const key = layerKey(component, layer);
@@ -185,6 +190,7 @@ function findLayers(weights: Weights, from: string): Record<LoraComponent, Map<s
     if (known?.tensors[part] !== undefined) {
       throw new InputError(
         `${from}: "${brief(known.tensors[part])}" and "${brief(name)}" are the same factor of one layer`,
+        { path: from },
       );
     }
     found[component].set(key, { name: known?.name ?? layer, tensors: { ...known?.tensors, [part]: name } });

@@ -36,6 +36,7 @@ export function patternsOfLayers(
     if (work <= MOST_WORK) return;
     throw new InputError(
       `${from} has ${patterns.length} patterns for ${layers.length} layers, which would take too long to compare; name the layers without operators`,
+      { path: from },
     );
   };
   for (const pattern of patterns) {
@@ -53,6 +54,7 @@ function matcher(pattern: string, from: string): { fits: (layer: string) => bool
   if (pattern.length > LONGEST_PATTERN) {
     throw new InputError(
       `${from} has a pattern of ${pattern.length} characters; expected at most ${LONGEST_PATTERN}`,
+      { path: from },
     );
   }
   if (PLAIN.test(pattern)) return { fits: (layer) => fitsPlain(pattern, layer), steps: 1 };
@@ -84,5 +86,6 @@ function fitsPlain(pattern: string, layer: string): boolean {
 function unreadable(pattern: string, from: string, reason: string): InputError {
   return new InputError(
     `${from}: the pattern ${shown(pattern)} is not a regular expression that is read here (RE2's, so neither look-around nor back-references): ${reason}`,
+    { path: from },
   );
 }

@@ -78,17 +78,21 @@ export function readNetworkSettings(
   for (const [name, hasNoEffect] of Object.entries(UNSUPPORTED)) {
     const value = get(name);
     if (value === undefined || hasNoEffect(value)) continue;
-    throw new InputError(`${from}: ${name} is ${shown(value)}, which is not supported`);
+    throw new InputError(`${from}: ${name} is ${shown(value)}, which is not supported`, {
+      path: from,
+      code: 'unsupported',
+    });
   }
   const number = (name: string, value: unknown): number | undefined => {
     if (value === undefined || (typeof value === 'number' && Number.isFinite(value))) return value;
-    throw new InputError(`${from}: ${name} is ${shown(value)}; expected a number`);
+    throw new InputError(`${from}: ${name} is ${shown(value)}; expected a number`, { path: from });
   };
   const ofLayers = (field: string, patternField: string): Map<string, number> => {
     const patterns = get(patternField) ?? {};
     if (!isJsonObject(patterns)) {
       throw new InputError(
         `${from}: ${patternField} is ${shown(patterns)}; expected an object of numbers by layer`,
+        { path: from },
       );
     }
     const found = patternsOfLayers(Object.keys(patterns), layers, `${from}, ${patternField}`);

@@ -75,6 +75,7 @@ export function withLoras(
         if (unused.length === 0) continue;
         throw new InputError(
           `${lora.from} does not fit this model: ${unused.length} of its ${layers.size} layers for the ${component} are not there, such as ${listed(unused, LISTED)}. Was it made for another kind of model?`,
+          { path: lora.from, code: 'mismatch' },
         );
       }
     },
@@ -100,6 +101,7 @@ function addition({ lora, strength, factor }: Adapter, layer: LoraLayer, shape: 
   if (rank === 0 || elementCount(a.shape) !== rank * inputs || elementCount(b.shape) !== outputs * rank) {
     throw new InputError(
       `${lora.from}: ${down} ${formatShape(a.shape)} and ${up} ${formatShape(b.shape)} do not make up a weight of the shape ${formatShape(shape)}; the LoRA was made for another model`,
+      { path: lora.from, code: 'mismatch' },
     );
   }
   const perAlpha = strength / (rankStabilized ? Math.sqrt(rank) : rank);
@@ -121,6 +123,7 @@ export function requireComponents(loras: readonly AppliedLora[], components: rea
     const [component, layers] = surplus;
     throw new InputError(
       `${lora.from} adapts the ${component}, which this model does not have (${listed([...layers.keys()], LISTED)}). Was it made for Stable Diffusion XL?`,
+      { path: lora.from },
     );
   }
 }

@@ -51,7 +51,9 @@ function classNameOf(config: JsonObject, file: string): string {
   const { _class_name: name, architectures } = config;
   if (typeof name === 'string') return name;
   if (Array.isArray(architectures) && typeof architectures[0] === 'string') return architectures[0];
-  throw new InputError(`${file} names no model: it has neither _class_name nor architectures`);
+  throw new InputError(`${file} names no model: it has neither _class_name nor architectures`, {
+    path: file,
+  });
 }
 
 /**
@@ -77,16 +79,19 @@ export function chooseWeightsFile(
   if (candidates.length > 0) {
     throw new InputError(
       `${path} has no weights ${variant === undefined ? 'without a variant' : `of variant "${variant}"`}; it has ${listed(candidates.map(({ name }) => name))}. Name one of these variants`,
+      { path },
     );
   }
   const pickle = names.find((name) => PICKLE.test(name));
   if (pickle !== undefined) {
     throw new InputError(
       `${path}/${pickle} is a Python pickle, which can run any code when it is opened; only safetensors are read. Download the .safetensors files of this model, or convert it once with diffusers: pipeline.save_pretrained(folder, safe_serialization=True)`,
+      { path: `${path}/${pickle}`, code: 'unsupported' },
     );
   }
   throw new InputError(
     `${path} holds no weights: expected diffusion_pytorch_model.safetensors or model.safetensors`,
+    { path },
   );
 }
 
@@ -94,20 +99,24 @@ export function chooseWeightsFile(
 async function shardsOf(files: Files, name: string): Promise<Weights> {
   const index = nameOf(files, name);
   const { weight_map: map } = await jsonObjectIn(files, name);
-  if (!isJsonObject(map)) throw new InputError(`${index} has no "weight_map"`);
+  if (!isJsonObject(map)) throw new InputError(`${index} has no "weight_map"`, { path: index });
   const opened = new Map<string, Weights>();
   const weights = new Map<string, Weight>();
   for (const [weight, shard] of Object.entries(map)) {
     if (!isPathPart(shard) || !shard.endsWith('.safetensors')) {
       throw new InputError(
         `${index}: the shard of ${brief(weight)} must be a safetensors file beside it, got ${shown(shard)}`,
+        { path: index },
       );
     }
     const inShard = opened.get(shard) ?? (await safetensorsOf(await sourceIn(files, shard))).weights;
     opened.set(shard, inShard);
     const found = inShard.get(weight);
     if (!found) {
-      throw new InputError(`${nameOf(files, shard)} lacks ${brief(weight)}, which ${name} says it holds`);
+      throw new InputError(`${nameOf(files, shard)} lacks ${brief(weight)}, which ${name} says it holds`, {
+        path: nameOf(files, shard),
+        code: 'damaged',
+      });
     }
     weights.set(weight, found);
   }

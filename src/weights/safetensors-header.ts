@@ -100,6 +100,7 @@ export function parseHeader(header: Uint8Array, fileSize: number, file: string):
   const reader = new JsonReader(
     decoded(header, file),
     `${file} is not a readable safetensors file: its header is not JSON as the format has it`,
+    file,
   );
   let metadata: Record<string, string> = {};
   const ranges: Range[] = [];
@@ -280,5 +281,9 @@ function byteSize(bitsPerElement: number, shape: Shape): number | undefined {
 }
 
 export function invalid(file: string, what: string, cause?: unknown): InputError {
-  return new InputError(`${file} is not a readable safetensors file: ${what}`, { cause });
+  return new InputError(`${file} is not a readable safetensors file: ${what}`, {
+    cause,
+    path: file,
+    code: 'damaged',
+  });
 }

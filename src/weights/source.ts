@@ -9,7 +9,7 @@ import { parameter, type Tensor } from '../graph/tensor.ts';
 import { Params } from '../layers/params.ts';
 import { listed } from '../messages.ts';
 import { isFloat } from './convert.ts';
-import { placed, readableType, type Weights } from './weights.ts';
+import { placed, placeOf, readableType, type Weights } from './weights.ts';
 
 /** What a model asked for, against what is stored. */
 export class StoredParams {
@@ -53,6 +53,7 @@ export class StoredParams {
     throw new InputError(
       `${from} lacks ${this.#missing.length} of the ${this.#tensors.size} weights of the model: ${listed(this.#missing)}. ` +
         `Its config may describe another model${this.surplus.length > 0 ? `; not used are ${listed(this.surplus)}` : ''}`,
+      { path: from, code: 'damaged' },
     );
   }
 
@@ -68,12 +69,14 @@ export class StoredParams {
     if (!sameShape(weight.shape, stored)) {
       throw new InputError(
         `the weight ${placed(name, weight)} is stored with the shape ${formatShape(weight.shape)}, the model's config asks for ${formatShape(stored)}; weights and config do not belong together`,
+        { path: placeOf(weight), code: 'mismatch' },
       );
     }
     const dtype = readableType(name, weight);
     if (!isFloat(dtype)) {
       throw new InputError(
         `the weight ${placed(name, weight)} is stored as ${dtype}; quantised weights are not supported, use float32, float16 or bfloat16`,
+        { path: placeOf(weight), code: 'unsupported' },
       );
     }
     const values = cast(parameter(name, stored, dtype), 'float32');

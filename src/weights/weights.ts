@@ -49,12 +49,18 @@ export function readableType(name: string, weight: Weight): DType {
   if (isDType(dtype)) return dtype;
   throw new InputError(
     `the weight ${placed(name, weight)} is stored as ${dtype}; quantised weights are not supported, use float32, float16 or bfloat16`,
+    { path: placeOf(weight), code: 'unsupported' },
   );
 }
 
 /** For messages: the name of a weight, and of its file if it lies in one. */
 export function placed(name: string, { storage }: Weight): string {
   return storage.kind === 'source' ? `${brief(name)} of ${storage.source.name}` : brief(name);
+}
+
+/** The file that a weight lies in, for errors; undefined for one in memory. */
+export function placeOf({ storage }: Weight): string | undefined {
+  return storage.kind === 'source' ? storage.source.name : undefined;
 }
 
 /** The names of the weights of foreign types. */

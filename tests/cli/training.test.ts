@@ -235,7 +235,9 @@ it('says what is wrong with settings', async () => {
     expect(result.code).toBe(code);
   }
   const { stdout, stderr, code } = await run('distill', '--config', 'wrong.json', '--teacher', 'x', '--json');
-  expect(jsonLines(stdout)).toEqual([{ type: 'error', message: expect.stringMatching(/"stpes"/) }]);
+  expect(jsonLines(stdout)).toEqual([
+    { type: 'error', code: 'invalid-setting', setting: 'stpes', message: expect.stringMatching(/"stpes"/) },
+  ]);
   expect([code, stderr]).toEqual([2, expect.stringMatching(/^lcm: there is no training setting "stpes"/)]);
   expect(existsSync(at('x'))).toBe(false);
 });

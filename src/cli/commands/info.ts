@@ -55,7 +55,10 @@ export function infoCommand(signal: AbortSignal): Command {
 async function describe(path: string, parts: PartOptions, context: Context): Promise<void> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined && !isModelId(path)) {
-    throw new InputError(`${path}: there is no such file or folder; ${EXPECTED}`);
+    throw new InputError(`${path}: there is no such file or folder; ${EXPECTED}`, {
+      path,
+      code: 'not-found',
+    });
   }
   // Only a whole model has parts that others could stand in place of.
   if ((parts.unet ?? parts.vae) !== undefined)
@@ -79,6 +82,7 @@ async function describeFolder(path: string, folder: string, context: Context): P
   if (weights.length === 1) return describeFile(path, join(folder, weights[0]!), context);
   throw new InputError(
     `${path} holds neither model_index.json, config.json, ${LORA_FILE_NAME}, ${ADAPTER_FILE_NAME} nor a single .safetensors file; ${EXPECTED}`,
+    { path },
   );
 }
 
@@ -87,9 +91,11 @@ async function describeFile(path: string, file: string, context: Context): Promi
   if (/\.(ckpt|pt|pth|bin)$/.test(file)) {
     throw new InputError(
       `${path} is a Python pickle, which can run any code when it is opened; only safetensors are read`,
+      { path, code: 'unsupported' },
     );
   }
-  if (!file.endsWith('.safetensors')) throw new InputError(`${path} is of another kind; ${EXPECTED}`);
+  if (!file.endsWith('.safetensors'))
+    throw new InputError(`${path} is of another kind; ${EXPECTED}`, { path });
   const opened = await openSafetensors(file);
   const { weights, metadata } = opened;
   if (isCheckpoint(weights))
@@ -108,7 +114,7 @@ async function describeFile(path: string, file: string, context: Context): Promi
     if (!(cause instanceof InputError)) throw cause;
     throw new InputError(
       `${path} holds tensors (${listed([...weights.keys()], 3)}) that belong neither to a Stable Diffusion checkpoint nor to a LoRA, a UNet or an autoencoder; ${EXPECTED}`,
-      { cause },
+      { cause, path },
     );
   }
   const { sample_size: _size, scaling_factor: _factor, ...config } = autoencoder.config;
@@ -137,7 +143,7 @@ async function describePicture(path: string, file: string, reporter: Reporter): 
       throw withPlace(path, error);
     });
   if (settings === undefined && parameters === undefined && foreign === undefined) {
-    throw new InputError(`${path} carries no settings; only pictures saved with them do`);
+    throw new InputError(`${path} carries no settings; only pictures saved with them do`, { path });
   }
   reporter.event('picture', { path, settings, parameters, foreign });
   if (parameters !== undefined) reporter.printText(parameters);

@@ -25,7 +25,9 @@ export async function openedModel(
     const { images } = await pipeline.generate(request(signal));
     const { data } = images[0]!;
     if (data.every((value) => value === data[0])) {
-      throw new InputError('the embedded model draws pictures of one colour; is the installation damaged?');
+      throw new InputError('the embedded model draws pictures of one colour; is the installation damaged?', {
+        code: 'mismatch',
+      });
     }
     return { pipeline, seconds: (performance.now() - start) / 1000 };
   } catch (error) {

@@ -44,6 +44,7 @@ export async function optionsFromPicture(
   if (foreign !== undefined) return foreignOptions(path, foreign, isGiven);
   throw new InputError(
     `--from ${path}: the picture carries no settings of lcm generate, Automatic1111, Forge or ComfyUI`,
+    { path },
   );
 }
 
@@ -92,6 +93,7 @@ function foreignOptions(
   if (model !== undefined && !isGiven('model')) {
     throw new InputError(
       `--from ${path}: ${program} drew it with the model ${shown(model)}; say where that is with --model`,
+      { path },
     );
   }
   const hasImage = isGiven('image');
@@ -147,6 +149,7 @@ async function requireFiles(
     if (path === undefined || (await stat(await localPath(path)).catch(() => undefined))) continue;
     throw new InputError(
       `--from ${picture}: it was drawn with the ${what} ${path}, which is not there; say where it is with ${option}`,
+      { path, code: 'not-found' },
     );
   }
 }

@@ -1,6 +1,7 @@
 /** Readers for the values of options. What is wrong is said in full: expected, found, what to do. */
-import { UsageError } from '../../errors.ts';
+import { SettingError } from '../../errors.ts';
 import { nearest } from '../../nearest.ts';
+import { settingOf } from './flag-names.ts';
 
 export interface Range {
   readonly min?: number;
@@ -15,7 +16,7 @@ export function integer(option: string, { min, max = Number.MAX_SAFE_INTEGER, be
     const value = Number(text);
     const inRange = Number.isSafeInteger(value) && value >= (min ?? -max) && value <= max;
     if (!/^[+-]?\d+$/.test(text) || !inRange)
-      throw new UsageError(wrong(option, text, 'a whole number', { min, max, because }));
+      throw wrong(option, text, 'a whole number', { min, max, because });
     return value;
   };
 }
@@ -25,7 +26,7 @@ export function number(option: string, range: Range = {}) {
   return (text: string): number => {
     const value = text.trim() === '' ? Number.NaN : Number(text);
     const inRange = value >= (range.min ?? -Number.MAX_VALUE) && value <= (range.max ?? Number.MAX_VALUE);
-    if (!inRange) throw new UsageError(wrong(option, text, 'a number', range));
+    if (!inRange) throw wrong(option, text, 'a number', range);
     return value;
   };
 }
@@ -36,18 +37,21 @@ export function oneOf<T extends string>(option: string, values: readonly T[]) {
     const found = values.find((value) => value === text);
     if (found !== undefined) return found;
     const near = nearest(text, values);
-    throw new UsageError(
-      `${option} ${text}: expected one of ${values.join(', ')}${near ? `; did you mean ${near}?` : ''}`,
-    );
+    const hint = near ? `; did you mean ${near}?` : '';
+    throw optionError(option, `${text}: expected one of ${values.join(', ')}${hint}`);
   };
 }
 
-function wrong(option: string, text: string, kind: string, { min, max, because }: Range): string {
+function optionError(option: string, about: string): SettingError {
+  return new SettingError(settingOf(option), option, about);
+}
+
+function wrong(option: string, text: string, kind: string, { min, max, because }: Range): SettingError {
   const bounded = max !== undefined && max !== Number.MAX_SAFE_INTEGER;
   const range = [
     min === undefined ? '' : bounded ? ` from ${min}` : `, ${min} or more`,
     bounded ? (min === undefined ? ` up to ${max}` : ` to ${max}`) : '',
     because === undefined ? '' : `; ${because}`,
   ].join('');
-  return `${option} ${text === '' ? '""' : text}: expected ${kind}${range}`;
+  return optionError(option, `${text === '' ? '""' : text}: expected ${kind}${range}`);
 }

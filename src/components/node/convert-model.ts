@@ -1,6 +1,6 @@
 /** A model as a diffusers directory with its weights in another type, whatever kind of file it comes from. */
 import { join } from 'node:path';
-import { InputError } from '../../errors.ts';
+import { InputError, located } from '../../errors.ts';
 import { isJsonObject, parseJsonObject } from '../../files/json.ts';
 import { spelledLike } from '../../files/number-spelling.ts';
 import { input } from '../../graph/tensor.ts';
@@ -11,7 +11,7 @@ import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { type ComponentToWrite, writeDiffusersDirectory } from '../../weights/node/write-diffusers.ts';
 import { paramsFromWeights, type StoredParams } from '../../weights/source.ts';
 import type { Weights } from '../../weights/weights.ts';
-import { type Component, type Components, loadComponents, located, type TextPart } from '../components.ts';
+import { type Component, type Components, loadComponents, type TextPart } from '../components.ts';
 import type { StoredModel } from './stored-model.ts';
 
 export interface ConvertOptions {
@@ -75,7 +75,8 @@ async function contentsOf(model: StoredModel, part: string, used: Weights | unde
   const isNetwork = NETWORKS.includes(part) || (await model.text(`${part}/config.json`)) !== undefined;
   if (!isNetwork) return { files: await model.copies(part) };
   const { location, config, weights } = await model.network(part);
-  if (!isJsonObject(config)) throw new InputError(`${location} has a config that is no JSON object`);
+  if (!isJsonObject(config))
+    throw new InputError(`${location} has a config that is no JSON object`, { path: location });
   // Read when they are written: one network at a time is enough to hold.
   return { config, tensors: () => loadTensors(used ?? weights) };
 }

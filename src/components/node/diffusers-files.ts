@@ -14,6 +14,7 @@ export async function diffusersFiles(path: string): Promise<StoredModel> {
     const what = found instanceof Error ? 'there is no such folder' : 'it is a file';
     throw new InputError(
       `model ${path}: ${what}; expected a diffusers directory, that is a folder with a model_index.json`,
+      { path, code: found instanceof Error ? 'not-found' : 'invalid-input' },
     );
   }
   const directory = await openDiffusersDirectory(path);

@@ -35,7 +35,7 @@ const PICKLE = /\.(ckpt|pt|pth|bin)$/;
 export async function openLora(name: string, options: Pick<ReadLoraOptions, 'alpha'> = {}): Promise<Lora> {
   const path = await localPath(name);
   const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
-    throw new InputError(`LoRA ${path}: there is no such file or folder`, { cause });
+    throw new InputError(`LoRA ${path}: there is no such file or folder`, { cause, path, code: 'not-found' });
   });
   if (found.isDirectory()) await refuseRunFolder(path);
   const file = found.isDirectory() ? join(path, loraFileIn(path, await namesIn(path))) : path;
@@ -93,6 +93,7 @@ export function loraFileIn(folder: string, names: readonly string[]): string {
   if (files.length === 0 && pickle !== undefined) throw pickled(join(folder, pickle));
   throw new InputError(
     `LoRA ${folder}: expected ${LORA_FILE_NAME}, ${ADAPTER_FILE_NAME} or one other .safetensors file in the folder; it has ${listed(files.length > 0 ? files : names)}`,
+    { path: folder },
   );
 }
 
@@ -109,5 +110,6 @@ async function adapterConfigOf(file: string): Promise<AdapterConfig | undefined>
 function pickled(file: string): InputError {
   return new InputError(
     `LoRA ${file} is a Python pickle, which can run any code when it is opened; only safetensors are read. Most LoRAs are offered as .safetensors too`,
+    { path: file, code: 'unsupported' },
   );
 }

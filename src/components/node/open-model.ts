@@ -93,7 +93,8 @@ async function withAutoencoder(files: StoredModel, name: string): Promise<Stored
 export async function openAutoencoder(name: string, model?: ModelFiles): Promise<StoredAutoencoder> {
   const path = await localPath(name);
   const kind = await pathKind(path);
-  if (kind === undefined) throw new InputError(`VAE ${path}: there is no such file or folder`);
+  if (kind === undefined)
+    throw new InputError(`VAE ${path}: there is no such file or folder`, { path, code: 'not-found' });
   if (kind === 'file') {
     const { weights } = await openSafetensors(path);
     return { location: path, ...autoencoderAlone(weights, path, await trainingOf(model)) };

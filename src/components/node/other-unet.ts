@@ -66,7 +66,8 @@ export async function withUNet(files: StoredModel, name: string): Promise<Stored
 async function openUNet(name: string, model: ModelFiles): Promise<OtherUNet> {
   const path = await localPath(name);
   const kind = await pathKind(path);
-  if (kind === undefined) throw new InputError(`UNet ${path}: there is no such file or folder`);
+  if (kind === undefined)
+    throw new InputError(`UNet ${path}: there is no such file or folder`, { path, code: 'not-found' });
   if (kind === 'file') return openFile(path, model);
   const names = await namesIn(path);
   if (names.includes('model_index.json')) return ofModel(await diffusersFiles(path));
@@ -76,12 +77,14 @@ async function openUNet(name: string, model: ModelFiles): Promise<OtherUNet> {
   if (files.length === 1) return openFile(join(path, files[0]!), model);
   throw new InputError(
     `UNet ${path}: the folder holds none; expected config.json with weights, model_index.json, or one .safetensors file`,
+    { path },
   );
 }
 
 async function openFolder(folder: string): Promise<OtherUNet> {
   const { path, className, config, weights } = await openModelFolder(folder);
-  if (className !== CLASS) throw new InputError(`UNet ${path} is a ${className}; expected a ${CLASS}`);
+  if (className !== CLASS)
+    throw new InputError(`UNet ${path} is a ${className}; expected a ${CLASS}`, { path });
   return { network: { location: path, config, weights } };
 }
 
@@ -92,6 +95,7 @@ async function openFile(path: string, model: ModelFiles): Promise<OtherUNet> {
     const [first = 'absent'] = weights.keys();
     throw new InputError(
       `UNet ${path}: the file holds none, or something besides; its first tensor is ${brief(first)}`,
+      { path },
     );
   }
   const beside = join(dirname(path), 'config.json');

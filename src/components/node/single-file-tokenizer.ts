@@ -89,10 +89,12 @@ async function find(path: string, named: string | undefined, part: string): Prom
   if (named !== undefined) {
     throw new InputError(
       `${named} holds no tokenizer: expected vocab.json and merges.txt, or tokenizer.json`,
+      { path: named },
     );
   }
   throw new InputError(
     `${path} carries no tokenizer, as single files do not. Pass the folder of one with --tokenizer: that of any Stable Diffusion model in the diffusers layout will do. Or download CLIP's, 1.5 MB, once: ` +
       `lcm pull ${CLIP} --file vocab.json --file merges.txt`,
+    { path },
   );
 }

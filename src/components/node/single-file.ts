@@ -88,6 +88,7 @@ export async function singleFile(path: string, options: SingleFileOptions = {}):
       if (!network) {
         throw new InputError(
           `${path} has no ${component}; it holds ${listed([...checkpoint.networks.keys()])}${component === 'vae' ? '. Pass one with --vae' : ''}`,
+          { path },
         );
       }
       const stored =
@@ -121,6 +122,7 @@ async function openCheckpoint(path: string) {
   if (/\.(ckpt|pt|pth|bin)$/.test(path)) {
     throw new InputError(
       `${path} is a Python pickle, which can run any code when it is opened; only safetensors are read. Most models are offered as .safetensors too; or convert it once where you trust it`,
+      { path, code: 'unsupported' },
     );
   }
   return openSafetensors(path);
@@ -129,12 +131,14 @@ async function openCheckpoint(path: string) {
 async function readUNetConfig(path: string): Promise<JsonObject> {
   const expected = "expected a diffusers directory, or the config.json of a diffusers model's UNet";
   if (/\.ya?ml$/.test(path)) {
-    throw new InputError(`${path} is a configuration of the original code, which is not read; ${expected}`);
+    throw new InputError(`${path} is a configuration of the original code, which is not read; ${expected}`, {
+      path,
+    });
   }
   const json = await readJsonObject(path);
   const { _class_name: name = 'UNet2DConditionModel' } = json;
   if (name === 'UNet2DConditionModel' && 'cross_attention_dim' in json) return json;
-  throw new InputError(`${path} describes no UNet2DConditionModel; ${expected}`);
+  throw new InputError(`${path} describes no UNet2DConditionModel; ${expected}`, { path });
 }
 
 /** The kind of model that the named configurations describe. */

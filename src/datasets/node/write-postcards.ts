@@ -37,7 +37,11 @@ async function listFolder(directory: string): Promise<Set<string>> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return new Set();
-    throw new InputError(`cannot read the folder ${directory} (${code})`, { cause: error });
+    throw new InputError(`cannot read the folder ${directory} (${code})`, {
+      cause: error,
+      path: directory,
+      code: 'cannot-read',
+    });
   }
 }
 
@@ -48,11 +52,14 @@ async function checkFolder(directory: string, present: Set<string>, settings: st
     if (found === settings) return;
     throw new InputError(
       `${directory} holds postcards with ${found}, not ${settings}; choose another folder or the same settings`,
+      { path: directory },
     );
   }
   const other = [...present].find((name) => name.endsWith('.png') || name === METADATA_FILE);
   if (other !== undefined) {
-    throw new InputError(`${directory} holds other pictures (${other}); choose an empty or a new folder`);
+    throw new InputError(`${directory} holds other pictures (${other}); choose an empty or a new folder`, {
+      path: directory,
+    });
   }
 }
 

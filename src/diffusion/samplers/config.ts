@@ -122,5 +122,6 @@ function listed(values: readonly unknown[]): string {
 export function unsupported(name: string, field: string, value: unknown, supported: string): InputError {
   return new InputError(
     `scheduler config: ${field} ${shown(value)} is not supported by the ${name} sampler; supported: ${supported}`,
+    { code: 'unsupported' },
   );
 }

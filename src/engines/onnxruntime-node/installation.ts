@@ -34,6 +34,7 @@ export function onnxRuntimeInstallation(): OnnxRuntimeInstallation {
     throw new InputError(
       `ONNX Runtime ${found.version} has no build for ${process.platform} on ${process.arch}; there are linux x64 and ` +
         'arm64, macOS arm64, Windows x64 and arm64',
+      { code: 'unsupported' },
     );
   }
   return found;

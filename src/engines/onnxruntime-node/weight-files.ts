@@ -47,6 +47,7 @@ export async function weightFiles(
     if (offset + length > size) {
       throw new InputError(
         `${path} has ${size} bytes, but the weight ${name} lies at ${offset} to ${offset + length}: the file is cut off`,
+        { path, code: 'damaged' },
       );
     }
     roots.add(parse(resolve(path)).root);
@@ -62,6 +63,10 @@ async function fileSize(path: string, weight: string): Promise<number> {
   try {
     return (await stat(path)).size;
   } catch (error) {
-    throw new InputError(`the file ${path} with the weight ${weight} cannot be read`, { cause: error });
+    throw new InputError(`the file ${path} with the weight ${weight} cannot be read`, {
+      cause: error,
+      path,
+      code: 'cannot-read',
+    });
   }
 }

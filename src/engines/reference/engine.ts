@@ -70,7 +70,9 @@ async function compile(
   signal?.throwIfAborted();
   for (const node of program.operations) {
     if (!(node.type in kernels))
-      throw new InputError(`${name}: the reference engine has no operator ${node.type}`);
+      throw new InputError(`${name}: the reference engine has no operator ${node.type}`, {
+        code: 'unsupported',
+      });
   }
   const expected = new Map(program.inputs);
   const bound = new Map<Tensor, Value>();

@@ -39,12 +39,14 @@ export async function openJudge(engine: Engine, directory: string): Promise<Judg
   if (text === undefined) {
     throw new InputError(
       `${directory} holds no judge: expected config.json and ${WEIGHTS}, as lcm train judge writes them`,
+      { path: directory },
     );
   }
   const { _class_name: name, ...fields } = parseJsonObject(text, path);
   if (name !== CLASS) {
     throw new InputError(
       `${directory} holds a ${typeof name === 'string' ? name : 'model of unknown class'}; expected a ${CLASS}, as lcm train judge writes it`,
+      { path: directory },
     );
   }
   const { weights } = await openSafetensors(join(directory, WEIGHTS));

@@ -35,6 +35,7 @@ export async function fileSource(path: string): Promise<ByteSource> {
           if (bytesRead === 0) {
             throw new InputError(
               `${path} became shorter while it was read: it ends before byte ${offset + length}`,
+              { path, code: 'damaged' },
             );
           }
           done += bytesRead;

@@ -152,6 +152,7 @@ async function requireAbandoned(path: string, options: LockOptions): Promise<voi
     if (life === 'alive' || (changed && holder)) {
       throw new InputError(
         `${what} is in use by ${describe(holder!)}; wait until it has ended, or choose another place`,
+        { code: 'in-use' },
       );
     }
     if (seen === undefined || changed) {

@@ -44,7 +44,7 @@ export async function readBytes(path: string, limit: number): Promise<Buffer> {
 }
 
 function tooLarge(path: string, limit: number): InputError {
-  return new InputError(`${path} is larger than the ${limit} bytes that such a file may have`);
+  return new InputError(`${path} is larger than the ${limit} bytes that such a file may have`, { path });
 }
 
 /** The names in a folder. Throws InputError when there is none, or it may not be read. */
@@ -55,7 +55,7 @@ export async function namesIn(folder: string): Promise<string[]> {
 }
 
 function requireRegular(stats: Stats, path: string): void {
-  if (!stats.isFile()) throw new InputError(`${path} is ${kindOf(stats)}; expected a file`);
+  if (!stats.isFile()) throw new InputError(`${path} is ${kindOf(stats)}; expected a file`, { path });
 }
 
 function kindOf(stats: Stats): string {
@@ -82,12 +82,14 @@ export function unreadable(path: string, error: unknown): unknown {
   if (path.includes('\0')) {
     return new InputError(
       `cannot read ${path.replaceAll('\0', '\\0')}: names of files hold no NUL character`,
+      { path, code: 'cannot-read' },
     );
   }
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (code === undefined || syscall === undefined) return error;
   const reason = REASONS[code] ?? `the system says ${code}`;
-  return new InputError(`cannot read ${path}: ${reason}`, { cause: error });
+  const kind = code === 'ENOENT' || code === 'ENOTDIR' ? 'not-found' : 'cannot-read';
+  return new InputError(`cannot read ${path}: ${reason}`, { cause: error, path, code: kind });
 }
 
 /** Whether an error of the functions above says that there is no file of that name. */

@@ -24,5 +24,7 @@ const REASONS: Readonly<Record<string, string>> = {
 export function unwritable(path: string, error: unknown): unknown {
   const { code } = ((error instanceof InputError && error.cause) || error) as { code?: string };
   const reason = REASONS[code ?? ''];
-  return reason === undefined ? error : new InputError(`cannot write ${path}: ${reason}`, { cause: error });
+  return reason === undefined
+    ? error
+    : new InputError(`cannot write ${path}: ${reason}`, { cause: error, path, code: 'cannot-write' });
 }

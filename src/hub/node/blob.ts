@@ -54,7 +54,7 @@ export async function downloadBlob(hub: HubRequests, request: BlobRequest): Prom
     if (['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) {
       throw new InputError(
         `the disk is full: ${path} needs ${size} bytes in ${dirname(target)}; free some space, or set HF_HUB_CACHE to another disk. What has arrived is kept`,
-        { cause: error },
+        { cause: error, path, code: 'cannot-write' },
       );
     }
     throw error;
@@ -65,6 +65,7 @@ export async function downloadBlob(hub: HubRequests, request: BlobRequest): Prom
     await rm(partial, { force: true });
     throw new InputError(
       `${path} arrived damaged: its checksum is ${digest}, the hub says ${etag}. It was removed; try again, and if that does not help, another network or mirror`,
+      { path, code: 'damaged' },
     );
   }
   await rename(partial, target).catch(async (error: NodeJS.ErrnoException) => {
@@ -100,7 +101,10 @@ async function receive(
     }
     for await (const chunk of body) {
       if (done + chunk.length > size)
-        throw new InputError(`${path} is longer than the ${size} bytes that the hub says it has`);
+        throw new InputError(`${path} is longer than the ${size} bytes that the hub says it has`, {
+          path,
+          code: 'damaged',
+        });
       await writeAll(file, chunk, done);
       hash.update(chunk);
       done += chunk.length;

@@ -92,6 +92,7 @@ export async function cachedModel(id: string, options: CachedModelOptions = {}):
   const command = `lcm pull ${id}${revision === 'main' ? '' : ` --revision ${revision}`}`;
   throw new InputError(
     `${id} (${revision}) is not in the cache ${settings.cache}; download it with "${command}"${settings.offline ? ', without HF_HUB_OFFLINE' : ''}`,
+    { path: id, code: 'not-downloaded' },
   );
 }
 

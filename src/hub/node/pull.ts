@@ -60,7 +60,7 @@ export async function pullModel(id: string, options: PullOptions = {}): Promise<
     if (code === undefined || (syscall === undefined && !code.startsWith('ERR_FS'))) throw error;
     throw new InputError(
       `cannot write to the cache ${settings.cache} (${(error as Error).message}); set HF_HUB_CACHE to a folder that you may write to`,
-      { cause: error },
+      { cause: error, code: 'cannot-write' },
     );
   }
 }
@@ -82,6 +82,7 @@ async function download(hub: HubRequests, options: PullOptions): Promise<string>
     if (request.size > LARGEST_TEXT) {
       throw new InputError(
         `${id}: ${path} is said to have ${formatBytes(request.size)}; such a file has ${formatBytes(LARGEST_TEXT)} at most`,
+        { path: id },
       );
     }
     if (!(await hasBlob(request))) {
@@ -126,6 +127,7 @@ async function requireSpace(missing: readonly BlobRequest[], { cache }: HubSetti
   if (bavail * bsize > needed) return;
   throw new InputError(
     `the download needs ${formatBytes(needed)}, but the disk of ${cache} has ${formatBytes(bavail * bsize)} left; free some space, or set HF_HUB_CACHE to another disk`,
+    { code: 'cannot-write' },
   );
 }
 

@@ -113,7 +113,7 @@ async function askJson(hub: HubRequests, url: string, budget: { bytes: number })
 function unexpected({ id, settings }: HubRequests, what: string, cause?: unknown): InputError {
   return new InputError(
     `${settings.endpoint} answers in a way that is not understood when asked for ${id}: ${what}. Is it a hub?`,
-    { cause },
+    { cause, code: 'hub' },
   );
 }
 

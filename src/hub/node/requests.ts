@@ -89,7 +89,7 @@ export async function retrying<T>(
       if (delay === undefined) {
         throw new InputError(
           `${settings.endpoint}: ${error.message}. What has arrived is kept; the same command goes on from there`,
-          { cause: error },
+          { cause: error, code: 'hub' },
         );
       }
       const wait = waitOf(error, delay);
@@ -119,26 +119,39 @@ function refusal(hub: HubRequests, { status, headers, url }: Response): Error {
     );
   }
   if (token && headers.get('X-Error-Message')?.startsWith('Invalid credentials')) {
-    return new InputError(`${endpoint} does not know ${describeToken(token)} (${status}); ${renewal(token)}`);
+    return new InputError(
+      `${endpoint} does not know ${describeToken(token)} (${status}); ${renewal(token)}`,
+      { code: 'hub' },
+    );
   }
   if (code === 'GatedRepo') {
     return new InputError(
       `${id} is gated: accept its terms at ${endpoint}/${id}, then set HF_TOKEN to a token of that account, or log in with "hf auth login"`,
+      { path: id, code: 'hub' },
     );
   }
-  if (code === 'RevisionNotFound') return new InputError(`${id} has no revision ${revision}`);
+  if (code === 'RevisionNotFound')
+    return new InputError(`${id} has no revision ${revision}`, { path: id, code: 'not-found' });
   if (code === 'EntryNotFound')
-    return new InputError(`${id} (${revision}) has no file ${new URL(url).pathname.slice(0, 200)}`);
+    return new InputError(`${id} (${revision}) has no file ${new URL(url).pathname.slice(0, 200)}`, {
+      path: id,
+      code: 'not-found',
+    });
   const mayNot = token && `${describeToken(token)} may not read it`;
   const login = 'set HF_TOKEN to a token that may read it, or log in with "hf auth login"';
   if (status === 401 || status === 404) {
     const access = mayNot ? `or ${mayNot}` : `if it is private, ${login}`;
-    return new InputError(`${endpoint} has no model ${id} (${status}): check the name; ${access}`);
+    return new InputError(`${endpoint} has no model ${id} (${status}): check the name; ${access}`, {
+      code: 'not-found',
+    });
   }
   if (status === 403) {
-    return new InputError(`${id}: ${mayNot ?? `not everybody may read it; ${login}`} (403)`);
+    return new InputError(`${id}: ${mayNot ?? `not everybody may read it; ${login}`} (403)`, {
+      path: id,
+      code: 'hub',
+    });
   }
-  return new InputError(`${endpoint} refuses the request for ${id} (${status})`);
+  return new InputError(`${endpoint} refuses the request for ${id} (${status})`, { code: 'hub' });
 }
 
 /** undici's errors: `fetch failed` and `terminated`, with what the system said as their cause. */

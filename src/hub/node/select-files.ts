@@ -35,7 +35,10 @@ export async function selectFiles(
   if (files !== undefined && files.length > 0) {
     const missing = files.find((file) => !present.has(file));
     if (missing === undefined) return [...files];
-    throw new InputError(`${id} has no file ${missing}; it has ${listed(paths, LISTED)}`);
+    throw new InputError(`${id} has no file ${missing}; it has ${listed(paths, LISTED)}`, {
+      path: id,
+      code: 'not-found',
+    });
   }
   const inFolder = (folder: string) =>
     paths.flatMap((path) => (folderOf(path) === folder ? [basename(path)] : []));
@@ -56,7 +59,7 @@ export async function selectFiles(
   if (uses('scheduler')) wanted.push('scheduler/scheduler_config.json');
   const lacking = wanted.find((path) => !present.has(path));
   if (lacking !== undefined)
-    throw new InputError(`${id} has no ${lacking}, which its model_index.json asks for`);
+    throw new InputError(`${id} has no ${lacking}, which its model_index.json asks for`, { path: id });
   const defaults = ['generation_defaults.json'].filter((path) => present.has(path));
   return [...wanted, ...defaults, 'model_index.json'];
 }
@@ -82,6 +85,7 @@ async function selectLone(
   if (safetensors.length > 1) {
     throw new InputError(
       `${id} holds several models; choose with --file one of ${listed(safetensors, LISTED)}`,
+      { path: id },
     );
   }
   const pickle = names.find((name) => /\.(bin|ckpt|pt|pth)$/.test(name));
@@ -89,6 +93,7 @@ async function selectLone(
     pickle === undefined
       ? `${id} holds no model that can be used here: expected model_index.json, or safetensors; it has ${listed(names, LISTED)}`
       : `${id} offers its weights only as ${pickle}, a Python pickle, which can run any code when it is opened; only safetensors are read`,
+    { path: id },
   );
 }
 
@@ -103,11 +108,15 @@ async function weightFiles(
   const file = chooseWeightsFile(folder === '' ? id : `${id}/${folder}`, names, variant);
   if (!file.endsWith('.json')) return [at(file)];
   const { weight_map: map } = parseJsonObject(await read(at(file)), `${id}/${at(file)}`);
-  if (!isJsonObject(map)) throw new InputError(`${id}/${at(file)} has no "weight_map"`);
+  if (!isJsonObject(map))
+    throw new InputError(`${id}/${at(file)} has no "weight_map"`, { path: `${id}/${at(file)}` });
   const shards = [...new Set<unknown>(Object.values(map))].map((shard) => {
     if (typeof shard === 'string' && names.includes(shard) && shard.endsWith('.safetensors'))
       return at(shard);
-    throw new InputError(`${id}/${at(file)} names ${shown(shard)}, which is not there`);
+    throw new InputError(`${id}/${at(file)} names ${shown(shard)}, which is not there`, {
+      path: `${id}/${at(file)}`,
+      code: 'damaged',
+    });
   });
   return [...shards, at(file)];
 }

@@ -12,7 +12,8 @@ const PLAIN = [0, 3, 6];
 export function readBmpHeader(data: Uint8Array): PictureHeader {
   const file = new FileBytes(data, 'BMP file', true);
   const [pixelsAt, headerSize] = [file.uint32(10), file.uint32(14)];
-  if (headerSize < 12) throw new InputError(`BMP file is damaged: its header has ${headerSize} bytes`);
+  if (headerSize < 12)
+    throw new InputError(`BMP file is damaged: its header has ${headerSize} bytes`, { code: 'damaged' });
   // OS/2's has 16 bits for each side. A negative height means rows from the top.
   const short = headerSize === 12;
   const width = short ? file.uint16(18) : file.int32(18);

@@ -25,6 +25,7 @@ export class FileBytes {
     if (offset + length <= this.length) return;
     throw new InputError(
       `${this.kind} is cut off: ${what} ends at byte ${offset + length} of ${this.length}`,
+      { code: 'damaged' },
     );
   }
 

@@ -24,7 +24,8 @@ export function readGifHeader(data: Uint8Array): PictureHeader {
       at = blocks.end;
       continue;
     }
-    if (kind !== FRAME) throw new InputError('GIF file is damaged: there is no picture in it');
+    if (kind !== FRAME)
+      throw new InputError('GIF file is damaged: there is no picture in it', { code: 'not-found' });
     const frame = [1, 3, 5, 7].map((offset) => file.uint16(at + offset));
     const [left, top, width, height] = frame as [number, number, number, number];
     // Of the frame's colours and of the code size, the picture's blocks follow.

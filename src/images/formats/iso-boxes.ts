@@ -25,11 +25,14 @@ export function* boxes(file: FileBytes, start: number, end: number): Generator<B
     if (length === 1) [header, length] = [16, 2 ** 32 * file.uint32(at + 8) + file.uint32(at + 12)];
     else if (length === 0) length = end - at;
     if (length < header) {
-      throw new InputError(`${file.kind} is damaged: the box "${type}" has ${length} bytes`);
+      throw new InputError(`${file.kind} is damaged: the box "${type}" has ${length} bytes`, {
+        code: 'damaged',
+      });
     }
     if (at + length > end) {
       throw new InputError(
         `${file.kind} is cut off: the box "${type}" ends at byte ${at + length}, what holds it at byte ${end}`,
+        { code: 'damaged' },
       );
     }
     yield { type, start: at + header, end: at + length };

@@ -43,10 +43,11 @@ export function readJpegHeader(data: Uint8Array): PictureHeader {
     }
     if (marker === SOS) scans += 1;
     if (scans > MOST_SCANS)
-      throw new InputError(`JPEG file is damaged: it has more than ${MOST_SCANS} scans`);
+      throw new InputError(`JPEG file is damaged: it has more than ${MOST_SCANS} scans`, { code: 'damaged' });
     at = nextMarker(file, at + 2 + length, marker === SOS);
   }
-  if (size === undefined) throw new InputError('JPEG file is damaged: there is no picture in it');
+  if (size === undefined)
+    throw new InputError('JPEG file is damaged: there is no picture in it', { code: 'not-found' });
   return { ...size, exif };
 }
 
@@ -58,7 +59,7 @@ function nextMarker({ data }: FileBytes, from: number, inScan = false): number {
   for (let at = from; ; at++) {
     at = data.indexOf(0xff, at);
     if (at < 0 || at + 1 >= data.length) {
-      throw new InputError('JPEG file is cut off: the marker of its end is missing');
+      throw new InputError('JPEG file is cut off: the marker of its end is missing', { code: 'damaged' });
     }
     const next = data[at + 1]!;
     // Any number of FF may stand before a marker's own.

@@ -56,7 +56,7 @@ export function requirePictureFormat(file: Uint8Array): PictureFormat {
   const other = OTHERS.find(([, signature]) => signature.test(start))?.[0];
   const found = file.length === 0 ? 'empty' : (other ?? 'no picture');
   const read = `${pictureFormats.slice(0, -1).join(', ')} or ${pictureFormats.at(-1)}`;
-  throw new InputError(`it is ${found}; save it as ${read}`);
+  throw new InputError(`it is ${found}; save it as ${read}`, { code: 'unsupported' });
 }
 
 /** As much as signatures and the brands of an ISO container need. */

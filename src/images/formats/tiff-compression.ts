@@ -39,7 +39,9 @@ export function expanderOf(compression: number): Expand {
   return async (strip, length) => {
     const bytes = await expand(strip, length);
     if (bytes.length >= length) return bytes;
-    throw new InputError(`TIFF file is cut off: a strip has ${bytes.length} bytes; expected ${length}`);
+    throw new InputError(`TIFF file is cut off: a strip has ${bytes.length} bytes; expected ${length}`, {
+      code: 'damaged',
+    });
   };
 }
 
@@ -96,7 +98,7 @@ function expandLzw(strip: Uint8Array, length: number): Uint8Array {
       continue;
     }
     if (code > next || (code === next && previous === undefined)) {
-      throw new InputError('TIFF file is damaged: an LZW code that was not defined');
+      throw new InputError('TIFF file is damaged: an LZW code that was not defined', { code: 'damaged' });
     }
     // Each new string follows the last one: it is that and the first byte of this one, which come next in the output.
     if (previous !== undefined && next < 4096) {

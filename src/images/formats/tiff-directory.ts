@@ -32,7 +32,7 @@ export function readTiffDirectory(data: Uint8Array, kind: string): TiffDirectory
   const file = new FileBytes(data, kind, order === 'II');
   const version = data.length < 8 ? 0 : file.uint16(2);
   if ((order !== 'II' && order !== 'MM') || (version !== 42 && version !== 43)) {
-    throw new InputError(`${kind} is damaged: it does not begin as TIFF does`);
+    throw new InputError(`${kind} is damaged: it does not begin as TIFF does`, { code: 'damaged' });
   }
   if (version === 43) throw new InputError(`${kind} is a BigTIFF, which is not read; save it as TIFF`);
   return directoryAt(file, file.uint32(4));
@@ -65,6 +65,7 @@ export function numbersOf({ file, fields }: TiffDirectory, tag: number): number[
   if ((type !== BYTE && type !== SHORT && type !== LONG) || count > MOST_VALUES) {
     throw new InputError(
       `${file.kind} is damaged: field ${tag} has ${count} values of type ${type}; expected whole numbers`,
+      { code: 'damaged' },
     );
   }
   const size = TYPE_BYTES[type]!;

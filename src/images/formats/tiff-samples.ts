@@ -67,7 +67,9 @@ export function piecesOf(directory: TiffDirectory, { width, height, bits, sample
   const [across, down] = [Math.ceil(width / pieceWidth), Math.ceil(height / pieceHeight)];
   // Tiles at the edges reach beyond the picture, but not by another one as large as is read.
   if (!(across * pieceWidth * down * pieceHeight <= 2 * MAX_PIXELS)) {
-    throw new InputError(`TIFF file is damaged: its tiles are ${pieceWidth}×${pieceHeight}`);
+    throw new InputError(`TIFF file is damaged: its tiles are ${pieceWidth}×${pieceHeight}`, {
+      code: 'damaged',
+    });
   }
   const offsets = numbersOf(directory, isTiled ? TILE_OFFSETS : STRIP_OFFSETS) ?? [];
   const counts = numbersOf(directory, isTiled ? TILE_BYTE_COUNTS : STRIP_BYTE_COUNTS) ?? [];
@@ -75,6 +77,7 @@ export function piecesOf(directory: TiffDirectory, { width, height, bits, sample
   if (Math.min(offsets.length, counts.length) < count) {
     throw new InputError(
       `TIFF file is damaged: it tells the places of ${offsets.length} strips; expected ${count}`,
+      { code: 'damaged' },
     );
   }
   const list = Array.from({ length: count }, (_, i): Piece => {

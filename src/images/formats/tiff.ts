@@ -141,7 +141,9 @@ function colorReader(
   const map = numbersOf(directory, COLOR_MAP) ?? [];
   const size = 2 ** bits;
   if (bits > 8 || map.length < 3 * size) {
-    throw new InputError(`TIFF file is damaged: a palette of ${size} colours is missing`);
+    throw new InputError(`TIFF file is damaged: a palette of ${size} colours is missing`, {
+      code: 'damaged',
+    });
   }
   return (from, c) => map[c * size + samples[from]!]! >> 8;
 }

@@ -37,7 +37,8 @@ function sizeIn(file: FileBytes, chunk: string, at: number): [width: number, hei
   const uint24 = (offset: number) => file.uint16(offset) + 65536 * file.uint8(offset + 2);
   if (chunk === 'VP8X') return [uint24(at + 4) + 1, uint24(at + 7) + 1];
   if (chunk === 'VP8 ') {
-    if (uint24(at + 3) !== 0x2a019d) throw new InputError('WebP file is damaged: no key frame in it');
+    if (uint24(at + 3) !== 0x2a019d)
+      throw new InputError('WebP file is damaged: no key frame in it', { code: 'damaged' });
     return [file.uint16(at + 6) & 0x3fff, file.uint16(at + 8) & 0x3fff];
   }
   if (chunk === 'VP8L') {

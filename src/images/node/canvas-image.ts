@@ -34,7 +34,7 @@ export function readCanvas(context: SKRSContext2D): Image {
  */
 export async function decodeByCanvas(file: Uint8Array): Promise<Image> {
   const picture = await loadImage(file).catch((cause: Error) => {
-    throw new InputError(`it is damaged (${cause.message})`, { cause });
+    throw new InputError(`it is damaged (${cause.message})`, { cause, code: 'damaged' });
   });
   const { width, height } = picture;
   const context = createCanvas(width, height).getContext('2d');

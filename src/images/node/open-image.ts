@@ -31,7 +31,9 @@ export async function openImage(path: string): Promise<Image> {
     return { ...(await decodePicture(file)), path };
   } catch (cause) {
     if (!(cause instanceof InputError)) throw cause;
-    throw new InputError(`picture ${path} cannot be read: ${cause.message}`, { cause });
+    throw new InputError(`picture ${path} cannot be read: ${cause.message}`, {
+      ...{ cause, path, code: cause.code },
+    });
   }
 }
 

@@ -260,7 +260,7 @@ function seedIn(texts: Texts | undefined): number | undefined {
 
 function otherContent(texts: Texts | undefined, { path, description }: LatentsFileOptions): Error {
   if (texts === undefined)
-    return new InputError(`${path} is no file of latents; delete it or name another file`);
+    return new InputError(`${path} is no file of latents; delete it or name another file`, { path });
   const other = Object.keys(description).find((name) => texts[name] !== description[name]);
   const difference =
     other !== undefined

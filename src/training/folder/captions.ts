@@ -43,11 +43,13 @@ export async function readCaptions(path: string, listing: FolderListing, column?
   if (twice) {
     throw new InputError(
       `${join(path, folderOf(twice))} has both ${METADATA.join(' and ')}; remove one of them`,
+      { path: join(path, folderOf(twice)) },
     );
   }
   if (column !== undefined && metadata.length === 0) {
     throw new InputError(
       `${path} has no column "${column}": there is neither ${METADATA.join(' nor ')} in it; leave out captionColumn`,
+      { path },
     );
   }
   const named = new Map<string, string[]>();
@@ -59,6 +61,7 @@ export async function readCaptions(path: string, listing: FolderListing, column?
       if (found === undefined)
         throw new InputError(
           `${where}: there is no picture ${file} in the folder (${PICTURE_ENDINGS.join(', ')})`,
+          { path: join(path, name), code: 'not-found' },
         );
       named.set(found, [...(named.get(found) ?? []), caption]);
     }
@@ -93,6 +96,7 @@ function textsByStem(path: string, { pictures, others }: FolderListing): Map<str
     if (other !== undefined) {
       throw new InputError(
         `${join(path, other)} and ${name} are captions of the same picture; remove one of them`,
+        { path: join(path, other) },
       );
     }
     texts.set(stem, name);
@@ -115,7 +119,7 @@ async function readMetadata(path: string, name: string, wanted: string | undefin
     const picture = values.file_name;
     const caption = values[column] ?? '';
     if (typeof picture !== 'string' || typeof caption !== 'string') {
-      throw new InputError(`${where}: expected "file_name" and "${column}", both texts`);
+      throw new InputError(`${where}: expected "file_name" and "${column}", both texts`, { path: file });
     }
     return { file: picture, caption: caption.trim(), where };
   });
@@ -137,7 +141,11 @@ function csvRows(text: string, file: string): Row[] {
     }));
   } catch (cause) {
     if (!(cause instanceof CsvError)) throw cause;
-    throw new InputError(`${file} is not a valid CSV file: ${cause.message}`, { cause });
+    throw new InputError(`${file} is not a valid CSV file: ${cause.message}`, {
+      cause,
+      path: file,
+      code: 'damaged',
+    });
   }
 }
 
@@ -148,9 +156,10 @@ function captionColumn(rows: readonly Row[], file: string, wanted: string | unde
   const usual = CAPTION_COLUMNS.find((name) => others.includes(name));
   const found = wanted ?? usual ?? (others.length === 1 ? others[0] : undefined);
   if (columns.includes('file_name') && found !== undefined && others.includes(found)) return found;
-  if (rows.length === 0) throw new InputError(`${file} names no pictures`);
+  if (rows.length === 0) throw new InputError(`${file} names no pictures`, { path: file });
   const expected = `expected "file_name" and ${wanted === undefined ? 'a column with captions, such as "text"' : `"${wanted}"`}`;
   throw new InputError(
     `${file} has the columns ${columns.map((name) => `"${name}"`).join(', ')}; ${expected}; set captionColumn in the settings of the data to the one that holds them`,
+    { path: file },
   );
 }

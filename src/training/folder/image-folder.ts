@@ -45,6 +45,7 @@ export async function openImageFolder(options: ImageFolderOptions): Promise<Imag
   if (pictures.length === 0) {
     throw new InputError(
       `${path} holds no pictures; expected files that end in ${PICTURE_ENDINGS.join(', ')}`,
+      { path },
     );
   }
   const warn = (message: string) => onProgress?.({ type: 'warning', message });
@@ -68,6 +69,7 @@ export async function openImageFolder(options: ImageFolderOptions): Promise<Imag
   if (unreadable.length > UNREADABLE_SHARE * files.length) {
     throw new InputError(
       `${path}: ${faults.length} of ${files.length} pictures cannot be read: ${listed(faults)}; remove them or save them again`,
+      { path, code: 'cannot-read' },
     );
   }
   if (unreadable.length > 0)

@@ -19,7 +19,9 @@ const FOREIGN = new Set(['__MACOSX', '@eaDir']);
 export async function listFolder(path: string): Promise<FolderListing> {
   const entries = await readdir(path, { recursive: true, withFileTypes: true }).catch((cause) => {
     const { code } = cause as NodeJS.ErrnoException;
-    throw new InputError(`cannot read the folder ${path} (${code}); expected one with pictures`, { cause });
+    throw new InputError(`cannot read the folder ${path} (${code}); expected one with pictures`, {
+      ...{ cause, path, code: code === 'ENOENT' ? 'not-found' : 'cannot-read' },
+    });
   });
   const pictures: string[] = [];
   const others: string[] = [];

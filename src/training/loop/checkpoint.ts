@@ -108,6 +108,7 @@ async function readState(
   }
   throw new InputError(
     `${path} is damaged: expected step ${expected}, and images, seconds, optimizerUpdates and interval as numbers. Remove this checkpoint; the training then goes on from an older one or begins anew`,
+    { path, code: 'damaged' },
   );
 }
 
@@ -140,5 +141,6 @@ export async function checkpoints(directory: string): Promise<{ step: number; pa
 function mismatch(path: string, what: string): InputError {
   return new InputError(
     `${path} does not belong to this training: ${what}. Use the settings it was started with, or another folder`,
+    { path, code: 'mismatch' },
   );
 }

@@ -71,6 +71,7 @@ export async function beginMetrics(
   if (step > cadence.checkpointEverySteps || seconds > 60 * cadence.checkpointEveryMinutes) {
     throw new InputError(
       `${path} records ${step} steps of training, but there is no checkpoint beside it: bring the folder checkpoint-… back to go on, or remove ${path} to begin anew`,
+      { path },
     );
   }
   await write(path, []);
@@ -89,7 +90,9 @@ export async function readMetrics(path: string): Promise<MetricsRecord[]> {
   return lines.map((line, i) => {
     const record = parseJsonObject(line, `${path}, line ${i + 1}`);
     if (Number.isSafeInteger(record.step)) return record as MetricsRecord;
-    throw new InputError(`${path}, line ${i + 1}: expected a record with a step; repair or remove the line`);
+    throw new InputError(`${path}, line ${i + 1}: expected a record with a step; repair or remove the line`, {
+      path,
+    });
   });
 }
 

@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { type Autoencoder, autoencoder } from '../../components/autoencoder.ts';
-import { type Component, located } from '../../components/components.ts';
+import type { Component } from '../../components/components.ts';
 import type { StoredAutoencoder } from '../../components/model-files.ts';
 import { abortable } from '../../engines/abortable.ts';
 import type { Engine, Executable } from '../../engines/engine.ts';
-import { UsageError } from '../../errors.ts';
+import { located, UsageError } from '../../errors.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { autoencoderKLConfig } from '../../models/autoencoder-kl.ts';
 import { autoencoderTinyConfig } from '../../models/autoencoder-tiny.ts';

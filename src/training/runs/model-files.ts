@@ -46,7 +46,8 @@ export async function storedNetworkToWrite(
   className: string,
   { config, weights, location }: StoredNetwork,
 ): Promise<ModelToWrite> {
-  if (!isJsonObject(config)) throw new InputError(`${location} has a config that is no JSON object`);
+  if (!isJsonObject(config))
+    throw new InputError(`${location} has a config that is no JSON object`, { path: location });
   return { library: libraryOf(className), className, config, tensors: await loadTensors(weights) };
 }
 
@@ -65,6 +66,7 @@ export async function loadParameters(
   if (missing.length > 0) {
     throw new InputError(
       `${from} lacks ${missing.length} of the ${names.length} weights of the model, such as ${missing[0]}`,
+      { path: from, code: 'damaged' },
     );
   }
   const present = names.filter((name) => weights.has(name));

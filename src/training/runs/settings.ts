@@ -3,7 +3,7 @@
  * the code, the check of a settings file, and the tables of docs/training.md.
  */
 import { z } from 'zod';
-import { InputError, UsageError } from '../../errors.ts';
+import { InputError, SettingError } from '../../errors.ts';
 import { isJsonObject, type JsonObject } from '../../files/json.ts';
 import { brief, shown } from '../../messages.ts';
 import { nearest } from '../../nearest.ts';
@@ -84,13 +84,15 @@ export function networkConfig<T extends object>(words: string, defaults: T, read
 }
 
 /**
- * The settings with the given ones laid over their defaults. Throws UsageError for one that does not exist, is missing, or
+ * The settings with the given ones laid over their defaults. Throws SettingError for one that does not exist, is missing, or
  * is not what it has to be.
  */
 export function readSettings<T extends z.ZodType>(schema: T, given: unknown): z.output<T> {
   const result = schema.safeParse(given, { reportInput: true });
   if (result.success) return result.data;
-  throw new UsageError(describeIssue(result.error.issues[0]!));
+  const issue = result.error.issues[0]!;
+  const unknown = issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [];
+  throw new SettingError([...issue.path, ...unknown].join('.'), '', describeIssue(issue));
 }
 
 /** `over` laid over `under`, objects field by field; what is undefined changes nothing. */

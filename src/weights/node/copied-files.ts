@@ -39,6 +39,7 @@ export async function partFiles(model: string, folder: string): Promise<Record<s
   if (Object.keys(files).length > 0) return files;
   throw new InputError(
     `${folder} holds nothing that could be copied; expected one of ${PART_FILES.join(', ')}`,
+    { path: folder },
   );
 }
 
@@ -63,6 +64,7 @@ async function readOwn(
       if (!target.startsWith(root + sep)) {
         throw new InputError(
           `${path} is a link to ${target}, outside of the model, and is not copied; put the file itself there`,
+          { path },
         );
       }
       files[name] = await readBytes(path, LARGEST);

@@ -19,5 +19,5 @@ export async function refuseRunFolder(path: string): Promise<void> {
     (await pathKind(model)) === 'folder'
       ? `its model is ${model}`
       : `it has written no model yet: the command that began it goes on with it`;
-  throw new InputError(`${path} is the folder of a training; ${where}`);
+  throw new InputError(`${path} is the folder of a training; ${where}`, { path });
 }

@@ -4,7 +4,7 @@
  * networks of a diffusers directory. Nothing is copied: every weight stays a range of the file.
  */
 import type { PredictionType } from '../../diffusion/prediction.ts';
-import { InputError, SettingError } from '../../errors.ts';
+import { InputError, located, SettingError } from '../../errors.ts';
 import { formatShape } from '../../graph/shape.ts';
 import type { Weights } from '../weights.ts';
 import { autoencoderConfig, autoencoderWeights } from './autoencoder.ts';
@@ -83,7 +83,7 @@ export function isCheckpoint(stored: Weights): boolean {
 export function readCheckpoint(stored: Weights, file: string, hints: CheckpointHints = {}): Checkpoint {
   const family = recognise(stored, file, hints.family);
   const { pixels, scalingFactor } = families[family];
-  const channels = sizesOf(stored, file).size(FIRST_CONVOLUTION, 1);
+  const channels = located(file, () => sizesOf(stored, file).size(FIRST_CONVOLUTION, 1));
   const prediction = predictionOf(family, channels, stored, file, hints);
   // SD 2 at 512 pixels predicts noise, at 768 velocity; their shapes are the same.
   const side = family === 'stable-diffusion-2' && prediction.type !== 'v_prediction' ? 512 : pixels;
@@ -91,7 +91,8 @@ export function readCheckpoint(stored: Weights, file: string, hints: CheckpointH
 
   const text = TEXT_ENCODERS[family].map(({ prefix, kind }, i) => {
     const from = `${file}: its text encoder ${i + 1}`;
-    return { kind, from, weights: textEncoderWeights(kind, withoutPrefix(stored, prefix), from) };
+    const weights = located(file, () => textEncoderWeights(kind, withoutPrefix(stored, prefix), from));
+    return { kind, from, weights };
   });
   text.forEach(({ kind, from, weights }, i) => {
     if (weights.size === 0) return;
@@ -100,7 +101,9 @@ export function readCheckpoint(stored: Weights, file: string, hints: CheckpointH
       className: projects ? 'CLIPTextModelWithProjection' : 'CLIPTextModel',
       weights,
       config: () =>
-        textEncoderConfig(weights, from, { kind, unusedLayers: kind === 'open-clip' && !projects ? 1 : 0 }),
+        located(file, () =>
+          textEncoderConfig(weights, from, { kind, unusedLayers: kind === 'open-clip' && !projects ? 1 : 0 }),
+        ),
     });
   });
 
@@ -110,10 +113,12 @@ export function readCheckpoint(stored: Weights, file: string, hints: CheckpointH
     className: 'UNet2DConditionModel',
     weights: unetWeights(original),
     config: () =>
-      unetConfig(original, from, {
-        sampleSize: side / 8,
-        pooledWidth: text[1]?.weights.get('text_projection.weight')?.shape[1],
-      }),
+      located(file, () =>
+        unetConfig(original, from, {
+          sampleSize: side / 8,
+          pooledWidth: text[1]?.weights.get('text_projection.weight')?.shape[1],
+        }),
+      ),
   });
 
   const prefix = ['first_stage_model.', 'vae.'].find((p) => stored.has(`${p}decoder.conv_in.weight`));
@@ -122,7 +127,10 @@ export function readCheckpoint(stored: Weights, file: string, hints: CheckpointH
     networks.set('vae', {
       className: 'AutoencoderKL',
       weights,
-      config: () => autoencoderConfig(weights, `${file}: its VAE`, { sampleSize: side, scalingFactor }),
+      config: () =>
+        located(file, () =>
+          autoencoderConfig(weights, `${file}: its VAE`, { sampleSize: side, scalingFactor }),
+        ),
     });
   }
 
@@ -141,7 +149,7 @@ export function readCheckpoint(stored: Weights, file: string, hints: CheckpointH
 function recognise(stored: Weights, file: string, hint: Family | undefined): Family {
   const starts = (prefix: string) => [...stored.keys()].some((name) => name.startsWith(prefix));
   const refuse = (what: string): never => {
-    throw new InputError(`${file} ${what}`);
+    throw new InputError(`${file} ${what}`, { path: file });
   };
   if (!isCheckpoint(stored)) {
     if (
@@ -228,6 +236,7 @@ function pipelineClassOf(family: Family, channels: number, guided: boolean, file
   if (channels !== 4) {
     throw new InputError(
       `${file}: its UNet takes ${channels} channels; supported are 4, and 9 for inpainting`,
+      { path: file, code: 'unsupported' },
     );
   }
   return guided && name === 'StableDiffusion' ? 'LatentConsistencyModelPipeline' : `${name}Pipeline`;

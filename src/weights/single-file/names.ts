@@ -33,6 +33,7 @@ export function sizesOf(weights: Weights, from: string): Sizes {
         weights.has(name)
           ? `${from} has a ${name} of the shape [${weights.get(name)!.shape}], which is of another kind of model`
           : `${from} has no ${name}; the file is incomplete or of a kind that is not supported`,
+        { code: 'unsupported' },
       );
     },
     count(name) {

@@ -54,6 +54,7 @@ export function unetLike(stored: Weights, from: string, other: StoredUNet): Stor
     throw new InputError(
       `${from} holds a UNet of another build than the model's: ${name} is ${shown(mine)}, in the model ${shown(others)}. ` +
         'A file does not tell its configuration; name a folder with the file and its config.json, or use another model',
+      { path: from, code: 'mismatch' },
     );
   }
   return { config: { ...other.config, ...config }, weights };

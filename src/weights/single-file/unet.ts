@@ -107,6 +107,7 @@ export function unetConfig(
   if (!even) {
     throw new InputError(
       `${from} is built in a way that is not supported: ${blocks} residual blocks on the way down, ${up.map((level) => level.resnets.length)} on the way up`,
+      { code: 'unsupported' },
     );
   }
   const depths = down.map((level) => transformerLayers(level, sizes, from));
@@ -159,6 +160,7 @@ function additionalConditions(
   if (!Number.isInteger(perNumber) || perNumber <= 0) {
     throw new InputError(
       `${from} takes ${width} features beside the prompt; supported are SDXL's pooled prompt and six sizes`,
+      { code: 'unsupported' },
     );
   }
   return {
@@ -178,6 +180,7 @@ function transformerLayers({ resnets, attentions }: Level, sizes: Sizes, from: s
   if (present.length === resnets.length && depths.every((depth) => depth > 0)) return oneForAll(depths);
   throw new InputError(
     `${from} has ${present.length} transformers, of ${depths} layers, beside ${resnets.length} residual blocks at one level; supported is one beside each`,
+    { code: 'unsupported' },
   );
 }
 
@@ -198,6 +201,7 @@ function transformerFields(
   if (middle > 0 && first !== middle) {
     throw new InputError(
       `${from} has a transformer of ${middle} layers in the middle and of ${first} before it; supported is the same depth`,
+      { code: 'unsupported' },
     );
   }
   const reverse = up.map((depths, i) => depths ?? [layers[last - i]!].flat()[0]!);
