@@ -54,6 +54,7 @@ export const checks: readonly Check[] = [
   { name: 'gives inputs, constants and one value under two names as outputs', run: checkOutputs },
   { name: 'passes int64 through', run: checkIntegers },
   { name: 'keeps results apart, and leaves inputs alone', run: checkOwnership },
+  { name: 'reads values in shared memory as they are when it runs', run: checkSharedMemory },
   { name: 'runs several programs at once', run: checkConcurrency },
   { name: 'names the input that is missing, surplus, or of the wrong shape or type', run: checkInputErrors },
   { name: 'refuses a weight of the wrong shape or type', run: checkWeightErrors },
@@ -165,6 +166,22 @@ async function checkOwnership(engine: Engine): Promise<void> {
         `expected 20,000 times ${wanted}, got ${value.data.length} elements, the first ${value.data[0]}`,
       );
     }
+  }
+  await executable.dispose();
+}
+
+async function checkSharedMemory(engine: Engine): Promise<void> {
+  const x = input('x', [3]);
+  const executable = await engine.compile(program({ y: op.multiply(x, 2) }));
+  const memory = new Float32Array(new SharedArrayBuffer(4 * 8));
+  const values = hostTensor(memory.subarray(2, 5), [3]);
+  for (const start of [1, 5]) {
+    memory.forEach((_, i) => {
+      memory[i] = start + i;
+    });
+    const { y } = await executable.run({ x: values });
+    const wanted = [2, 3, 4].map((i) => 2 * (start + i));
+    if (`${y!.data}` !== `${wanted}`) throw new Error(`expected ${wanted}, got ${y!.data}`);
   }
   await executable.dispose();
 }

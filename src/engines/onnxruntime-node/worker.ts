@@ -5,6 +5,7 @@ import type { InferenceSession, Tensor } from 'onnxruntime-common';
 import type { DType, TypedArray } from '../../graph/dtype.ts';
 import type { CommonResult, KeptInput, RunRequest, WireTensor } from '../thread/messages.ts';
 import { serve } from '../thread/serve.ts';
+import { SharedInputs } from '../thread/shared-inputs.ts';
 import { missingForCuda, onnxRuntimeInstallation } from './installation.ts';
 import type { CompileRequest, ExternalValue, Request } from './messages.ts';
 
@@ -13,6 +14,7 @@ const onnxRuntime = createRequire(import.meta.url)(installation.folder) as typeo
 const sessions = new Map<number, InferenceSession>();
 /** Values that stay here between runs, each in the memory of the session that computed it. */
 const kept = new Map<number, { readonly tensor: Tensor; readonly session: number }>();
+const sharedInputs = new SharedInputs();
 /** Sessions that are done with but for what they keep. */
 const leaving = new Set<number>();
 
@@ -124,7 +126,7 @@ async function readRange({
 async function run(session: InferenceSession, request: RunRequest): Promise<CommonResult> {
   const { inputs, keep } = request;
   const feeds: Record<string, Tensor> = {};
-  for (const value of inputs) {
+  for (const value of sharedInputs.own(request)) {
     feeds[value.name] = 'kept' in value ? keptTensor(value) : toOrt(value.dtype, value.shape, value.data);
   }
   const fetched = await session.run(feeds);
@@ -157,6 +159,7 @@ async function drop(id: number): Promise<void> {
 async function releaseIfFree(id: number): Promise<void> {
   if (!leaving.has(id) || [...kept.values()].some(({ session }) => session === id)) return;
   leaving.delete(id);
+  sharedInputs.release(id);
   await release(sessionOf(id));
   sessions.delete(id);
 }

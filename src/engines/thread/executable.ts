@@ -1,4 +1,7 @@
-/** What a worker thread runs, from the engine's side: copies of inputs travel there, results come back. */
+/**
+ * What a worker thread runs, from the engine's side: copies of inputs travel there, results come back. Inputs in shared
+ * memory do not travel.
+ */
 import { InputError, UsageError } from '../../errors.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import { abortable } from '../abortable.ts';
@@ -15,6 +18,7 @@ import type { OnnxModel } from '../onnx/serialize.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import { type ReadTensor, type ThreadClient, ThreadTensor } from './device-tensor.ts';
 import type { CommonResult, KeptInput, KeptOutput, WireTensor } from './messages.ts';
+import { isShared } from './shared-inputs.ts';
 
 /** Numbers of values that threads keep, no two alike. */
 let nextKept = 0;
@@ -76,7 +80,7 @@ export class ThreadExecutable implements Executable {
     const wire = Object.entries(inputs).map(([name, value]): WireTensor | KeptInput => {
       if (!isHostTensor(value)) return { name, kept: this.#idOf(name, value) };
       const { dtype, shape, data } = value;
-      return { name, dtype, shape, data: this.#pool.copy(data) };
+      return { name, dtype, shape, data: isShared(data) ? data : this.#pool.copy(data) };
     });
     const transfer = wire.flatMap((value) =>
       'data' in value && value.data.buffer instanceof ArrayBuffer ? [value.data.buffer] : [],

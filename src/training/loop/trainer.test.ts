@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Executable } from '../../engines/engine.ts';
 import { InputError } from '../../errors.ts';
-import { float32Data, hostTensor } from '../../graph/host-tensor.ts';
+import { float32Data, type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { Ema } from '../update/ema.ts';
 import { FlatParameters } from '../update/flat-parameters.ts';
 import { AdamW } from '../update/optimizer.ts';
@@ -52,13 +52,20 @@ function training(changes: Partial<Training> & Parts = {}): TestTraining {
     parameters = new FlatParameters(new Map([['x', [2]]])),
     ...rest
   } = changes;
-  const optimizer = new AdamW(parameters, { betas: [0.9, 0.99], epsilon: 1e-8, weightDecay: 0 });
   const averages = { ema: new Ema(parameters, 0.9) };
+  const optimizer = new AdamW(parameters, {
+    ...{ betas: [0.9, 0.99], epsilon: 1e-8, weightDecay: 0 },
+    averages: [averages.ema],
+  });
+  const program = {
+    run: async (inputs: Readonly<Record<string, HostTensor>>) => [await executable.run(inputs)],
+    dispose: () => executable.dispose(),
+  };
   const events: TrainingEvent[] = [];
   return {
     directory,
     steps: 6,
-    stepper: hostStepper({ executable, parameters, optimizer, averages }),
+    stepper: hostStepper({ program, parameters, optimizer, averages }),
     parameters,
     averages,
     batch: async (step) => ({

@@ -100,6 +100,9 @@ export interface RunParts {
   readonly sheet?: ((modelDirectory: string) => SampleSheet) | undefined;
 }
 
+/** From this many numbers on an update is shared among threads; with fewer it takes less time than asking them. */
+const SHARED_FROM = 2 ** 18;
+
 /** Compiles the step, trains, and writes the model, to `<directory>/model`, when samples are due and when it ends. */
 export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): Promise<RunResult> {
   const { directory, onProgress, signal } = io;
@@ -113,16 +116,23 @@ export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): P
     await writeModel(modelDirectory);
     written = at;
   };
-  const compiling = compileShares(replicasOf(io), step, { weights, name: `${name} training step` });
-  const executable = await abortable(compiling, signal);
+  const replicas = replicasOf(io);
+  const compiling = compileShares(replicas, step, { weights, name: `${name} training step` });
+  const program = await abortable(compiling, signal);
+  const adamW = new AdamW(parameters, {
+    ...optimizer,
+    averages: Object.values(averages),
+    // While the parameters are updated the engines rest.
+    threads: parameters.values.length < SHARED_FROM ? 1 : replicas.length,
+  });
   try {
     const result = await train({
       directory,
       steps,
       stepper: hostStepper({
-        executable,
+        program,
         parameters,
-        optimizer: new AdamW(parameters, optimizer),
+        optimizer: adamW,
         averages,
         feeds,
         maxGradientNorm: optimizer.maxGradientNorm,
@@ -141,7 +151,8 @@ export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): P
     return { ...result, plan, modelDirectory };
   } finally {
     // An engine finishes what it is at before it lets go, and frees the rest itself when it is disposed of.
-    if (!signal?.aborted) await executable.dispose();
+    if (!signal?.aborted) await program.dispose();
+    await adamW.dispose();
   }
 }
 

@@ -1,15 +1,13 @@
 /**
- * One training step on several engines at once: each takes a share of the batch, and the gradients are averaged.
- * On a processor, engines of one thread each beat one engine of many threads, whose threads wait for each other after
- * every operator.
+ * One training step on several engines at once: each takes a share of the batch. On a processor, engines of one thread
+ * each beat one engine of many threads, whose threads wait for each other after every operator.
  */
-import type { CompileOptions, Engine, Executable, RunOptions } from '../../engines/engine.ts';
+import type { CompileOptions, Engine, Executable } from '../../engines/engine.ts';
 import { UsageError } from '../../errors.ts';
-import { joined, partOf } from '../../graph/batch.ts';
+import { partOf } from '../../graph/batch.ts';
 import { float32Data, type HostTensor } from '../../graph/host-tensor.ts';
 import type { Program } from '../../graph/program.ts';
 import { formatShape, sameShape } from '../../graph/shape.ts';
-import { GRADIENT_PREFIX } from '../objectives/objective.ts';
 
 /** The pictures that each of `replicas` engines takes of a batch. Throws UsageError when it does not divide. */
 export function shareOf(batch: number, replicas: number): number {
@@ -19,21 +17,26 @@ export function shareOf(batch: number, replicas: number): number {
   );
 }
 
+/** A training step on one engine or more. */
+export interface SharedStep {
+  /** Takes a whole batch and gives what the step computes for each share of it. */
+  run(inputs: Readonly<Record<string, HostTensor>>): Promise<readonly Readonly<Record<string, HostTensor>>[]>;
+  dispose(): Promise<void>;
+}
+
 /**
- * Compiles a training step that is written for a share of the batch, once for each engine. The result takes whole
- * batches: inputs are cut along their first axis, unless they have the share's shape already, as what all samples
- * have in common does; losses and gradients are averaged, losses by sample joined.
+ * Compiles a training step that is written for a share of the batch, once for each engine. Of the batch's inputs each
+ * takes a part along the first axis, unless they have the share's shape already, as what all samples have in common does.
  */
 export async function compileShares(
   engines: readonly Engine[],
   share: Program,
   options: CompileOptions,
-): Promise<Executable> {
-  const executables = await Promise.all(engines.map((engine) => engine.compile(share, options)));
-  return executables.length === 1 ? executables[0]! : new SharedStep(share, executables);
+): Promise<SharedStep> {
+  return new Shares(share, await Promise.all(engines.map((engine) => engine.compile(share, options))));
 }
 
-class SharedStep implements Executable {
+class Shares implements SharedStep {
   readonly #share: Program;
   readonly #executables: readonly Executable[];
 
@@ -42,21 +45,9 @@ class SharedStep implements Executable {
     this.#executables = executables;
   }
 
-  async run(
-    inputs: Readonly<Record<string, HostTensor>>,
-    options?: RunOptions,
-  ): Promise<Record<string, HostTensor>> {
+  async run(inputs: Readonly<Record<string, HostTensor>>): Promise<Record<string, HostTensor>[]> {
     const parts = this.#executables.map((_, part) => this.#partOf(inputs, part));
-    const results = await Promise.all(
-      this.#executables.map((executable, part) => executable.run(parts[part]!, options)),
-    );
-    const whole: Record<string, HostTensor> = {};
-    for (const [name, { shape }] of this.#share.outputs) {
-      const tensors = results.map((result) => result[name]!);
-      const averaged = shape.length === 0 || name.startsWith(GRADIENT_PREFIX);
-      whole[name] = averaged ? average(tensors) : joined(tensors);
-    }
-    return whole;
+    return Promise.all(this.#executables.map((executable, part) => executable.run(parts[part]!)));
   }
 
   async dispose(): Promise<void> {
@@ -89,20 +80,7 @@ function cut(
   return partOf(tensor, part, parts);
 }
 
-/** The mean of tensors of one shape, in the first one's memory. */
-function average(tensors: readonly HostTensor[]): HostTensor {
-  const [first, ...rest] = tensors.map(float32Data) as [Float32Array, ...Float32Array[]];
-  const last = rest.pop();
-  for (const other of rest) addInto(first, other);
-  // The last sum and the scaling share one pass over memory: the gradients of a network do not stay in a cache.
-  if (last) addAndScale(first, last, 1 / tensors.length);
-  return tensors[0]!;
-}
-
-function addInto(sum: Float32Array, other: Float32Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + other[i]!;
-}
-
-function addAndScale(sum: Float32Array, other: Float32Array, factor: number): void {
-  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i]! + other[i]!) * factor;
+/** A scalar of all shares: its mean. */
+export function meanScalar(shares: readonly HostTensor[]): number {
+  return shares.reduce((sum, tensor) => sum + float32Data(tensor)[0]!, 0) / shares.length;
 }

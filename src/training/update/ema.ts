@@ -21,12 +21,16 @@ export class Ema {
   decayAt(update: number): number {
     return this.warmup ? Math.min(this.decay, (1 + update) / (10 + update)) : this.decay;
   }
+}
 
-  /** average ← decay · average + (1 − decay) · value, for the elements from `start` to before `end`. */
-  update(values: Float32Array, update: number, start = 0, end = values.length): void {
-    const average = this.parameters.values;
-    const keep = this.decayAt(update);
-    const take = 1 - keep;
-    for (let i = start; i < end; i++) average[i] = average[i]! * keep + values[i]! * take;
-  }
+/** average ← decay · average + (1 − decay) · value, for the elements from `start` to before `end`. */
+export function follow(
+  average: Float32Array,
+  values: Float32Array,
+  decay: number,
+  start: number,
+  end: number,
+): void {
+  const take = 1 - decay;
+  for (let i = start; i < end; i++) average[i] = average[i]! * decay + values[i]! * take;
 }

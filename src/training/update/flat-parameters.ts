@@ -15,7 +15,7 @@ export interface Slot {
   readonly length: number;
 }
 
-/** Trained parameters by name, all in one array. */
+/** Trained parameters by name, all in one array, which lies in memory that all threads see. */
 export class FlatParameters {
   readonly slots: readonly Slot[];
   readonly values: Float32Array;
@@ -31,7 +31,7 @@ export class FlatParameters {
       offset += length;
     }
     this.slots = slots;
-    this.values = new Float32Array(offset);
+    this.values = new Float32Array(new SharedArrayBuffer(4 * offset));
     for (const { name, shape, offset, length } of slots) {
       this.#views.set(name, hostTensor(this.values.subarray(offset, offset + length), shape));
     }

@@ -1,15 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { hostTensor } from '../../graph/host-tensor.ts';
 import { createAdamWKernel, plainAdamWKernel } from './adamw-kernel.ts';
-import { Ema } from './ema.ts';
+import { Ema, follow } from './ema.ts';
 import { FlatParameters } from './flat-parameters.ts';
-import { AdamW, globalNorm } from './optimizer.ts';
+import { AdamW, type AdamWOptions } from './optimizer.ts';
 
 const noise = (length: number, seed: number) =>
   Float32Array.from({ length }, (_, i) => Math.sin(i * 12.9898 + seed * 78.233) * ((i % 17) + 0.01));
 
+const usual: AdamWOptions = { betas: [0.9, 0.99], epsilon: 1e-8, weightDecay: 0.1 };
+
 describe('AdamW', () => {
-  it('decays matrices and leaves vectors', () => {
+  it('decays matrices and leaves vectors', async () => {
     const parameters = new FlatParameters(
       new Map([
         ['weight', [2, 2]],
@@ -17,42 +19,81 @@ describe('AdamW', () => {
       ]),
     );
     parameters.values.fill(1);
-    const optimizer = new AdamW(parameters, { betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0.5 });
-    const zero = new Map(
-      parameters.slots.map(({ name, shape }) => [
-        name,
-        new FlatParameters(new Map([[name, shape]])).tensor(name),
-      ]),
-    );
-    optimizer.step(zero, 0, { learningRate: 0.1 });
+    const optimizer = new AdamW(parameters, { ...usual, weightDecay: 0.5 });
+    const zeros = parameters.zerosLike();
+    await optimizer.gather([new Map(zeros.slots.map(({ name }) => [name, zeros.tensor(name)]))]);
+    await optimizer.apply({ learningRate: 0.1 });
     expect([...parameters.values]).toEqual([0.95, 0.95, 0.95, 0.95, 1, 1].map(Math.fround));
   });
 
-  it('asks for a gradient of every parameter', () => {
+  it('asks for a gradient of every parameter', async () => {
     const parameters = new FlatParameters(new Map([['weight', [3]]]));
-    const optimizer = new AdamW(parameters, { betas: [0.9, 0.999], epsilon: 1e-8, weightDecay: 0 });
-    expect(() => optimizer.step(new Map(), 0, { learningRate: 1 })).toThrow(/no gradient .* weight/);
+    const optimizer = new AdamW(parameters, usual);
+    await expect(optimizer.apply({ learningRate: 1 })).rejects.toThrow(/no gradient to be applied/);
+    await expect(optimizer.gather([new Map()])).rejects.toThrow(/no gradient .* weight/);
     const wrong = new Map([['weight', hostTensor(new Float32Array(4), [4])]]);
-    expect(() => optimizer.step(wrong, 0, { learningRate: 1 })).toThrow(/\[4\], expected \[3\]/);
+    await expect(optimizer.gather([wrong])).rejects.toThrow(/\[4\], expected \[3\]/);
   });
 
-  it('updates averages as a pass of their own would, over blocks and remainders', () => {
+  it('updates averages as a pass of their own would, over blocks and remainders', async () => {
     const length = 40_001;
     const parameters = new FlatParameters(new Map([['weight', [1, length]]]));
     parameters.values.set(noise(length, 1));
     const average = new Ema(parameters, 0.9);
     const expected = average.parameters.values.slice();
-    const optimizer = new AdamW(parameters, { betas: [0.9, 0.99], epsilon: 1e-8, weightDecay: 0.1 });
-    const gradient = new Map([['weight', hostTensor(noise(length, 2), [1, length])]]);
-    optimizer.step(gradient, globalNorm(gradient.values()), {
-      learningRate: 0.01,
-      maxGradientNorm: 1,
-      averages: [average],
-    });
-    parameters.values.forEach((value, i) => {
-      expected[i] = expected[i]! * 0.9 + value * (1 - 0.9);
-    });
+    const optimizer = new AdamW(parameters, { ...usual, averages: [average] });
+    await optimizer.gather([new Map([['weight', hostTensor(noise(length, 2), [1, length])]])]);
+    await optimizer.apply({ learningRate: 0.01, maxGradientNorm: 1 });
+    follow(expected, parameters.values, 0.9, 0, length);
     expect(average.parameters.values).toEqual(expected);
+  });
+
+  it('gives the same to the bit on any number of threads', async () => {
+    const sizes = [5, 40_001, 1, 777, 16_384, 30_000];
+    const run = async (threads: number) => {
+      const parameters = new FlatParameters(new Map(sizes.map((size, i) => [`p${i}`, [size]])));
+      parameters.values.set(noise(parameters.values.length, 1));
+      const average = new Ema(parameters, 0.9);
+      const optimizer = new AdamW(parameters, { ...usual, threads, averages: [average] });
+      const norms: number[] = [];
+      for (const seed of [2, 3]) {
+        const share = (shift: number) =>
+          new Map(sizes.map((size, i) => [`p${i}`, hostTensor(noise(size, seed + shift + i), [size])]));
+        norms.push(await optimizer.gather([share(0), share(0.5)]));
+        await optimizer.apply({ learningRate: 0.01, maxGradientNorm: 1 });
+      }
+      await optimizer.dispose();
+      const { firstMoment, secondMoment } = optimizer;
+      return {
+        norms,
+        arrays: [parameters, firstMoment, secondMoment, average.parameters].map((p) => p.values),
+      };
+    };
+    const alone = await run(1);
+    for (const threads of [2, 3, 9]) expect(await run(threads)).toEqual(alone);
+  });
+
+  it('gathers the mean of several gradients and its L2 norm, in which what is not finite shows', async () => {
+    const parameters = new FlatParameters(
+      new Map([
+        ['a', [5]],
+        ['b', []],
+      ]),
+    );
+    const norm = (...shares: readonly (readonly number[])[]) =>
+      new AdamW(parameters, usual).gather(
+        shares.map(
+          (values) =>
+            new Map([
+              ['a', hostTensor(Float32Array.from(values), [5])],
+              ['b', hostTensor(Float32Array.of(3), [])],
+            ]),
+        ),
+      );
+    expect(await norm([1, 2, 3, 4, 5])).toBeCloseTo(8, 12);
+    expect(await norm([1, 1, 1, 1, 1], [1, 2, 2, 4, 5], [1, 3, 6, 7, 9])).toBeCloseTo(8, 12);
+    expect(await norm([1, 2, Number.NaN, 4, 5])).toBeNaN();
+    expect(await norm([1, 2, 3, 4, 5], [1, 2, 3, Number.POSITIVE_INFINITY, 5])).toBe(Infinity);
   });
 });
 
@@ -85,17 +126,5 @@ describe('the AdamW kernel', () => {
         });
       }
     }
-  });
-});
-
-describe('globalNorm', () => {
-  it('is the L2 norm over all tensors', () => {
-    const tensors = [hostTensor(Float32Array.of(1, 2, 3, 4, 5), [5]), hostTensor(Float32Array.of(3), [])];
-    expect(globalNorm(tensors)).toBeCloseTo(8, 12);
-  });
-
-  it('shows a value that is not finite', () => {
-    expect(globalNorm([hostTensor(Float32Array.of(1, Number.NaN), [2])])).toBeNaN();
-    expect(globalNorm([hostTensor(Float32Array.of(1, Number.POSITIVE_INFINITY), [2])])).toBe(Infinity);
   });
 });

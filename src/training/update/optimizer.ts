@@ -1,13 +1,16 @@
 /**
  * AdamW on flat float32 arrays, as `torch.optim.AdamW` does it (Loshchilov and Hutter 2019, algorithm 2), with the
- * gradient clipping of `torch.nn.utils.clip_grad_norm_`. Element-wise graph operators are slower than these loops on
- * a CPU: eight million parameters take some tens of milliseconds.
+ * gradient clipping of `torch.nn.utils.clip_grad_norm_`. Element-wise graph operators are slower than loops over
+ * arrays on a CPU.
+ *
+ * An update has two parts, because a gradient is clipped by the norm of the whole of it: `gather`, then `apply`.
  */
 import { float32Data, type HostTensor } from '../../graph/host-tensor.ts';
 import { formatShape, sameShape } from '../../graph/shape.ts';
-import { type AdamWKernel, createAdamWKernel } from './adamw-kernel.ts';
 import type { Ema } from './ema.ts';
 import type { FlatParameters, Slot } from './flat-parameters.ts';
+import { type Span, type UpdateArrays, type UpdateNumbers, UpdatePart } from './update-part.ts';
+import { UpdateThreads } from './update-threads.ts';
 
 export interface AdamWOptions {
   /** Decay rates of the two moments. */
@@ -16,73 +19,98 @@ export interface AdamWOptions {
   readonly weightDecay: number;
   /** Which parameters decay. Default: matrices and kernels (rank 2 and more), not biases and norms. */
   readonly decays?: (slot: Slot) => boolean;
+  /** Averages that follow the parameters: updated in the same pass over memory. */
+  readonly averages?: readonly Ema[];
+  /** Threads that share every update, however many there are with the same result. Default 1, the caller's own. */
+  readonly threads?: number;
 }
 
 export interface AdamWStep {
   readonly learningRate: number;
   /** Gradients are scaled down to this global L2 norm; undefined leaves them. */
-  readonly maxGradientNorm?: number;
-  /** Averages that follow the parameters: updated in the same pass over memory. */
-  readonly averages?: readonly Ema[];
+  readonly maxGradientNorm?: number | undefined;
 }
 
-/** Elements per pass: parameters, moments, gradient and averages of one block stay in the processor's cache. */
-const BLOCK = 16_384;
-
 export class AdamW {
-  readonly options: AdamWOptions;
   /** Exponential moving averages of the gradient and of its square, by parameter. */
   readonly firstMoment: FlatParameters;
   readonly secondMoment: FlatParameters;
   /** Updates made; the bias correction depends on it. */
   updates = 0;
+  readonly #options: AdamWOptions;
   readonly #parameters: FlatParameters;
-  readonly #kernel: AdamWKernel;
+  readonly #arrays: UpdateArrays;
+  readonly #spans: readonly Span[];
+  /** What does the work, once there is any. */
+  #worker: Promise<UpdateThreads> | UpdatePart | undefined;
+  /** L2 norm of the gradient that was gathered. */
+  #norm: number | undefined;
 
-  constructor(parameters: FlatParameters, options: AdamWOptions, kernel = createAdamWKernel(BLOCK)) {
+  constructor(parameters: FlatParameters, options: AdamWOptions) {
+    const { decays = isMatrix, averages = [] } = options;
     this.#parameters = parameters;
-    this.options = options;
+    this.#options = options;
     this.firstMoment = parameters.zerosLike();
     this.secondMoment = parameters.zerosLike();
-    this.#kernel = kernel;
+    this.#arrays = {
+      parameters: parameters.values,
+      gradient: parameters.zerosLike().values,
+      firstMoment: this.firstMoment.values,
+      secondMoment: this.secondMoment.values,
+      averages: averages.map((average) => average.parameters.values),
+    };
+    this.#spans = parameters.slots.map((slot) => ({
+      offset: slot.offset,
+      length: slot.length,
+      decays: decays(slot),
+    }));
   }
 
-  /** One update in place. `gradients` holds one float32 tensor per parameter, by the parameter's name. */
-  step(gradients: ReadonlyMap<string, HostTensor>, gradientNorm: number, step: AdamWStep): void {
-    const { betas, epsilon, weightDecay, decays = isMatrix } = this.options;
+  /**
+   * Takes the gradients that each of some engines computed, one float32 tensor for each parameter under its name, for
+   * their mean to be applied. Their memory is handed over. Returns the global L2 norm of the mean; NaN and infinity
+   * anywhere show in it.
+   */
+  async gather(shares: readonly ReadonlyMap<string, HostTensor>[]): Promise<number> {
+    const gradients = shares.map((share) => this.#parameters.slots.map((slot) => gradientOf(share, slot)));
+    const squares = await (await this.#open()).gather(gradients);
+    this.#norm = Math.sqrt(squares.reduce((sum, square) => sum + square, 0));
+    return this.#norm;
+  }
+
+  /** One update, in place, by the gradient that was gathered. */
+  async apply({ learningRate, maxGradientNorm }: AdamWStep): Promise<void> {
+    if (this.#norm === undefined) throw new Error('there is no gradient to be applied');
+    const { betas, epsilon, weightDecay, averages = [] } = this.#options;
     const [beta1, beta2] = betas;
-    const { learningRate, maxGradientNorm, averages = [] } = step;
     this.updates += 1;
-    const biasCorrection1 = 1 - beta1 ** this.updates;
-    const biasCorrection2 = 1 - beta2 ** this.updates;
-    const constants = {
-      gradientScale: clipCoefficient(gradientNorm, maxGradientNorm),
+    const numbers: UpdateNumbers = {
+      gradientScale: clipCoefficient(this.#norm, maxGradientNorm),
+      keep: 1 - learningRate * weightDecay,
       beta1,
       beta2,
-      stepSize: learningRate / biasCorrection1,
-      secondMomentScale: 1 / Math.sqrt(biasCorrection2),
+      stepSize: learningRate / (1 - beta1 ** this.updates),
+      secondMomentScale: 1 / Math.sqrt(1 - beta2 ** this.updates),
       epsilon,
+      averageDecays: averages.map((average) => average.decayAt(this.updates)),
     };
-    const { values } = this.#parameters;
-    const first = this.firstMoment.values;
-    const second = this.secondMoment.values;
-    for (const slot of this.#parameters.slots) {
-      const keep = decays(slot) ? 1 - learningRate * weightDecay : 1;
-      const gradient = gradientOf(gradients, slot);
-      for (let start = 0; start < slot.length; start += BLOCK) {
-        const count = Math.min(BLOCK, slot.length - start);
-        const from = slot.offset + start;
-        const to = from + count;
-        this.#kernel(
-          values.subarray(from, to),
-          gradient.subarray(start, start + count),
-          first.subarray(from, to),
-          second.subarray(from, to),
-          { ...constants, keep },
-        );
-        for (const average of averages) average.update(values, this.updates, from, to);
-      }
-    }
+    this.#norm = undefined;
+    await (await this.#open()).apply(numbers);
+  }
+
+  /** Ends the threads, if there are any. */
+  async dispose(): Promise<void> {
+    const worker = await this.#worker;
+    if (worker instanceof UpdateThreads) await worker.close();
+  }
+
+  #open(): Promise<UpdateThreads> | UpdatePart {
+    const { threads = 1 } = this.#options;
+    this.#worker ??=
+      threads > 1
+        ? UpdateThreads.open(this.#arrays, this.#spans, threads)
+        : new UpdatePart(this.#arrays, this.#spans);
+    return this.#worker;
   }
 }
 
@@ -98,30 +126,6 @@ function gradientOf(gradients: ReadonlyMap<string, HostTensor>, slot: Slot): Flo
 }
 
 const isMatrix = (slot: Slot) => slot.shape.length >= 2;
-
-/** The global L2 norm over all tensors. NaN and infinity anywhere show in the result. */
-export function globalNorm(tensors: Iterable<HostTensor>): number {
-  let sum = 0;
-  for (const tensor of tensors) sum += sumOfSquares(float32Data(tensor));
-  return Math.sqrt(sum);
-}
-
-function sumOfSquares(x: Float32Array): number {
-  // Four sums, because an addition may not start before the one it depends on has ended.
-  let a = 0;
-  let b = 0;
-  let c = 0;
-  let d = 0;
-  const whole = x.length & ~3;
-  for (let i = 0; i < whole; i += 4) {
-    a += x[i]! * x[i]!;
-    b += x[i + 1]! * x[i + 1]!;
-    c += x[i + 2]! * x[i + 2]!;
-    d += x[i + 3]! * x[i + 3]!;
-  }
-  for (let i = whole; i < x.length; i++) a += x[i]! * x[i]!;
-  return a + b + (c + d);
-}
 
 /** PyTorch's factor: max / (norm + 1e-6), at most 1. */
 function clipCoefficient(norm: number, maxNorm: number | undefined): number {

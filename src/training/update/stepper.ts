@@ -2,12 +2,13 @@
  * What makes a step of a training: given a batch, it changes parameters and says what there is to report. The loop knows
  * no more of it, so that the parameters may lie on another device or be shared with other machines.
  */
-import type { Executable } from '../../engines/engine.ts';
+import { joined } from '../../graph/batch.ts';
 import { float32Data, type HostTensor } from '../../graph/host-tensor.ts';
 import { GRADIENT_PREFIX } from '../objectives/objective.ts';
+import { meanScalar, type SharedStep } from './data-parallel.ts';
 import type { Ema } from './ema.ts';
 import type { FlatParameters } from './flat-parameters.ts';
-import { type AdamW, globalNorm } from './optimizer.ts';
+import type { AdamW } from './optimizer.ts';
 
 /** What one training step is given. */
 export interface Batch {
@@ -49,10 +50,11 @@ export class NotFinite extends Error {
 
 export interface HostStepperOptions {
   /** Computes `loss`, further scalars to report, and `grad/<name>` for every trained parameter. */
-  readonly executable: Executable;
+  readonly program: SharedStep;
   /** The trained parameters, fed to the program by their names. */
   readonly parameters: FlatParameters;
   readonly optimizer: AdamW;
+  /** Those that the optimiser updates. */
   readonly averages: Readonly<Record<string, Ema>>;
   /** Weights that change as training goes on but are not trained, such as the target network. */
   readonly feeds?: Readonly<Record<string, HostTensor>> | undefined;
@@ -61,17 +63,16 @@ export interface HostStepperOptions {
 
 /** Parameters, moments and averages in the host's memory: gradients come from an engine, AdamW is a loop over arrays. */
 export function hostStepper(options: HostStepperOptions): Stepper {
-  const { executable, parameters, optimizer, averages, maxGradientNorm } = options;
+  const { program, parameters, optimizer, maxGradientNorm } = options;
   const inputs = { ...parameters.tensors(), ...options.feeds };
   const tensors = tensorsOf(options);
   return {
     async step(batch, learningRate) {
-      const outputs = await executable.run({ ...inputs, ...batch.inputs });
-      const gradients = gradientsOf(outputs);
-      const norm = globalNorm(gradients.values());
-      const reported = { ...reportedValues(outputs, batch), gradient_norm: norm };
+      const shares = await program.run({ ...inputs, ...batch.inputs });
+      const norm = await optimizer.gather(shares.map(gradientsOf));
+      const reported = { ...reportedValues(shares, batch), gradient_norm: norm };
       if (!Number.isFinite(reported.loss) || !Number.isFinite(norm)) throw new NotFinite(reported);
-      optimizer.step(gradients, norm, { learningRate, maxGradientNorm, averages: Object.values(averages) });
+      await optimizer.apply({ learningRate, maxGradientNorm });
       return reported;
     },
     state: async () => ({ tensors, updates: optimizer.updates }),
@@ -105,21 +106,21 @@ function gradientsOf(outputs: Readonly<Record<string, HostTensor>>): Map<string,
   return gradients;
 }
 
-/** All scalars among the outputs, and the means of `sample_loss` per group of the batch. */
+/** The means of all scalars among the outputs, and those of `sample_loss` per group of the batch. */
 function reportedValues(
-  outputs: Readonly<Record<string, HostTensor>>,
+  shares: readonly Readonly<Record<string, HostTensor>>[],
   batch: Batch,
 ): Record<'loss', number> & Record<string, number> {
   const reported: Record<'loss', number> & Record<string, number> = { loss: Number.NaN };
-  for (const [name, tensor] of Object.entries(outputs)) {
-    if (tensor.shape.length === 0 && !name.startsWith(GRADIENT_PREFIX))
-      reported[name] = float32Data(tensor)[0]!;
+  const ofAll = (name: string) => shares.map((share) => share[name]!);
+  for (const [name, { shape }] of Object.entries(shares[0]!)) {
+    if (shape.length === 0 && !name.startsWith(GRADIENT_PREFIX)) reported[name] = meanScalar(ofAll(name));
   }
-  const losses = outputs.sample_loss;
-  if (losses && batch.groups) {
+  if (shares[0]!.sample_loss && batch.groups) {
+    const losses = float32Data(joined(ofAll('sample_loss')));
     const byGroup = new Map<string, number[]>();
     batch.groups.forEach((group, i) => {
-      byGroup.set(group, [...(byGroup.get(group) ?? []), float32Data(losses)[i]!]);
+      byGroup.set(group, [...(byGroup.get(group) ?? []), losses[i]!]);
     });
     for (const [group, values] of byGroup) {
       reported[`loss_${group}`] = values.reduce((sum, value) => sum + value, 0) / values.length;
