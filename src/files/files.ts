@@ -17,6 +17,8 @@ export interface ByteSource {
 export interface Files {
   /** For messages: a path, an address. */
   readonly location: string;
+  /** Where it lies on this machine; absent for all that lies elsewhere. */
+  readonly path?: string;
   /** The names in `folder`, in any order; none where there is no such folder, or the place cannot be listed. */
   list(folder?: string): Promise<readonly string[]>;
   /** The content of a file; undefined when there is none. Throws InputError when it is too large or cannot be read. */
@@ -39,10 +41,22 @@ export function within(files: Files, folder: string): Files {
   const at = (path: string) => (path === '' ? folder : `${folder}/${path}`);
   return {
     location: nameOf(files, folder),
+    ...(files.path !== undefined && { path: `${files.path}/${folder}` }),
     list: (inner = '') => files.list(at(inner)),
     bytes: (path, limit) => files.bytes(at(path), limit),
     open: (path) => files.open(at(path)),
   };
+}
+
+/** The folder that the file `path` of a folder lies in, and the file's name there. */
+export function placeOf(files: Files, path: string): { folder: Files; name: string } {
+  const slash = path.lastIndexOf('/');
+  return { folder: within(files, path.slice(0, Math.max(slash, 0))), name: path.slice(slash + 1) };
+}
+
+/** Whether a folder has the file `path`. Throws InputError when there is something else of that name. */
+export async function hasFile(files: Files, path: string): Promise<boolean> {
+  return (await files.open(path)) !== undefined;
 }
 
 /** The text of a file, undefined when there is none. Throws InputError when it is too large or not in UTF-8. */

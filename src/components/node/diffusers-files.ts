@@ -9,14 +9,7 @@ import type { StoredModel } from './stored-model.ts';
 
 /** Opens a diffusers directory, and each of its networks when it is first asked for. Throws InputError when there is none. */
 export async function diffusersFiles(path: string): Promise<StoredModel> {
-  const found = await stat(path).catch((error: NodeJS.ErrnoException) => error);
-  if (found instanceof Error || !found.isDirectory()) {
-    const what = found instanceof Error ? 'there is no such folder' : 'it is a file';
-    throw new InputError(
-      `model ${path}: ${what}; expected a diffusers directory, that is a folder with a model_index.json`,
-      { path, code: found instanceof Error ? 'not-found' : 'invalid-input' },
-    );
-  }
+  await requireFolder(path);
   const directory = await openDiffusersDirectory(path);
   return {
     ...modelFilesOf(directory),
@@ -25,4 +18,14 @@ export async function diffusersFiles(path: string): Promise<StoredModel> {
     copies: (part) => partFiles(path, join(path, part)),
     about: () => modelFiles(path),
   };
+}
+
+/** Throws InputError for a path at which there is no folder, and says that a model was expected there. */
+export async function requireFolder(path: string): Promise<void> {
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => error);
+  if (!(found instanceof Error) && found.isDirectory()) return;
+  const what = found instanceof Error ? 'there is no such folder' : 'it is a file';
+  throw new InputError(
+    `model ${path}: ${what}; expected a diffusers directory, that is a folder with a model_index.json`,
+  );
 }

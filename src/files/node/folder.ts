@@ -12,6 +12,7 @@ const MAX_CHUNK = 2 ** 30;
 export function folderFiles(path: string): Files {
   return {
     location: path,
+    path,
     list: async (folder = '') => (await unlessMissing(namesIn(join(path, folder)))) ?? [],
     bytes: (name, limit = LARGEST_TEXT) => unlessMissing(readBytes(join(path, name), limit)),
     open: (name) => unlessMissing(fileSource(join(path, name))),
