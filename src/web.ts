@@ -8,17 +8,25 @@
  * const { images } = await pipeline.generate({ prompt: 'a windmill in the snow', seed: 7 });
  * context.putImageData(images[0].toImageData(), 0, 0);
  * ```
+ *
+ * `modelFilesIn` opens diffusers directories, `singleFileIn` checkpoints in one file, `loraIn` LoRAs for
+ * `createPipeline`; `withUNet` and `withAutoencoder` put parts of other models into one.
  */
 
 export type { GenerationDefaults } from './components/components.ts';
 export { modelFilesIn } from './components/diffusers-files.ts';
+export { loraIn } from './components/lora-files.ts';
 export type {
   CheckpointFacts,
   ModelFiles,
   StoredAutoencoder,
   StoredNetwork,
 } from './components/model-files.ts';
+export { autoencoderIn, autoencoderInFile, withAutoencoder } from './components/other-autoencoder.ts';
+export { type OtherUNet, unetIn, unetInFile, withUNet } from './components/other-unet.ts';
 export { type SchedulerName, schedulerNames } from './components/scheduler.ts';
+export { type SingleFile, type SingleFileSources, singleFileIn } from './components/single-file.ts';
+export type { TokenizerPlace } from './components/single-file-tokenizer.ts';
 export type { Size } from './components/size.ts';
 export { type PredictionType, predictionTypes } from './diffusion/prediction.ts';
 export type { SchedulerConfig } from './diffusion/samplers/config.ts';
@@ -40,6 +48,7 @@ export { InputError, SettingError, UsageError } from './errors.ts';
 export { blobFiles, memoryFiles } from './files/blobs.ts';
 export type { ByteSource, Files } from './files/files.ts';
 export { type HttpFilesOptions, httpFiles } from './files/http.ts';
+export type { JsonObject } from './files/json.ts';
 export type { DType, TypedArray } from './graph/dtype.ts';
 export { type HostTensor, hostTensor } from './graph/host-tensor.ts';
 export type { Program } from './graph/program.ts';
@@ -102,8 +111,9 @@ export { Generator } from './random/generator.ts';
 export type { MersenneTwisterState } from './random/mersenne-twister.ts';
 export { VERSION } from './version.ts';
 export type { AppliedLora } from './weights/lora.ts';
-export type { Lora, LoraLayer } from './weights/lora-file.ts';
+export type { Lora, LoraLayer, ReadLoraOptions } from './weights/lora-file.ts';
 export type { LoraComponent } from './weights/lora-names.ts';
+export type { AdapterConfig } from './weights/lora-settings.ts';
 export type {
   Checkpoint,
   CheckpointNetwork,

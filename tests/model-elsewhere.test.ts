@@ -1,5 +1,5 @@
 /** A model that lies in no folder of this machine draws what it draws from one. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -10,14 +10,10 @@ import { memoryFiles } from '../src/files/blobs.ts';
 import type { Files } from '../src/files/files.ts';
 import { httpFiles } from '../src/files/http.ts';
 import { createNodeEngine, createPipeline, type Image, loadPipeline } from '../src/index.ts';
+import { contentOf } from './in-memory.ts';
 
 const folder = fileURLToPath(new URL('./fixtures/golden/pipelines/lcm/model', import.meta.url));
-const paths = readdirSync(folder, { recursive: true, withFileTypes: true })
-  .filter((entry) => entry.isFile())
-  .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
-const content = Object.fromEntries(
-  paths.map((path) => [path, new Uint8Array(readFileSync(join(folder, path)))] as const),
-);
+const content = contentOf(folder);
 const names = Object.fromEntries(
   ['', 'unet', 'vae', 'text_encoder'].map((part) => [part, readdirSync(join(folder, part))]),
 );

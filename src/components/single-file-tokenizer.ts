@@ -57,6 +57,7 @@ export async function tokenizerPlace(
   if (named !== undefined) {
     throw new InputError(
       `${named.location} holds no tokenizer: expected vocab.json and merges.txt, or tokenizer.json`,
+      { path: named.location },
     );
   }
   const own = await clip?.();
@@ -64,6 +65,7 @@ export async function tokenizerPlace(
   throw new InputError(
     `${file} carries no tokenizer, as single files do not. Pass the folder of one with --tokenizer: that of any Stable Diffusion model in the diffusers layout will do. Or download CLIP's, 1.5 MB, once: ` +
       `lcm pull ${CLIP} --file vocab.json --file merges.txt`,
+    { path: file },
   );
 }
 

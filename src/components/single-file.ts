@@ -4,7 +4,7 @@
  */
 import type { PredictionType } from '../diffusion/prediction.ts';
 import { InputError, withPlace } from '../errors.ts';
-import { type Files, hasFile, placeOf, sourceIn, within } from '../files/files.ts';
+import { type Files, folderOf, hasFile, sourceIn, within } from '../files/files.ts';
 import { type JsonObject, parseJsonObject } from '../files/json.ts';
 import { isDType } from '../graph/dtype.ts';
 import { listed } from '../messages.ts';
@@ -60,7 +60,7 @@ export async function singleFileIn(
   const source = await sourceIn(files, path);
   const location = source.name;
   refusePickle(location);
-  const { folder } = placeOf(files, path);
+  const { folder } = folderOf(files, path);
   const named = sources.config && (await modelFilesIn(sources.config));
   const opened = await safetensorsOf(source);
   const checkpoint = await checkpointOf(opened, location, named, sources);
@@ -93,6 +93,7 @@ export async function singleFileIn(
       if (!network) {
         throw new InputError(
           `${location} has no ${component}; it holds ${listed([...checkpoint.networks.keys()])}${component === 'vae' ? '. Pass one with --vae' : ''}`,
+          { path: location },
         );
       }
       const stored =
@@ -121,6 +122,7 @@ function refusePickle(file: string): void {
   if (!/\.(ckpt|pt|pth|bin)$/.test(file)) return;
   throw new InputError(
     `${file} is a Python pickle, which can run any code when it is opened; only safetensors are read. Most models are offered as .safetensors too; or convert it once where you trust it`,
+    { path: file, code: 'unsupported' },
   );
 }
 

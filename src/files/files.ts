@@ -49,7 +49,7 @@ export function within(files: Files, folder: string): Files {
 }
 
 /** The folder that the file `path` of a folder lies in, and the file's name there. */
-export function placeOf(files: Files, path: string): { folder: Files; name: string } {
+export function folderOf(files: Files, path: string): { folder: Files; name: string } {
   const slash = path.lastIndexOf('/');
   return { folder: within(files, path.slice(0, Math.max(slash, 0))), name: path.slice(slash + 1) };
 }

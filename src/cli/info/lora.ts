@@ -1,7 +1,8 @@
 /** `lcm info` of a LoRA: in which layout, how large, and what it adapts. */
-
-import { readLoraFile } from '../../components/node/open-lora.ts';
+import { basename, dirname } from 'node:path';
+import { loraIn } from '../../components/lora-files.ts';
 import { InputError } from '../../errors.ts';
+import { folderFiles } from '../../files/node/folder.ts';
 import { float32Data } from '../../graph/host-tensor.ts';
 import { convertTensor } from '../../weights/convert.ts';
 import { loadTensors } from '../../weights/load-tensors.ts';
@@ -34,7 +35,7 @@ export async function describeLora(
   const { weights, metadata } = opened;
   const summary = summarize(weights);
   const format = formatOf(weights);
-  const { lora, problem } = await read(file, opened);
+  const { lora, problem } = await read(file);
   const networks = lora && (await networksOf(lora));
   const consistency = lora?.isConsistency ?? false;
   reporter.print(`${path}: ${consistency ? 'an LCM-LoRA' : 'a LoRA'}, ${format} layout`);
@@ -62,9 +63,9 @@ export async function describeLora(
   });
 }
 
-async function read(file: string, opened: OpenedSafetensors): Promise<{ lora?: Lora; problem?: string }> {
+async function read(file: string): Promise<{ lora?: Lora; problem?: string }> {
   try {
-    return { lora: await readLoraFile(file, opened) };
+    return { lora: await loraIn(folderFiles(dirname(file)), basename(file)) };
   } catch (error) {
     if (error instanceof InputError) return { problem: error.message };
     throw error;

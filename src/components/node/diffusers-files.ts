@@ -27,5 +27,6 @@ export async function requireFolder(path: string): Promise<void> {
   const what = found instanceof Error ? 'there is no such folder' : 'it is a file';
   throw new InputError(
     `model ${path}: ${what}; expected a diffusers directory, that is a folder with a model_index.json`,
+    { path, code: found instanceof Error ? 'not-found' : 'invalid-input' },
   );
 }

@@ -1,17 +1,15 @@
 /** A model by whatever people call it: a folder, a file, or a name on the hub; and other parts for it. */
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { InputError, SettingError } from '../../errors.ts';
-import { isFile, pathKind } from '../../files/node/path-kind.ts';
+import { folderFiles } from '../../files/node/folder.ts';
+import { pathKind } from '../../files/node/path-kind.ts';
 import { localPath } from '../../hub/node/cache.ts';
-import { openDiffusersDirectory } from '../../weights/node/diffusers-directory.ts';
-import { openModelFolder } from '../../weights/node/model-folder.ts';
 import { refuseRunFolder } from '../../weights/node/run-folder.ts';
-import { openSafetensors } from '../../weights/node/safetensors-file.ts';
-import { autoencoderAlone } from '../../weights/single-file/autoencoder.ts';
 import type { ModelFiles, StoredAutoencoder } from '../model-files.ts';
+import { autoencoderIn, autoencoderInFile, withAutoencoder } from '../other-autoencoder.ts';
 import { diffusersFiles } from './diffusers-files.ts';
-import { withUNet } from './other-unet.ts';
+import { withStoredUNet } from './other-unet.ts';
 import { type SingleFileOptions, singleFile } from './single-file.ts';
 import { libraryOf, type StoredModel } from './stored-model.ts';
 
@@ -20,9 +18,9 @@ export interface OpenModelOptions extends SingleFileOptions, OtherParts {}
 
 /** Parts in place of the model's own. */
 export interface OtherParts {
-  /** See `withUNet`. */
+  /** See `withStoredUNet`. */
   readonly unet?: string | undefined;
-  /** See `withAutoencoder`. */
+  /** See `withStoredAutoencoder`. */
   readonly vae?: string | undefined;
 }
 
@@ -40,8 +38,8 @@ export async function openModel(name: string, options: OpenModelOptions = {}): P
 
 /** The model with other parts in place of its own. */
 export async function withOtherParts(files: StoredModel, { unet, vae }: OtherParts): Promise<StoredModel> {
-  const denoising = unet === undefined ? files : await withUNet(files, unet);
-  return vae === undefined ? denoising : withAutoencoder(denoising, vae);
+  const denoising = unet === undefined ? files : await withStoredUNet(files, unet);
+  return vae === undefined ? denoising : withStoredAutoencoder(denoising, vae);
 }
 
 async function openPath(path: string, options: SingleFileOptions): Promise<StoredModel> {
@@ -73,61 +71,24 @@ async function checkpointFile(path: string): Promise<string | undefined> {
 /**
  * The model with the autoencoder `name` for its own: a diffusers directory, a folder with one network, a file, or by its
  * name on the hub one that was downloaded before.
- * A file does not say how its latents are scaled; it is taken to be made for this model.
  */
-async function withAutoencoder(files: StoredModel, name: string): Promise<StoredModel> {
-  const { className, ...network } = await openAutoencoder(name, files);
+async function withStoredAutoencoder(files: StoredModel, name: string): Promise<StoredModel> {
+  const autoencoder = await openAutoencoder(name, files);
   return {
     ...files,
+    ...withAutoencoder(files, autoencoder),
     isCombined: true,
-    classes: new Map([...files.classes, ['vae', className]]),
-    libraries: new Map([...files.libraries, ['vae', libraryOf(className)]]),
-    network: async (component) => (component === 'vae' ? network : files.network(component)),
+    libraries: new Map([...files.libraries, ['vae', libraryOf(autoencoder.className)]]),
   };
 }
 
-/**
- * An autoencoder for `model`: see `withAutoencoder`. Without a model a file is taken to scale latents as Stable Diffusion
- * 1 does. Throws InputError when there is none.
- */
+/** An autoencoder for `model`: see `withStoredAutoencoder`, `autoencoderInFile`. Throws InputError when there is none. */
 export async function openAutoencoder(name: string, model?: ModelFiles): Promise<StoredAutoencoder> {
   const path = await localPath(name);
   const kind = await pathKind(path);
   if (kind === undefined)
     throw new InputError(`VAE ${path}: there is no such file or folder`, { path, code: 'not-found' });
-  if (kind === 'file') {
-    const { weights } = await openSafetensors(path);
-    return { location: path, ...autoencoderAlone(weights, path, await trainingOf(model)) };
-  }
+  if (kind === 'file') return autoencoderInFile(folderFiles(dirname(path)), basename(path), model);
   await refuseRunFolder(path);
-  const isPipeline = await isFile(join(path, 'model_index.json'));
-  const className = isPipeline
-    ? (await openDiffusersDirectory(path)).components.get('vae')?.className
-    : undefined;
-  // What `lcm train autoencoder` writes is a folder with a vae and nothing else.
-  const isInside = isPipeline || (await isFile(join(path, 'vae', 'config.json')));
-  const folder = await openModelFolder(isInside ? join(path, 'vae') : path, { className });
-  return {
-    location: folder.path,
-    className: folder.className,
-    config: folder.config,
-    weights: folder.weights,
-  };
-}
-
-/** How the model's own autoencoder scales latents; where it has none, how its family does. */
-async function trainingOf(
-  model: ModelFiles | undefined,
-): Promise<{ sampleSize: number; scalingFactor: number }> {
-  const isXL = model?.pipelineClass.startsWith('StableDiffusionXL');
-  const usual = isXL
-    ? { sampleSize: 1024, scalingFactor: 0.13025 }
-    : { sampleSize: 512, scalingFactor: 0.18215 };
-  if (model?.classes.get('vae') !== 'AutoencoderKL') return usual;
-  const { config } = await model.network('vae');
-  const { sample_size: size, scaling_factor: factor } = config as Record<string, unknown>;
-  return {
-    sampleSize: typeof size === 'number' ? size : usual.sampleSize,
-    scalingFactor: typeof factor === 'number' ? factor : usual.scalingFactor,
-  };
+  return autoencoderIn(folderFiles(path));
 }

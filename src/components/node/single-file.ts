@@ -55,12 +55,14 @@ async function readConfig(path: string | undefined) {
 async function readUNetConfig(path: string): Promise<JsonObject> {
   const expected = "expected a diffusers directory, or the config.json of a diffusers model's UNet";
   if (/\.ya?ml$/.test(path)) {
-    throw new InputError(`${path} is a configuration of the original code, which is not read; ${expected}`);
+    throw new InputError(`${path} is a configuration of the original code, which is not read; ${expected}`, {
+      path,
+    });
   }
   const json = await readJsonObject(path);
   const { _class_name: name = 'UNet2DConditionModel' } = json;
   if (name === 'UNet2DConditionModel' && 'cross_attention_dim' in json) return json;
-  throw new InputError(`${path} describes no UNet2DConditionModel; ${expected}`);
+  throw new InputError(`${path} describes no UNet2DConditionModel; ${expected}`, { path });
 }
 
 async function cachedClip() {
