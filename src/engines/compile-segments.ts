@@ -3,7 +3,6 @@
 import type { Program } from '../graph/program.ts';
 import { elementCount } from '../graph/shape.ts';
 import type { Executable } from './engine.ts';
-import type { CompiledSegment } from './segmented.ts';
 
 /** Compiles one segment; `part` counts from 1. */
 export type CompileSegment = (segment: Program, part: number) => Promise<Executable>;
@@ -18,8 +17,8 @@ export type CompileSegment = (segment: Program, part: number) => Promise<Executa
 export async function compileSegments(
   segments: readonly Program[],
   workers: readonly CompileSegment[],
-): Promise<CompiledSegment[]> {
-  const compiled = new Map<number, CompiledSegment>();
+): Promise<Executable[]> {
+  const compiled = new Map<number, Executable>();
   const waiting = segments
     .map((program, index) => ({ program, index, largest: largestParameter(program) }))
     .sort((a, b) => b.largest - a.largest);
@@ -27,7 +26,7 @@ export async function compileSegments(
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const { program, index } = next;
       try {
-        compiled.set(index, { program, executable: await compile(program, index + 1) });
+        compiled.set(index, await compile(program, index + 1));
       } catch (error) {
         waiting.length = 0;
         throw error;
@@ -37,7 +36,7 @@ export async function compileSegments(
   const ends = await Promise.allSettled(workers.map(work));
   const failed = ends.find((end) => end.status === 'rejected');
   if (failed) {
-    await Promise.all([...compiled.values()].map(({ executable }) => executable.dispose()));
+    await Promise.all([...compiled.values()].map((executable) => executable.dispose()));
     throw failed.reason;
   }
   return segments.map((_, index) => compiled.get(index)!);

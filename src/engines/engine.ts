@@ -18,6 +18,9 @@ export interface Engine {
 
   /** Frees every executable and whatever the engine holds (threads, devices). */
   dispose(): Promise<void>;
+
+  /** About the most bytes of weights that a streamed program holds at a time; undefined for engines that hold all. */
+  readonly streamedBytes?: number | undefined;
 }
 
 /** An engine that can leave values where it computed them. */
@@ -39,6 +42,11 @@ export interface CompileOptions {
   readonly weights?: Weights;
   /** Shown in profiles and errors. */
   readonly name?: string;
+  /**
+   * Hold only some of a large program's weights at a time: every run prepares them anew, a part of the program while the
+   * one before it runs, and lets go of them. Engines that cannot do so hold them all.
+   */
+  readonly streamed?: boolean;
   /** Once it is aborted the engine begins with nothing more, and rejects with the reason unless it was done. */
   readonly signal?: AbortSignal;
 }

@@ -135,25 +135,19 @@ describe('ExecutableCache', () => {
     const compileSegmented = async () => {
       const parts = segments(whole, 3);
       const compiled = await Promise.all(
-        parts.map(async (part, i) => ({
-          program: part,
-          executable: watched(`part ${i + 1}`, await engine.compile(part)),
-        })),
+        parts.map(async (part, i) => watched(`part ${i + 1}`, await engine.compile(part))),
       );
       // Between two segments, others come and go.
-      const first = compiled[0]!.executable;
+      const first = compiled[0]!;
       compiled[0] = {
-        ...compiled[0]!,
-        executable: {
-          ...first,
-          async run(values) {
-            const result = await first.run(values);
-            for (const name of others) await cache.use(name, compileOther(name), nothing);
-            return result;
-          },
+        ...first,
+        async run(values) {
+          const result = await first.run(values);
+          for (const name of others) await cache.use(name, compileOther(name), nothing);
+          return result;
         },
       };
-      return segmented('network', whole, () => false, compiled);
+      return segmented({ name: 'network', whole, segments: parts, bound: () => false }, compiled);
     };
     const compileOther = (name: string) => async () => watched(name, await engine.compile(program({ x })));
     const { y } = await cache.use('network', compileSegmented, (executable) => executable.run(inputs));

@@ -5,8 +5,9 @@ import { type Program, program } from '../graph/program.ts';
 import { segments } from '../graph/segments.ts';
 import { input, parameter, type Tensor } from '../graph/tensor.ts';
 import type { Weights } from '../weights/weights.ts';
+import type { Executable } from './engine.ts';
 import { createReferenceEngine } from './reference/engine.ts';
-import { segmented } from './segmented.ts';
+import { segmented, streamed } from './segmented.ts';
 
 const SIZE = 8;
 const values = (seed: number, length: number) =>
@@ -43,18 +44,18 @@ const bound: Weights = new Map(
     }),
 );
 
+const partsOf = (whole: Program, segments: readonly Program[]) => ({
+  ...{ name: 'network', whole, segments },
+  bound: (name: string) => bound.has(name),
+});
+
 describe('a program in segments', () => {
   const engine = createReferenceEngine();
   const inputs = { x: matrix(20), open: matrix(21) };
   const compile = async (count: number) => {
     const parts = segments(network(), count);
-    const compiled = await Promise.all(
-      parts.map(async (part) => ({
-        program: part,
-        executable: await engine.compile(part, { weights: bound }),
-      })),
-    );
-    return { parts, whole: segmented('network', network(), (name) => bound.has(name), compiled) };
+    const compiled = await Promise.all(parts.map((part) => engine.compile(part, { weights: bound })));
+    return { parts, whole: segmented(partsOf(network(), parts), compiled) };
   };
 
   it.each([1, 2, 3, 5])('of the number %i computes what the whole computes', async (count) => {
@@ -95,5 +96,56 @@ describe('a program in segments', () => {
     const running = whole.run(inputs, { signal: controller.signal });
     controller.abort(new Error('enough'));
     await expect(running).rejects.toThrow('enough');
+  });
+});
+
+describe('a program that is streamed', () => {
+  const engine = createReferenceEngine();
+  const inputs = { x: matrix(20), open: matrix(21) };
+  const parts = partsOf(network(), segments(network(), 5));
+
+  /** Compiles segments, and knows which are there. `fails` does not compile, or does not run. */
+  function watched(fails: { readonly compiling?: number; readonly running?: number } = {}) {
+    const held = new Set<number>();
+    let most = 0;
+    const open = async (i: number): Promise<Executable> => {
+      held.add(i);
+      most = Math.max(most, held.size);
+      const gone = async () => void held.delete(i);
+      if (i === fails.compiling) {
+        await gone();
+        throw new Error(`segment ${i} does not compile`);
+      }
+      const executable = await engine.compile(parts.segments[i]!, { weights: bound });
+      const run: Executable['run'] =
+        i === fails.running ? () => Promise.reject(new Error(`segment ${i} does not run`)) : executable.run;
+      return { run: run.bind(executable), dispose: gone };
+    };
+    return { whole: streamed(parts, open), held, most: () => most };
+  }
+
+  it('computes what the whole computes, again and again, and holds two segments at most', async () => {
+    const { whole, held, most } = watched();
+    const plain = await engine.compile(network(), { weights: bound });
+    for (let i = 0; i < 2; i++) expect(await whole.run(inputs)).toEqual(await plain.run(inputs));
+    expect(most()).toBe(2);
+    expect(held.size).toBe(0);
+  });
+
+  it.each([{ compiling: 0 }, { compiling: 3 }, { running: 2 }])(
+    'lets go of all when %o fails',
+    async (fails) => {
+      const { whole, held } = watched(fails);
+      await expect(whole.run(inputs)).rejects.toThrow(/segment \d does not/);
+      expect(held.size).toBe(0);
+    },
+  );
+
+  it('checks its inputs before anything is compiled, and runs no more once it was disposed of', async () => {
+    const { whole, most } = watched();
+    await expect(whole.run({ x: matrix(1) })).rejects.toThrow(/network needs the input "open"/);
+    await whole.dispose();
+    await expect(whole.run(inputs)).rejects.toThrow('network was disposed of');
+    expect(most()).toBe(0);
   });
 });

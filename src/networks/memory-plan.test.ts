@@ -26,11 +26,13 @@ interface Wanted {
   readonly batch?: number;
   readonly tileSize?: number;
   readonly lowMemory?: boolean;
+  readonly streamedBytes?: number;
 }
 
-function plan({ side, limit, batch = 1, tileSize, lowMemory }: Wanted): MemoryPlan & { warnings: string[] } {
+function plan(wanted: Wanted): MemoryPlan & { warnings: string[] } {
+  const { side, limit, batch = 1, tileSize, lowMemory, streamedBytes } = wanted;
   const warnings: string[] = [];
-  const networks = new Networks(model, engine, { memoryLimit: limit, lowMemory });
+  const networks = new Networks(model, { ...engine, streamedBytes }, { memoryLimit: limit, lowMemory });
   const planned = planMemory(networks, {
     shapes: {
       ids: [[1, 77]],
@@ -81,6 +83,11 @@ describe('planMemory', () => {
     // The weights alone: with one network at a time there is room.
     expect(refused({ side: 64, limit: 900_000 })).toMatch(/or low memory, which keeps one network at a time/);
     expect(plan({ side: 64, limit: 900_000, lowMemory: true }).tileSize).toBeUndefined();
+    // Less than the weights of one: with a part of them at a time there is room.
+    const small = { side: 32, limit: 250_000, lowMemory: true };
+    expect(refused(small)).toMatch(/^32×32 pixels, 1 at a time: the .* needs at least/);
+    expect(plan({ ...small, streamedBytes: 50_000 }).tileSize).toBeUndefined();
+    expect(refused({ ...small, lowMemory: false, streamedBytes: 50_000 })).toMatch(/or low memory/);
   });
 
   it('counts nothing without a limit', () => {

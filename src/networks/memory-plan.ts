@@ -93,8 +93,9 @@ function count(networks: Networks, shapes: GenerationShapes): Needs {
     name,
   }));
   const allWeights = uses.reduce((sum, { weights }) => sum + weights, 0);
-  const alone = ({ weights, activations }: MemoryUse) => weights + activations;
-  const held = (use: MemoryUse) => (networks.lowMemory ? use.weights : allWeights);
+  const streamed = ({ weights }: MemoryUse) => Math.min(weights, networks.streamedBytes ?? Infinity);
+  const alone = (use: MemoryUse) => streamed(use) + use.activations;
+  const held = (use: MemoryUse) => (networks.lowMemory ? streamed(use) : allWeights);
   const total = (use: MemoryUse) => held(use) + use.activations;
   const decoder = uses.find(({ role }) => role === 'decoder')!;
   const worst = uses.reduce((a, b) => (total(b) > total(a) ? b : a));

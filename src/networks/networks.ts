@@ -55,9 +55,14 @@ export class Networks {
     this.memoryLimit = options.memoryLimit;
   }
 
-  /** Whether one network is held at a time. */
+  /** Whether one network is held at a time, and of a large one only a part. */
   get lowMemory(): boolean {
     return this.#runner.lowMemory;
+  }
+
+  /** About the most bytes of weights of a network that are held with low memory; undefined where it is all of them. */
+  get streamedBytes(): number | undefined {
+    return this.#runner.streamedBytes;
   }
 
   /**

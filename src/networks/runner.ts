@@ -23,7 +23,10 @@ export interface RunnerOptions {
    * steps at guidance scale 1.
    */
   readonly loras?: readonly AppliedLora[] | undefined;
-  /** Keep one network at a time: less memory, but each is loaded again whenever its turn comes. */
+  /**
+   * Keep one network at a time, and of a large one only the part that computes: less memory, but each is loaded again
+   * whenever its turn comes, and the UNet in every step. With the engine's `compiledCache` that takes little time.
+   */
   readonly lowMemory?: boolean | undefined;
   /**
    * Engines that share the work on batches, as many pictures each. On a processor, engines of one thread get more done
@@ -55,6 +58,11 @@ export class NetworkRunner {
     this.loras = loras;
     this.#alone = worker(engine);
     this.#replicas = lowMemory ? [] : replicas.map(worker);
+  }
+
+  /** See `Engine.streamedBytes`. */
+  get streamedBytes(): number | undefined {
+    return this.#alone.engine.streamedBytes;
   }
 
   /** How many share the work on pictures that are taken one by one. */
@@ -161,7 +169,10 @@ export class NetworkRunner {
   ): Promise<T> {
     const compile = async (unwanted: AbortSignal) => {
       const { program, weights } = programOf(network, specs, this.loras);
-      return engine.compile(program, { weights, name: network.name, signal: unwanted });
+      return engine.compile(program, {
+        ...{ weights, name: network.name, signal: unwanted },
+        streamed: this.lowMemory,
+      });
     };
     return cache.use(keyOf(network, specs), compile, work, signal);
   }

@@ -11,16 +11,17 @@ import { checkKept } from '../check-inputs.ts';
 import { compileSegments } from '../compile-segments.ts';
 import type { CompileOptions, Executable, KeepingEngine, KeepingExecutable } from '../engine.ts';
 import { type OnnxModel, serialize } from '../onnx/serialize.ts';
-import { segmented } from '../segmented.ts';
+import { segmented, streamed } from '../segmented.ts';
 import { BufferPool } from '../thread/buffer-pool.ts';
 import type { ThreadTensor } from '../thread/device-tensor.ts';
 import { named, ThreadExecutable } from '../thread/executable.ts';
 import type { CommonResult } from '../thread/messages.ts';
 import { turn } from '../thread/turn.ts';
 import { WorkerClient } from '../thread/worker-client.ts';
+import { CompiledCache, cacheKey, WEIGHTS } from './compiled-cache.ts';
 import type { ExternalValue, Request, SessionSettings } from './messages.ts';
 import { turnTelemetryOff } from './telemetry.ts';
-import { weightFiles } from './weight-files.ts';
+import { type WeightFiles, weightFiles } from './weight-files.ts';
 
 /** What computes; which of them work here, `lcm doctor` says. */
 export type NodeDevice = 'cpu' | 'webgpu' | 'cuda' | 'coreml' | 'dml';
@@ -33,6 +34,11 @@ export interface NodeEngineOptions {
   readonly optimization?: 'all' | 'extended' | 'basic' | 'disabled';
   /** Let idle threads of ONNX Runtime spin while they wait for work. */
   readonly spinning?: boolean;
+  /**
+   * A folder in which what was made of large models is kept for the processes to come, up to 20 GB of it: they load at
+   * once, and their weights are mapped from there. On the processor, and for weights in files.
+   */
+  readonly compiledCache?: string | undefined;
   /** Write a profile of every executable, to a file whose path begins with this. */
   readonly profile?: string;
 }
@@ -61,6 +67,7 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
   readonly #clients = [newClient()];
   readonly #pool = new BufferPool();
   readonly #onProcessor: boolean;
+  readonly #cache: CompiledCache | undefined;
   #nextSession = 0;
   #disposed = false;
 
@@ -70,8 +77,10 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
     optimization = 'all',
     spinning = false,
     profile,
+    compiledCache,
   }: NodeEngineOptions) {
     this.#onProcessor = device === 'cpu';
+    if (this.#onProcessor && compiledCache !== undefined) this.#cache = new CompiledCache(compiledCache);
     this.name = nodeEngineName(device);
     this.#settings = {
       // What a device cannot do falls back to the CPU.
@@ -83,25 +92,40 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
     };
   }
 
+  /** Of segments, two of which are held at a time, one of them while it is prepared. */
+  get streamedBytes(): number | undefined {
+    return this.#onProcessor ? 8 * SEGMENT_BYTES : undefined;
+  }
+
   async compile(program: Program, options: CompileOptions = {}): Promise<Executable> {
-    const { weights, name = 'program', signal } = options;
+    const { weights, name = 'program', signal, streamed: isStreamed = false } = options;
     signal?.throwIfAborted();
     if (this.#disposed) throw new Error(`${name} cannot be compiled: the engine was disposed of`);
-    const count = this.#onProcessor ? segmentCount(program, weights) : 1;
-    if (count === 1) return this.#compile(this.#clients[0]!, program, options, USUAL_MEMORY);
+    const bytes = boundBytes(program, weights);
+    const count = this.#onProcessor ? segmentCount(bytes) : 1;
+    const cache = bytes < LEAST_KEPT_BYTES ? undefined : this.#cache;
+    if (count === 1)
+      return this.#compile(this.#clients[0]!, program, options, { memory: USUAL_MEMORY, cache });
+
+    const parts = {
+      ...{ name, whole: program, segments: segments(program, count) },
+      bound: (parameter: string) => weights?.has(parameter) ?? false,
+    };
+    const compilePart = (client: Client, segment: Program, part: number, signal: AbortSignal | undefined) => {
+      const partOptions = { weights, name: `${name}, part ${part}`, signal };
+      return this.#compile(client, segment, partOptions, { memory: LARGE_MODEL_MEMORY, cache });
+    };
+    const clients = this.#allClients();
+    if (isStreamed) {
+      return streamed(parts, (i, { signal }) =>
+        compilePart(clients[i % clients.length]!, parts.segments[i]!, i + 1, signal),
+      );
+    }
     const compiled = await compileSegments(
-      segments(program, count),
-      this.#allClients().map(
-        (client) => (segment, part) =>
-          this.#compile(
-            client,
-            segment,
-            { weights, name: `${name}, part ${part}`, signal },
-            LARGE_MODEL_MEMORY,
-          ),
-      ),
+      parts.segments,
+      clients.map((client) => (segment, part) => compilePart(client, segment, part, signal)),
     );
-    return segmented(name, program, (parameter) => weights?.has(parameter) ?? false, compiled);
+    return segmented(parts, compiled);
   }
 
   async compileKeeping(
@@ -111,7 +135,8 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
   ): Promise<KeepingExecutable> {
     const { name = 'program' } = options;
     checkKept(name, program.outputs.keys(), keep);
-    const executable = await this.#compile(this.#clients[0]!, program, options, USUAL_MEMORY, keep);
+    const how = { memory: USUAL_MEMORY, keep };
+    const executable = await this.#compile(this.#clients[0]!, program, options, how);
     return {
       run: (inputs, runOptions) =>
         executable.runKeeping(inputs, keep, (value) => this.#read(value), runOptions),
@@ -130,8 +155,7 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
     client: Client,
     program: Program,
     { weights, name = 'program', signal }: CompileOptions,
-    memory: MemorySettings,
-    keep: readonly string[] = [],
+    { memory, cache, keep = [] }: HowToCompile,
   ): Promise<ThreadExecutable> {
     signal?.throwIfAborted();
     const files = await weightFiles(program, weights);
@@ -142,31 +166,62 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
       // WebGPU has 16-bit numbers only where the adapter has the feature shader-f16, of which we hear nothing here.
       widenTables: this.#settings.executionProviders[0] === 'webgpu',
     });
-    const external = await externalValues(model);
     const session = this.#nextSession++;
-    const transfer = [
-      model.bytes.buffer,
-      ...external.map((value) => ('bytes' in value ? value.bytes.buffer : undefined)),
-    ];
+    const settings = { ...this.#settings, ...memory };
+    const saved =
+      cache && files && (await this.#saved(cache, client, { model, files, settings, session, name, signal }));
     try {
-      await client.request(
-        {
-          kind: 'compile',
-          session,
-          model: model.bytes,
-          external,
-          folder: files?.folder,
-          settings: { ...this.#settings, ...memory },
-          keep: keep.map((output) => model.outputs.get(output)!),
-        },
-        transfer.filter((buffer) => buffer instanceof ArrayBuffer),
-        signal,
-      );
+      if (saved !== undefined) {
+        // It was optimised when it was saved.
+        const asItIs = { ...settings, optimization: 'disabled' } as const;
+        const request = { model: saved, external: [], folder: undefined, settings: asItIs, keep };
+        await client.request({ kind: 'compile', session, ...request }, [], signal);
+      } else {
+        const external = await externalValues(model);
+        const values = external.map((value) => ('bytes' in value ? value.bytes.buffer : undefined));
+        await client.request(
+          {
+            ...{ kind: 'compile', session, model: model.bytes, external, folder: files?.folder, settings },
+            keep: keep.map((output) => model.outputs.get(output)!),
+          },
+          [model.bytes.buffer, ...values].filter((buffer) => buffer instanceof ArrayBuffer),
+          signal,
+        );
+      }
     } catch (error) {
       signal?.throwIfAborted();
       throw named(`${name} does not compile on ${this.name}`, error);
     }
     return new ThreadExecutable(name, session, model, client, this.#pool);
+  }
+
+  /** The path of the model as it was saved when it was first compiled, which may be now. */
+  async #saved(
+    cache: CompiledCache,
+    client: Client,
+    { model, files, settings, session, name, signal }: ModelToSave,
+  ): Promise<string | undefined> {
+    const key = cacheKey([settings.optimization, ...files.versions, model.bytes]);
+    const found = await cache.find(key);
+    if (found !== undefined) return found;
+    try {
+      await cache.add(key, async (path) => {
+        const saveAs = { path, weights: WEIGHTS };
+        const request = {
+          model: model.bytes,
+          external: [],
+          folder: files.folder,
+          settings,
+          keep: [],
+          saveAs,
+        };
+        await client.request({ kind: 'compile', session, ...request }, [], signal);
+      });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw named(`${name} cannot be compiled for the cache ${cache.folder}`, error);
+    }
+    return cache.find(key);
   }
 
   /** By a program that gives what it is given: only results of programs can be read from every device. */
@@ -191,6 +246,23 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
   }
 }
 
+interface HowToCompile {
+  readonly memory: MemorySettings;
+  readonly cache?: CompiledCache | undefined;
+  /** Outputs that stay with the engine. */
+  readonly keep?: readonly string[];
+}
+
+/** A model whose values all lie in files or in itself. */
+interface ModelToSave {
+  readonly model: OnnxModel;
+  readonly files: WeightFiles;
+  readonly settings: SessionSettings;
+  readonly session: number;
+  readonly name: string;
+  readonly signal: AbortSignal | undefined;
+}
+
 type MemorySettings = Pick<SessionSettings, 'memoryPattern' | 'arena'>;
 
 const USUAL_MEMORY: MemorySettings = { memoryPattern: true, arena: true };
@@ -208,10 +280,18 @@ const SEGMENT_BYTES = 2 ** 27;
  * ONNX Runtime holds a weight up to five times while it casts, reorders and packs a model's weights, and lets go when
  * all are done. Large models are therefore compiled in segments; small ones gain nothing by it.
  */
-function segmentCount({ parameters }: Program, weights: CompileOptions['weights']): number {
+function segmentCount(bytes: number): number {
+  return bytes < 2 * SEGMENT_BYTES ? 1 : Math.round(bytes / SEGMENT_BYTES);
+}
+
+/** Of weights, from which on loading takes long enough for what was made of them to be kept. */
+const LEAST_KEPT_BYTES = 2 ** 26;
+
+/** Bytes, in float32, of the parameters whose values are given when a program is compiled. */
+function boundBytes({ parameters }: Program, weights: CompileOptions['weights']): number {
   let bytes = 0;
   for (const [name, { shape }] of parameters) if (weights?.has(name)) bytes += 4 * elementCount(shape);
-  return bytes < 2 * SEGMENT_BYTES ? 1 : Math.round(bytes / SEGMENT_BYTES);
+  return bytes;
 }
 
 /** After copying this many bytes, the event loop gets its turn. */

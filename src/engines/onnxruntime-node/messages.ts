@@ -22,13 +22,16 @@ export type ExternalValue =
 export interface CompileRequest {
   readonly kind: 'compile';
   readonly session: number;
-  readonly model: Uint8Array;
+  /** A serialised model, or the path of one. */
+  readonly model: Uint8Array | string;
   readonly external: readonly ExternalValue[];
   /** The folder from which the model's references to files start. */
   readonly folder: string | undefined;
   readonly settings: SessionSettings;
   /** Outputs that stay on the device. */
   readonly keep: readonly string[];
+  /** Nothing is kept but the optimised model, at `path`, with its packed weights in the file `weights` beside it. */
+  readonly saveAs?: { readonly path: string; readonly weights: string } | undefined;
 }
 
 export type Request = CompileRequest | CommonRequest;

@@ -4,6 +4,7 @@
  * wherever they are, so nothing has to be copied, linked or writable. A file must not be changed while it is in use:
  * to renew it, write beside it and rename.
  */
+import type { BigIntStats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { parse, resolve } from 'node:path';
 import { InputError } from '../../errors.ts';
@@ -14,6 +15,8 @@ export interface WeightFiles {
   readonly folder: string;
   /** A file's path from `folder` on. */
   locationOf(path: string): string;
+  /** Path, size and time of the last change of each file: another one when a file is another. */
+  readonly versions: readonly string[];
 }
 
 /** Values in memory are then written into the model, whose bytes protobuf limits to 2 GB: no more than this. */
@@ -30,7 +33,7 @@ export async function weightFiles(
   weights: Weights | undefined,
 ): Promise<WeightFiles | undefined> {
   const roots = new Set<string>();
-  const sizes = new Map<string, number>();
+  const files = new Map<string, BigIntStats>();
   let inMemory = 0;
   for (const name of program.parameters.keys()) {
     const storage = weights?.get(name)?.storage;
@@ -42,8 +45,9 @@ export async function weightFiles(
       inMemory += length;
       continue;
     }
-    const size = sizes.get(path) ?? (await fileSize(path, name));
-    sizes.set(path, size);
+    const file = files.get(path) ?? (await statOf(path, name));
+    files.set(path, file);
+    const { size } = file;
     if (offset + length > size) {
       throw new InputError(
         `${path} has ${size} bytes, but the weight ${name} lies at ${offset} to ${offset + length}: the file is cut off`,
@@ -56,12 +60,13 @@ export async function weightFiles(
     if (node.kind === 'constant') inMemory += node.value.data.byteLength;
   const [folder] = roots;
   if (folder === undefined || roots.size > 1 || inMemory > MOST_IN_MEMORY) return undefined;
-  return { folder, locationOf: (path) => resolve(path).slice(folder.length) };
+  const versions = [...files].map(([path, { size, mtimeNs }]) => `${resolve(path)} ${size} ${mtimeNs}`);
+  return { folder, locationOf: (path) => resolve(path).slice(folder.length), versions };
 }
 
-async function fileSize(path: string, weight: string): Promise<number> {
+async function statOf(path: string, weight: string): Promise<BigIntStats> {
   try {
-    return (await stat(path)).size;
+    return await stat(path, { bigint: true });
   } catch (error) {
     throw new InputError(`the file ${path} with the weight ${weight} cannot be read`, {
       cause: error,

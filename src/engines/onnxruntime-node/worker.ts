@@ -22,9 +22,12 @@ serve(handle);
 
 async function handle(request: Request): Promise<CommonResult> {
   switch (request.kind) {
-    case 'compile':
-      sessions.set(request.session, await createSession(request));
+    case 'compile': {
+      const session = await createSession(request);
+      if (request.saveAs) await release(session);
+      else sessions.set(request.session, session);
       return { kind: 'done' };
+    }
     case 'run':
       return run(sessionOf(request.session), request);
     case 'drop':
@@ -54,6 +57,7 @@ async function createSession({
   folder,
   settings,
   keep,
+  saveAs,
 }: CompileRequest): Promise<InferenceSession> {
   requireProvider(settings.executionProviders[0]!);
   const externalData = await Promise.all(
@@ -62,7 +66,7 @@ async function createSession({
       data: 'bytes' in value ? value.bytes : await readRange(value),
     })),
   );
-  return onnxRuntime.InferenceSession.create(model, {
+  const options: InferenceSession.SessionOptions = {
     executionProviders: settings.executionProviders,
     // The binding takes a key that is undefined for a wrong value.
     ...(settings.threads === undefined ? {} : { intraOpNumThreads: settings.threads }),
@@ -73,6 +77,7 @@ async function createSession({
     graphOptimizationLevel: settings.optimization,
     enableMemPattern: settings.memoryPattern,
     enableCpuMemArena: settings.arena,
+    ...(saveAs && { optimizedModelFilePath: saveAs.path }),
     externalData,
     // On the processor a value that is kept is a tensor like any other; elsewhere it must not come here first.
     ...(keep.length > 0 &&
@@ -83,9 +88,17 @@ async function createSession({
       session: {
         intra_op: { allow_spinning: settings.allowSpinning ? '1' : '0' },
         ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
+        ...(saveAs && {
+          optimized_model_external_initializers_file_name: saveAs.weights,
+          save_external_prepacked_constant_initializers: '1',
+        }),
       },
     },
-  });
+  };
+  // The binding tells a path from bytes by its type.
+  return typeof model === 'string'
+    ? onnxRuntime.InferenceSession.create(model, options)
+    : onnxRuntime.InferenceSession.create(model, options);
 }
 
 /**
