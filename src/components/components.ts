@@ -152,8 +152,8 @@ function requireSameText(
   }
   if ((added !== undefined) !== (second !== undefined)) {
     throw new InputError(
-      `${location}: addition_embed_type is ${added ? '"text_time"' : 'null'}; expected "text_time" ` +
-        'for a Stable Diffusion XL pipeline, and null for any other',
+      `${location}: addition_embed_type is ${added ? '' : 'not '}"text_time"; expected "text_time" ` +
+        'for a Stable Diffusion XL pipeline, and null or "text" for any other',
       { path: location },
     );
   }

@@ -63,9 +63,9 @@ export function denoiser(className: string, json: unknown): Denoiser {
     sampleSize: sizeOf(config.sample_size),
     contextWidth: config.cross_attention_dim,
     added:
-      config.addition_embed_type === null
-        ? undefined
-        : { pooledWidth: config.projection_class_embeddings_input_dim! - sizes, widthOfSizes: sizes },
+      config.addition_embed_type === 'text_time'
+        ? { pooledWidth: config.projection_class_embeddings_input_dim! - sizes, widthOfSizes: sizes }
+        : undefined,
     predict: (p, { sample, time, states, guidance, added, furtherContexts, residuals }) =>
       unet2DCondition(config, p, {
         sample,

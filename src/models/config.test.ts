@@ -52,6 +52,11 @@ describe('model configs', () => {
     [{ norm_num_groups: 48 }, 'norm_num_groups is 48; expected a divisor'],
     [{ block_out_channels: [320, 640] }, 'down_block_types is absent; expected 2 entries'],
     [{ addition_embed_type: 'text_time' }, 'addition_time_embed_dim is absent'],
+    [{ addition_embed_type: 'text_image' }, '"text_image"; expected one of "text", "text_time"'],
+    [
+      { addition_embed_type: 'text', addition_embed_type_num_heads: 3 },
+      'addition_embed_type_num_heads is 3; expected a divisor of cross_attention_dim 1280',
+    ],
     [
       { layers_per_block: [2, 2] },
       'layers_per_block is [2,2]; expected a positive integer up to 128, or a list of 4',

@@ -19,6 +19,10 @@ const DEPTHS: Range = { least: 0, most: LAYERS.most };
 export type MidBlockType = 'UNetMidBlock2DCrossAttn' | 'UNetMidBlock2D';
 const midBlockTypes: readonly MidBlockType[] = ['UNetMidBlock2DCrossAttn', 'UNetMidBlock2D'];
 
+/** What diffusers adds to the embedding of time. */
+export type AdditionEmbedType = 'text' | 'text_time';
+const additionEmbedTypes: readonly AdditionEmbedType[] = ['text', 'text_time'];
+
 /** What `unet2DConditionConfig` returns; written back as JSON it is again a config that diffusers reads. */
 export interface UNet2DConditionConfig {
   /** Latent size the model was trained at, in latent pixels, one number or height and width; not a limit. */
@@ -48,7 +52,10 @@ export interface UNet2DConditionConfig {
   /** In spite of its name the NUMBER of heads at each level: a slip of diffusers that checkpoints rely on. */
   readonly attention_head_dim: readonly number[];
   readonly use_linear_projection: boolean;
-  readonly addition_embed_type: 'text_time' | null;
+  /** What is added to the embedding of time: the pooled prompt and sizes (SDXL), or what is pooled of the states. */
+  readonly addition_embed_type: AdditionEmbedType | null;
+  /** Heads of the attention that pools the states, with addition_embed_type "text". */
+  readonly addition_embed_type_num_heads: number;
   readonly addition_time_embed_dim: number | null;
   readonly projection_class_embeddings_input_dim: number | null;
   readonly time_embedding_dim: number | null;
@@ -98,7 +105,8 @@ export function unet2DConditionConfig(json: unknown): UNet2DConditionConfig {
       : null,
     attention_head_dim: fields.integerPerLevel('attention_head_dim', levels, 8, WIDTHS),
     use_linear_projection: fields.boolean('use_linear_projection', false),
-    addition_embed_type: fields.choiceOrNull('addition_embed_type', ['text_time'], null),
+    addition_embed_type: fields.choiceOrNull('addition_embed_type', additionEmbedTypes, null),
+    addition_embed_type_num_heads: fields.integer('addition_embed_type_num_heads', 64, WIDTHS),
     addition_time_embed_dim: fields.optionalInteger('addition_time_embed_dim', WIDTHS),
     projection_class_embeddings_input_dim: fields.optionalInteger(
       'projection_class_embeddings_input_dim',
@@ -129,9 +137,8 @@ export function unet2DConditionConfig(json: unknown): UNet2DConditionConfig {
   fields.only('resnet_out_scale_factor', 1);
   fields.only('mid_block_scale_factor', 1);
   fields.only('dropout', 0);
-  // Attention is computed in float32 whatever the weights are stored in; the number of heads is read by
-  // addition_embed_type "text", which is not among the supported ones.
-  fields.ignore('upcast_attention', 'addition_embed_type_num_heads');
+  // Attention is computed in float32 whatever the weights are stored in.
+  fields.ignore('upcast_attention');
   fields.finish();
 
   const perLevel = `${levels} entries, one for each of block_out_channels`;
@@ -160,7 +167,10 @@ export function unet2DConditionConfig(json: unknown): UNet2DConditionConfig {
       'less than half of the first of block_out_channels and of addition_time_embed_dim',
     );
   }
-  if (config.addition_embed_type !== null) {
+  if (config.addition_embed_type === 'text' && width % config.addition_embed_type_num_heads !== 0) {
+    fields.fail('addition_embed_type_num_heads', `a divisor of cross_attention_dim ${width}`);
+  }
+  if (config.addition_embed_type === 'text_time') {
     for (const name of ['addition_time_embed_dim', 'projection_class_embeddings_input_dim'] as const) {
       if (config[name] === null)
         fields.fail(name, 'a positive integer, because addition_embed_type is "text_time"');

@@ -12,6 +12,7 @@ import { conv2d } from '../layers/linear.ts';
 import { groupNorm } from '../layers/normalization.ts';
 import type { Params } from '../layers/params.ts';
 import { downsample, resnetBlock, upsample } from '../layers/resnet-block.ts';
+import { pooledTextEmbedding } from '../layers/text-pooling.ts';
 import { transformer2D } from '../layers/transformer-2d.ts';
 import type { UNet2DConditionConfig } from './unet-2d-condition-config.ts';
 import { type Depth, depthInMiddle, depthsDown, depthsUp } from './unet-2d-condition-layout.ts';
@@ -189,13 +190,13 @@ function transformer(
   });
 }
 
-/** The embedding of the timestep, the guidance scale and SDXL's sizes that every residual block sees, [B, E]. */
+/** The embedding of timestep, guidance scale, text as a whole and SDXL's sizes that every residual block sees, [B, E]. */
 function conditioning(
   config: UNet2DConditionConfig,
   p: Params,
   inputs: Omit<UNet2DConditionInputs, 'sample'>,
 ): Tensor {
-  const { timestep, timestepCond, addedCond } = inputs;
+  const { timestep, timestepCond, addedCond, encoderHiddenStates } = inputs;
   const waves = { flipSinToCos: config.flip_sin_to_cos, frequencyShift: config.freq_shift };
   const channels = config.time_embedding_dim ?? 4 * config.block_out_channels[0]!;
 
@@ -214,6 +215,11 @@ function conditioning(
     { activation: config.act_fn, condition: timestepCond },
   );
   if (config.addition_embed_type === null) return time;
+  const scope = p.in('add_embedding');
+  if (config.addition_embed_type === 'text') {
+    const { addition_embed_type_num_heads: heads } = config;
+    return ops.add(time, pooledTextEmbedding(scope, encoderHiddenStates, channels, heads));
+  }
 
   if (!addedCond) {
     throw new UsageError(
@@ -231,8 +237,5 @@ function conditioning(
         `projection_class_embeddings_input_dim in this UNet's config is ${config.projection_class_embeddings_input_dim}`,
     );
   }
-  return ops.add(
-    time,
-    timestepEmbedding(p.in('add_embedding'), added, channels, { activation: config.act_fn }),
-  );
+  return ops.add(time, timestepEmbedding(scope, added, channels, { activation: config.act_fn }));
 }

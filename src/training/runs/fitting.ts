@@ -31,7 +31,7 @@ export function requireLatentUNet(
   location: string,
 ): void {
   const [channels] = vae.shape;
-  if (unet.addition_embed_type !== null) {
+  if (unet.addition_embed_type === 'text_time') {
     throw new UsageError(
       `${location} is a Stable Diffusion XL, whose UNet takes more than captions; trained and distilled are models in the manner of Stable Diffusion 1 and 2`,
     );
