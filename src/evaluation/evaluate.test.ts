@@ -175,7 +175,7 @@ it('prints a row of the tables for each row, and a dash for what was not asked',
   const report = markdownReport(evaluation);
   expect(report).toContain('6 captions, 3 seen and 3 held out');
   expect(report).toMatch(
-    /^\| LCM, 1 step \| 100\.00 \| 100\.00 \| 100\.00 \| 100\.0 \(100\.0 \/ 100\.0\) \| .* \| 0\.000 \| – \|$/m,
+    /^\| LCM, 1 step \| 100\.00 \| 100\.00 \| 100\.00 \| 100\.0 \(100\.0 \/ 100\.0\) \| 0\.0 \| .* \| 0\.000 \| – \|$/m,
   );
   const lines = report.split('\n').filter((line) => line.startsWith('| real'));
   expect(lines).toHaveLength(2);

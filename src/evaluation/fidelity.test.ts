@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { fixedByCaption, labelsOf } from '../datasets/postcards/labels.ts';
+import { fixedByCaption, LABEL_HEADS, labelsOf, type PostcardRecord } from '../datasets/postcards/labels.ts';
 import { postcard } from '../datasets/postcards/postcards.ts';
-import { fidelity } from './fidelity.ts';
+import { type Answers, fidelity } from './fidelity.ts';
 
 const records = Array.from({ length: 50 }, (_, i) => postcard(i, { split: 'test' }).record);
 
@@ -28,6 +28,30 @@ describe('prompt fidelity', () => {
     const found = records.map(labelsOf);
     found[index] = { ...found[index]!, pos: found[index]!.pos + 1 };
     expect(fidelity(records, found).attributes).toBe(1);
+  });
+
+  it('counts pictures with something that nobody asked for, whether or not the caption settles it', () => {
+    expect(fidelity(records, records.map(labelsOf)).uninvited).toBe(0);
+    const share = (change: (record: PostcardRecord) => Partial<Answers> | undefined): number => {
+      const found = records.map((record) => ({ ...labelsOf(record), ...change(record) }));
+      return fidelity(records, found).uninvited * records.length;
+    };
+    const count = (which: (record: PostcardRecord) => boolean) => records.filter(which).length;
+    const none = { tree: 0, count: 0, extra: 0, object: 0, body: 0 };
+    expect(share(() => none)).toBe(0); // what is missing is wrong, but nobody is there uninvited
+
+    const trees = (n: number) => ({ tree: LABEL_HEADS.tree.indexOf('pine'), count: n });
+    expect(share(({ tree }) => (tree === 'none' ? trees(2) : undefined))).toBe(
+      count(({ tree }) => tree === 'none'),
+    );
+    expect(share(({ tree }) => (tree === 'pine' ? trees(3) : undefined))).toBe(
+      count((record) => record.tree === 'pine' && record.count < 3),
+    );
+    expect(share(({ tree }) => (tree === 'pine' ? trees(1) : undefined))).toBe(0);
+    const birds = { extra: LABEL_HEADS.extra.indexOf('birds') };
+    expect(share(() => birds)).toBe(count(({ extra }) => extra !== 'birds'));
+    const crescent = { body: LABEL_HEADS.body.indexOf('crescent') };
+    expect(share(() => crescent)).toBe(count(({ named, body }) => named.body && body !== 'crescent'));
   });
 
   it('refuses lists of different lengths', () => {

@@ -1,6 +1,7 @@
 /** How well pictures follow their captions, scored on what each caption settles and nothing else. */
 import {
   fixedByCaption,
+  hasUninvited,
   LABEL_HEAD_NAMES,
   type LabelHead,
   labelsOf,
@@ -16,6 +17,8 @@ export interface Fidelity {
   readonly attributes: number;
   /** Share of pictures with every settled attribute right, 0 to 1. */
   readonly all: number;
+  /** Share of pictures with something in them that the caption does not ask for, 0 to 1. */
+  readonly uninvited: number;
   /** Share of right answers per head, over the pictures whose caption settles it; a head without any is absent. */
   readonly byHead: Readonly<Partial<Record<LabelHead, number>>>;
   readonly pictures: number;
@@ -43,6 +46,7 @@ export function fidelity(records: readonly PostcardRecord[], found: readonly Ans
   return {
     attributes: total(right) / total(asked),
     all: all / records.length,
+    uninvited: records.filter((record, i) => hasUninvited(record, found[i]!)).length / records.length,
     byHead: Object.fromEntries(heads.map((head) => [head, (right.get(head) ?? 0) / asked.get(head)!])),
     pictures: records.length,
   };

@@ -24,6 +24,7 @@ export function markdownReport({ count, references, rows }: Evaluation): string 
       'seen',
       'held out',
       'all right % (seen / held out)',
+      'uninvited %',
       'FD',
       'sharpness',
       'PSNR dB',
@@ -34,6 +35,7 @@ export function markdownReport({ count, references, rows }: Evaluation): string 
       percent(row.seen.attributes),
       percent(row.heldOut.attributes),
       `${percent(row.fidelity.all, 1)} (${percent(row.seen.all, 1)} / ${percent(row.heldOut.all, 1)})`,
+      percent(row.fidelity.uninvited, 1),
       row.frechetDistance.toFixed(1),
       row.sharpness.toFixed(3),
       row.psnr === undefined ? '–' : row.psnr.toFixed(2),
@@ -62,6 +64,7 @@ export function summaryLine({ name, fidelity, frechetDistance, sharpness, psnr }
   const parts = [
     `${percent(fidelity.attributes)} % of attributes right`,
     `${percent(fidelity.all, 1)} % of pictures all right`,
+    `${percent(fidelity.uninvited, 1)} % with something uninvited`,
     `FD ${frechetDistance.toFixed(1)}`,
     `sharpness ${sharpness.toFixed(3)}`,
     ...(psnr === undefined ? [] : [`PSNR ${psnr.toFixed(2)} dB`]),

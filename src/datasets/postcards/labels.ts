@@ -76,3 +76,22 @@ export function fixedByCaption(record: PostcardRecord): LabelHead[] {
   };
   return LABEL_HEAD_NAMES.filter((head) => fixed[head]);
 }
+
+/** What a caption names whenever a postcard has it, and how many trees: whatever else is there was not asked for. */
+const ALWAYS_NAMED = ['object', 'tree', 'extra'] as const;
+
+/**
+ * Whether somebody who sees `found` in a picture, as indices into `LABEL_HEADS`, sees a thing that the caption does not
+ * ask for: an object, a kind of tree or an extra other than its own, more trees than it counts, or another body in the
+ * sky than the one that it names. That something is missing is no part of it.
+ */
+export function hasUninvited(record: PostcardRecord, found: Readonly<Record<LabelHead, number>>): boolean {
+  const asked = labelsOf(record);
+  const isOther = (head: LabelHead) =>
+    found[head] !== asked[head] && LABEL_HEADS[head][found[head]] !== 'none';
+  return (
+    ALWAYS_NAMED.some(isOther) ||
+    (record.tree !== 'none' && COUNTS[found.count]! > record.count) ||
+    (record.named.body && isOther('body'))
+  );
+}
