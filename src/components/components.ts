@@ -88,7 +88,7 @@ export async function loadComponents(files: ModelFiles): Promise<Components> {
   }
   const isXL = files.pipelineClass.startsWith('StableDiffusionXL');
   const [first, second, unet, vae, schedulerJson, defaults] = await Promise.all([
-    textPart(files, 'tokenizer', 'text_encoder'),
+    loadTextPart(files),
     isXL ? textPart(files, 'tokenizer_2', 'text_encoder_2') : undefined,
     component(files, 'unet', (json) => denoiser(files.classes.get('unet') ?? '', json)),
     component(files, 'vae', (json) => autoencoder(files.classes.get('vae') ?? '', json)),
@@ -124,6 +124,11 @@ export async function loadComponents(files: ModelFiles): Promise<Components> {
     zerosForEmptyPrompt: files.options?.force_zeros_for_empty_prompt !== false,
     defaults,
   };
+}
+
+/** The first, and mostly the only, text encoder with its tokenizer. Throws InputError when there is none, or not here supported. */
+export function loadTextPart(files: ModelFiles): Promise<TextPart> {
+  return textPart(files, 'tokenizer', 'text_encoder');
 }
 
 async function textPart(files: ModelFiles, tokenizerName: string, encoderName: string): Promise<TextPart> {

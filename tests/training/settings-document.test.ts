@@ -9,12 +9,14 @@ import { autoencoderSettings } from '../../src/training/runs/autoencoder-config.
 import { diffusionSettings } from '../../src/training/runs/diffusion-config.ts';
 import { distillationSettings } from '../../src/training/runs/distillation-config.ts';
 import { judgeSettings } from '../../src/training/runs/judge-config.ts';
+import { textSettings } from '../../src/training/runs/text-config.ts';
 
 const kinds: Readonly<Record<string, z.ZodType>> = {
   autoencoder: autoencoderSettings('all'),
   diffusion: diffusionSettings,
   distill: distillationSettings,
   judge: judgeSettings,
+  text: textSettings,
 };
 
 /** What the document says of a part of JSON Schema. */

@@ -4,6 +4,7 @@ import { UsageError } from '../../errors.ts';
 import type { JsonObject } from '../../files/json.ts';
 import { autoencoderTraining } from '../../training/runs/train-autoencoder.ts';
 import { diffusionTraining } from '../../training/runs/train-diffusion.ts';
+import { textTraining } from '../../training/runs/train-text.ts';
 import { oneOf } from '../options/values.ts';
 import { addTrainingOptions, runTraining, type TrainingOptions } from '../training.ts';
 import { judgeCommand } from './train-judge.ts';
@@ -44,9 +45,17 @@ export function trainCommand(signal: AbortSignal): Command {
   ).action((options: DiffusionOptions) =>
     runTraining({ kind: diffusionTraining, check: requireVae }, options, { vae: options.vae }, signal),
   );
+  const text = addTrainingOptions(
+    new Command('text')
+      .summary('captions to what they tell')
+      .description(
+        'Trains a text encoder of postcards alone, to start a diffusion training with ("initialText"): it needs no pictures.',
+      ),
+  ).action((options: TrainingOptions) => runTraining({ kind: textTraining }, options, {}, signal));
   return new Command('train')
     .description('Trains the parts of a model, one after the other.')
     .addCommand(autoencoder)
+    .addCommand(text)
     .addCommand(diffusion)
     .addCommand(judgeCommand(signal));
 }

@@ -1,6 +1,8 @@
 import { expect, describe as group, it } from 'vitest';
 import { sampleAttributes } from './attributes.ts';
 import { describe, MAX_CAPTION_WORDS } from './captions.ts';
+import { fixedByCaption, labelsOf, toldByCaption } from './labels.ts';
+import { postcard } from './postcards.ts';
 import { createRandom } from './random.ts';
 
 const attributes = Array.from({ length: 6000 }, (_, i) => sampleAttributes(createRandom(1, i)));
@@ -69,4 +71,21 @@ group('captions', () => {
     expect(begins(new RegExp(`${prefix}${object}, two pine trees`))).toBeCloseTo(1 / 4, 1);
     expect(begins(/^a (postcard|picture|small painting) of/)).toBeCloseTo(0.15, 1);
   });
+});
+
+it('tells nothing that two postcards with the same caption disagree on, and all that it settles', () => {
+  const told = new Map<string, string>();
+  const again: { caption: string; before: string; now: string }[] = [];
+  for (let i = 0; i < 20_000; i++) {
+    const { caption, record } = postcard(i, { split: 'train' });
+    const labels = labelsOf(record);
+    const heads = toldByCaption(record);
+    if (!fixedByCaption(record).every((head) => heads.includes(head))) expect(heads).toBe(caption);
+    const now = heads.map((head) => `${head} ${labels[head]}`).join();
+    const before = told.get(caption);
+    if (before !== undefined) again.push({ caption, before, now });
+    told.set(caption, now);
+  }
+  expect(again.length).toBeGreaterThan(100);
+  expect(again.filter(({ before, now }) => before !== now)).toEqual([]);
 });

@@ -77,6 +77,17 @@ export function fixedByCaption(record: PostcardRecord): LabelHead[] {
   return LABEL_HEAD_NAMES.filter((head) => fixed[head]);
 }
 
+/**
+ * The heads whose answer a caption tells: those that it settles, and those that follow from what it leaves out, since
+ * captions name every object, tree and extra. Only a position or a body that is there and not named cannot be told.
+ */
+export function toldByCaption(record: PostcardRecord): LabelHead[] {
+  const { named, object } = record;
+  return LABEL_HEAD_NAMES.filter(
+    (head) => (head !== 'body' || named.body) && (head !== 'pos' || named.position || object === 'none'),
+  );
+}
+
 /** What a caption names whenever a postcard has it, and how many trees: whatever else is there was not asked for. */
 const ALWAYS_NAMED = ['object', 'tree', 'extra'] as const;
 

@@ -2,7 +2,6 @@
 import { z } from 'zod';
 import { betaSchedules, stableDiffusionSchedule } from '../../diffusion/noise-schedule.ts';
 import type { JsonObject } from '../../files/json.ts';
-import { clipTextConfig } from '../../models/clip-text.ts';
 import { postcards } from '../../models/presets.ts';
 import { unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import { latentsSettings, runSettings } from './config.ts';
@@ -17,6 +16,7 @@ import {
   readSettings,
   text,
 } from './settings.ts';
+import { freshTextSettings } from './text-config.ts';
 
 const beta = (words: string) => number(words, { above: 0, below: 1 });
 
@@ -33,20 +33,17 @@ export const diffusionSettings = group('Training a diffusion model.', {
   )
     .nullable()
     .default(null),
+  initialText: text(
+    'a diffusers folder whose text encoder and tokenizer a start afresh begins with, such as lcm train text writes; null starts them afresh as well',
+  )
+    .nullable()
+    .default(null),
   unet: networkConfig(
     "diffusers' UNet2DConditionModel configuration, for a start afresh",
     postcards.unet.config,
     unet2DConditionConfig,
   ),
-  textEncoder: networkConfig(
-    "transformers' CLIPTextModel configuration, for a start afresh; vocab_size follows from the tokenizer",
-    postcards.textEncoder.config,
-    clipTextConfig,
-  ),
-  vocabularySize: integer('tokens at most; 514 of them are bytes and special tokens', {
-    min: 514,
-    max: 2 ** 20,
-  }).default(1000),
+  ...freshTextSettings,
   predictionType: oneOf('what the UNet predicts', ['epsilon', 'v_prediction']).default('v_prediction'),
   schedule: group("The noise, by the fields of diffusers' schedulers.", {
     num_train_timesteps: integer('timesteps', { min: 2, max: 10_000 }).default(
@@ -75,7 +72,15 @@ export const diffusionSettings = group('Training a diffusion model.', {
     0.1,
   ),
 }).check((context) => {
-  const { timesteps, schedule } = context.value;
+  const { timesteps, schedule, initial, initialText } = context.value;
+  if (initial !== null && initialText !== null) {
+    context.issues.push({
+      code: 'custom',
+      path: ['initialText'],
+      input: initialText,
+      message: `"initial" names ${initial}, which has a text encoder of its own; leave one of the two out`,
+    });
+  }
   const { from, to, tilt } = timesteps;
   if (tilt > 0 && !(from <= to && to < schedule.num_train_timesteps)) {
     context.issues.push({

@@ -58,6 +58,14 @@ export function requireTokens(tokenizer: ClipTokenizer, text: CLIPTextConfig, lo
   }
 }
 
+/** Throws UsageError for a text encoder whose states are not as wide as the UNet takes them. */
+export function requireWidth(unet: UNet2DConditionConfig, text: CLIPTextConfig, location: string): void {
+  if (unet.cross_attention_dim === text.hidden_size) return;
+  throw new UsageError(
+    `the text encoder of ${location} gives states of width ${text.hidden_size} (hidden_size), the UNet takes ${unet.cross_attention_dim} (cross_attention_dim); make the two equal`,
+  );
+}
+
 /** Captions that are looked at where there is no end of them. */
 const LOOKED_AT = 1000;
 

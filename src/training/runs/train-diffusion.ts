@@ -5,11 +5,10 @@ import { type NoiseSchedule, noiseSchedule } from '../../diffusion/noise-schedul
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { elementCount } from '../../graph/shape.ts';
 import { type Declaration, DeclaredParams } from '../../layers/params.ts';
-import { clipText, clipTextConfig } from '../../models/clip-text.ts';
+import { clipText } from '../../models/clip-text.ts';
 import { unet2DCondition } from '../../models/unet-2d-condition.ts';
 import { unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
-import { tokenizerFromFiles, trainTokenizer } from '../../text/train-bpe.ts';
 import { withPrefix } from '../../weights/source.ts';
 import type { PictureSource } from '../data/picture-source.ts';
 import { randomStream } from '../data/random-stream.ts';
@@ -18,7 +17,13 @@ import { Leaves } from '../objectives/leaves.ts';
 import { type SampledTimestep, sampleTimesteps } from '../objectives/timestep-sampling.ts';
 import { type DiffusionRunConfig, diffusionRunConfig } from './diffusion-config.ts';
 import { withDataOf } from './earlier-run.ts';
-import { requireLatentUNet, requireTokens, storedPrediction, warnOfLongCaptions } from './fitting.ts';
+import {
+  requireLatentUNet,
+  requireTokens,
+  requireWidth,
+  storedPrediction,
+  warnOfLongCaptions,
+} from './fitting.ts';
 import { captionIds, type LatentData, latentAutoencoder, openLatentData } from './latent-data.ts';
 import {
   loadParameters,
@@ -30,6 +35,7 @@ import {
 import { openPictures, sampleCaptions, warnOfMissingCaptions } from './pictures.ts';
 import { writePipeline } from './pipeline-files.ts';
 import type { RecipeKind } from './recipe.ts';
+import { freshText, storedText } from './text-start.ts';
 
 /** `lcm train diffusion`: writes a diffusers folder with the averaged weights. */
 export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
@@ -48,9 +54,12 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
     warnOfMissingCaptions(pictures, watch);
     const source = pictures.train;
     const vae = latentAutoencoder(await openAutoencoder(config.vae), source);
-    const { tokenizer, tokenizerFiles, unetConfig, textEncoder, initial } = await networks(config, source);
+    const { text: startText, unetConfig, initial } = await networks(config, source);
+    const { tokenizer, tokenizerFiles, config: textEncoder } = startText;
+    const ofText = config.initial ?? config.initialText ?? 'the settings';
     requireLatentUNet(unetConfig, vae, config.initial ?? 'the settings');
-    requireTokens(tokenizer, textEncoder, config.initial ?? 'the settings');
+    requireTokens(tokenizer, textEncoder, ofText);
+    requireWidth(unetConfig, textEncoder, ofText);
     warnOfLongCaptions(tokenizer, source, watch);
     const schedule = noiseSchedule(config.schedule);
     return {
@@ -107,7 +116,9 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
       },
       sheet: (model) => ({ kind: 'drawn', model, loras: [], prompts: sampleCaptions(pictures) }),
       async start(parameters) {
-        if (initial) await loadParameters(parameters, initial, config.initial ?? '');
+        const isFresh = (name: string) =>
+          name.startsWith(UNET) ? config.initial === null : startText.weights === undefined;
+        await loadParameters(parameters, initial, ofText, isFresh);
       },
       async writeModel(directory, model) {
         const tensors = model.tensors();
@@ -168,25 +179,14 @@ function withNames({ declarations }: DeclaredParams, prefix: string): [string, D
   return [...declarations].map(([name, declaration]) => [`${prefix}${name}`, declaration]);
 }
 
-/** What the networks are, and the weights that they start from: those of `initial`, or fresh ones. */
+/** What the networks are, and the weights that they start from: stored ones, as far as the settings name any. */
 async function networks(config: DiffusionRunConfig, source: PictureSource) {
-  if (config.initial !== null) {
-    const model = await openModel(config.initial);
-    const unet = await networkOf(model, 'unet');
-    const text = await networkOf(model, 'text_encoder');
-    const { tokenizer } = await loadComponents(model);
-    return {
-      tokenizer,
-      tokenizerFiles: await model.copies('tokenizer'),
-      unetConfig: unet2DConditionConfig(unet.config),
-      textEncoder: clipTextConfig(text.config),
-      initial: new Map([...withPrefix(unet.weights, UNET), ...withPrefix(text.weights, TEXT_ENCODER)]),
-    };
-  }
-  const captions = Array.from({ length: Math.min(20_000, source.size) }, (_, i) => source.caption(i));
-  const length = config.textEncoder.max_position_embeddings;
-  const tokenizerFiles = trainTokenizer(captions, config.vocabularySize, length);
-  const tokenizer = await tokenizerFromFiles(tokenizerFiles);
-  const textEncoder = { ...config.textEncoder, vocab_size: tokenizer.vocabularySize };
-  return { tokenizer, tokenizerFiles, unetConfig: config.unet, textEncoder, initial: undefined };
+  const from = config.initial ?? config.initialText;
+  const text = from === null ? await freshText(config, source) : await storedText(from);
+  const unet = config.initial === null ? undefined : await networkOf(await openModel(config.initial), 'unet');
+  const initial = new Map([
+    ...withPrefix(unet?.weights ?? new Map(), UNET),
+    ...withPrefix(text.weights ?? new Map(), TEXT_ENCODER),
+  ]);
+  return { text, unetConfig: unet ? unet2DConditionConfig(unet.config) : config.unet, initial };
 }

@@ -1,10 +1,9 @@
 /** Training the judge that evaluation relies on: a classifier of real postcards. */
 import { createContext } from '../../datasets/node/canvas.ts';
 import type { Canvas2D } from '../../datasets/postcards/canvas2d.ts';
-import { labelsOf } from '../../datasets/postcards/labels.ts';
 import { type Postcard, postcard } from '../../datasets/postcards/postcards.ts';
 import { renderTensor } from '../../datasets/postcards/render.ts';
-import { HEAD_OFFSETS, JUDGE_CLASSES } from '../../evaluation/judge.ts';
+import { JUDGE_CLASSES } from '../../evaluation/judge.ts';
 import { describeAccuracy, judgeAccuracy } from '../../evaluation/judge-accuracy.ts';
 import { openJudge, writeJudge } from '../../evaluation/node/judge-files.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
@@ -13,6 +12,7 @@ import { augment } from '../data/augmentation.ts';
 import { randomStream } from '../data/random-stream.ts';
 import { judgeObjective } from '../objectives/judge.ts';
 import { Leaves } from '../objectives/leaves.ts';
+import { answerTargets } from './answer-targets.ts';
 import { type JudgeRunConfig, judgeRunConfig } from './judge-config.ts';
 import type { RecipeKind } from './recipe.ts';
 import type { RunIO } from './run.ts';
@@ -73,7 +73,7 @@ function draw(
   augment(pictures, { height: size, width: size }, augmentation, randomStream(seed, 1, at));
   return {
     pictures: hostTensor(pictures, [batch, 3, size, size]),
-    targets: hostTensor(oneHot(cards), [batch, JUDGE_CLASSES]),
+    targets: hostTensor(answerTargets(cards), [batch, JUDGE_CLASSES]),
   };
 }
 
@@ -96,13 +96,3 @@ async function reportAccuracy(
 
 /** The judge learns from postcards from this index on. */
 const JUDGE_FIRST_INDEX = 1_000_000_000;
-
-/** [N, JUDGE_CLASSES], a 1 at each head's answer. */
-function oneHot(cards: readonly Postcard[]): Float32Array {
-  const targets = new Float32Array(cards.length * JUDGE_CLASSES);
-  cards.forEach((card, i) => {
-    const labels = labelsOf(card.record);
-    for (const [head, offset] of HEAD_OFFSETS) targets[i * JUDGE_CLASSES + offset + labels[head]] = 1;
-  });
-  return targets;
-}
