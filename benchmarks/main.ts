@@ -1,19 +1,20 @@
 /**
  * `npm run bench [-- SECTION...]`: measures this machine, in one run, against its own fastest matrix product.
  * Sections: generate, first, train, which run without an argument too; sd15, and profile of the
- * same, write a model of 2.1 GB.
+ * same, write a model of 2.1 GB; gaussian draws docs/images/consistency-on-gaussian-data.svg, in two minutes.
  * `--json` prints the numbers alone.
  */
 import { cpus } from 'node:os';
 import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
 import { gemmPeak } from '../src/speed/gemm-peak.ts';
 import { measureFirstPicture } from './first-picture.ts';
+import { drawGaussianFigure } from './gaussian/figure.ts';
 import { EMBEDDED_MODEL, measureGeneration } from './generation.ts';
 import { measureCommand, measureStages, profileStages } from './stable-diffusion-15.ts';
 import { measureTraining } from './training.ts';
 
 const USUAL = ['generate', 'first', 'train'];
-const SECTIONS = [...USUAL, 'sd15', 'profile'];
+const SECTIONS = [...USUAL, 'gaussian', 'sd15', 'profile'];
 
 const flags = process.argv.slice(2);
 const json = flags.includes('--json');
@@ -60,6 +61,13 @@ if (runs('train')) {
       `| ${stage} | ${batch} | ${picturesPerSecond.toFixed(1)} | ${gflops.toFixed(0)} | ${share(gflops)} |`,
     );
   }
+}
+if (runs('gaussian')) {
+  const rows = await drawGaussianFigure(engine, 3000);
+  report.gaussian = rows;
+  say('\n| on Gaussian data | error at σ = 1 | at σ = 14.6 |\n|---|---|---|');
+  for (const { kind, errors } of rows)
+    say(`| ${kind} | ${errors.map((error) => error.toFixed(3)).join(' | ')} |`);
 }
 await engine.dispose();
 if (runs('sd15')) {

@@ -66,11 +66,13 @@ export const noBoundary: Boundary = () => ({ skip: 0, out: 1 });
 
 /**
  * That of Song et al. 2023 (appendix C): f = c_skip x̃ + c_out F, where F is what the network says in Karras et al.'s
- * form of x̂_0 and x̃ = x/α; here told of x̂_0, so that it serves networks of any prediction. f(x, σ_min) = x̃.
+ * form of x̂_0 and x̃ = x/α; here told of x̂_0, so that it serves networks of any prediction. f(x, σ) = x̃ from σ_min
+ * down to clean data.
  */
 export function karrasBoundary(sigmaMin: number, sigmaData: number): Boundary {
   return ({ alpha, sigma }) => {
     const level = sigma / alpha;
+    if (level <= sigmaMin) return { skip: 1 / alpha, out: 0 };
     const denoiser = denoiserScalings(level, sigmaData);
     const consistency = consistencyScalings(level, sigmaMin, sigmaData);
     const out = consistency.cOut / denoiser.cOut;
