@@ -12,7 +12,7 @@
  * await pipeline.dispose();
  * ```
  *
- * `loadPipeline` also takes checkpoints, and `pullModel` downloads models; `openLora` opens LoRAs for it; `evaluate`
+ * `loadPipeline` also takes checkpoints, and downloads models when that is asked for; `openLora` opens LoRAs; `evaluate`
  * measures models of postcards.
  */
 
@@ -50,7 +50,7 @@ export type { HubWait } from './hub/node/requests.ts';
 export type { SelectionOptions } from './hub/node/select-files.ts';
 export type { HubSettings, HubTimeouts, HubToken } from './hub/node/settings.ts';
 export { openImage } from './images/node/open-image.ts';
-export { type LoadOptions, loadPipeline } from './pipelines/node/load.ts';
+export { type LoadOptions, type LoadProgress, loadPipeline } from './pipelines/node/load.ts';
 export { type JsonSchema, requestSchema } from './pipelines/request-schema.ts';
 export * from './web.ts';
 export type { HashOptions } from './weights/node/file-hash.ts';

@@ -70,10 +70,10 @@ export { decodePng, encodePng } from './images/png.ts';
 export { type PngText, readPngText } from './images/png-text.ts';
 export type { RandomSource } from './layers/initializers.ts';
 export type { NetworksOptions } from './networks/networks.ts';
-export type { RunnerOptions } from './networks/runner.ts';
+export type { RunnerOptions, WeightsProgress } from './networks/runner.ts';
 export type { Drawing } from './pipelines/drawing.ts';
 export type { Generation, GenerationStep } from './pipelines/generation.ts';
-export type { Picture } from './pipelines/picture.ts';
+export type { Picture, PngOptions } from './pipelines/picture.ts';
 export {
   type DrawnWith,
   type PictureFile,

@@ -126,6 +126,11 @@ export function createReporter(options: ReporterOptions = {}): Reporter {
   };
 }
 
+/** Whole megabytes, rounded up, so that the last byte makes them complete. */
+export function megabytes(bytes: number): number {
+  return Math.ceil(bytes / 1e6);
+}
+
 /** What a bar counts while pictures are drawn: passes of the network, which most samplers make one of in a step. */
 export function passUnit(passesPerStep: number): string {
   return passesPerStep === 1 ? 'step' : 'pass';

@@ -47,6 +47,8 @@ export interface CompileOptions {
    * one before it runs, and lets go of them. Engines that cannot do so hold them all.
    */
   readonly streamed?: boolean;
+  /** Told of the bytes of weights that were made ready; of a large program part by part. */
+  readonly onWeights?: ((bytes: number) => void) | undefined;
   /** Once it is aborted the engine begins with nothing more, and rejects with the reason unless it was done. */
   readonly signal?: AbortSignal;
 }

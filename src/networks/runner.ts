@@ -4,6 +4,7 @@ import type { Engine, Executable, RunOptions } from '../engines/engine.ts';
 import { ExecutableCache } from '../engines/executable-cache.ts';
 import { joined, partOf } from '../graph/batch.ts';
 import type { AppliedLora } from '../weights/lora.ts';
+import { sizeOfBound } from '../weights/weights.ts';
 import { allFinite, notFinite } from './finite.ts';
 import {
   keyOf,
@@ -33,6 +34,17 @@ export interface RunnerOptions {
    * than one engine of many threads. Not used with low memory.
    */
   readonly replicas?: readonly Engine[] | undefined;
+  /** Told how far the reading of weights is, from the first network that a drawing waits for to the last. */
+  readonly onWeights?: ((progress: WeightsProgress) => void) | undefined;
+}
+
+/** How far the reading of weights is. */
+export interface WeightsProgress {
+  /** The network that some of them belong to: `UNet`. */
+  readonly network: string;
+  /** Bytes: of all networks that are being made ready, those that are, and how many there are. */
+  readonly done: number;
+  readonly total: number;
 }
 
 /** An engine with what was compiled on it. */
@@ -50,8 +62,15 @@ export class NetworkRunner {
   /** With low memory: the run before, after which the next may begin. */
   #previous: Promise<unknown> = Promise.resolve();
   readonly #disposal = new AbortController();
+  readonly #onWeights: RunnerOptions['onWeights'];
+  /** Bytes of the weights of all networks that are being compiled. */
+  #reading = { compiling: 0, done: 0, total: 0 };
 
-  constructor(engine: Engine, { loras = [], lowMemory = false, replicas = [] }: RunnerOptions = {}) {
+  constructor(
+    engine: Engine,
+    { loras = [], lowMemory = false, replicas = [], onWeights }: RunnerOptions = {},
+  ) {
+    this.#onWeights = onWeights;
     const cache = () => (lowMemory ? new ExecutableCache(1) : new ExecutableCache());
     const worker = (engine: Engine): Worker => ({ engine, cache: cache() });
     this.lowMemory = lowMemory;
@@ -169,12 +188,40 @@ export class NetworkRunner {
   ): Promise<T> {
     const compile = async (unwanted: AbortSignal) => {
       const { program, weights } = programOf(network, specs, this.loras);
-      return engine.compile(program, {
-        ...{ weights, name: network.name, signal: unwanted },
-        streamed: this.lowMemory,
-      });
+      return this.#watched(network.name, sizeOfBound(program, weights), (onWeights) =>
+        engine.compile(program, {
+          ...{ weights, name: network.name, signal: unwanted, onWeights },
+          streamed: this.lowMemory,
+        }),
+      );
     };
     return cache.use(keyOf(network, specs), compile, work, signal);
+  }
+
+  /** Tells how far the compiling of a network with so many bytes of weights is, together with the others. */
+  async #watched<T>(
+    network: string,
+    bytes: number,
+    compile: (onWeights: (bytes: number) => void) => Promise<T>,
+  ): Promise<T> {
+    const reading = this.#reading;
+    reading.compiling++;
+    reading.total += bytes;
+    let left = bytes;
+    const advance = (more: number) => {
+      const ready = Math.min(left, more);
+      left -= ready;
+      reading.done += ready;
+      if (ready > 0) this.#onWeights?.({ network, done: reading.done, total: reading.total });
+    };
+    try {
+      const compiled = await compile(advance);
+      advance(left);
+      return compiled;
+    } finally {
+      // The next that is asked for counts anew once nothing is under way.
+      if (--reading.compiling === 0) this.#reading = { compiling: 0, done: 0, total: 0 };
+    }
   }
 
   /** After all that were asked for before. */

@@ -14,6 +14,9 @@ it('is pixels alone where nobody knows its settings', async () => {
   const png = await picture.toPng();
   expect(await decodePng(png)).toEqual(image);
   expect(await readPngText(png)).toEqual({});
+  const enlarged = await decodePng(await picture.toPng({ scale: 2 }));
+  expect([enlarged.width, enlarged.height]).toEqual([4, 2]);
+  expect([...enlarged.data.slice(0, 6)]).toEqual([1, 2, 3, 1, 2, 3]);
   expect((await picture.toBlob()).type).toBe('image/png');
 });
 

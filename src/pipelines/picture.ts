@@ -1,8 +1,15 @@
 /** Pictures that were drawn: pixels that know how they came about, and can be written with that inside. */
 import { UsageError } from '../errors.ts';
+import { grid } from '../images/grid.ts';
 import type { Image } from '../images/image.ts';
 import { encodePng } from '../images/png.ts';
 import { type PictureSettings, pictureText } from './picture-text.ts';
+
+/** How a picture is written. */
+export interface PngOptions {
+  /** Every pixel as scale × scale; a whole number. Default: 1. */
+  readonly scale?: number | undefined;
+}
 
 /** What pictures need of the world around them. */
 export interface PictureContext {
@@ -47,9 +54,10 @@ export class Picture implements Image {
   }
 
   /** A PNG file, with the settings inside as `lcm generate` writes them, where they are known. */
-  async toPng(): Promise<Uint8Array<ArrayBuffer>> {
+  async toPng({ scale = 1 }: PngOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
     const settings = await this.settings();
-    return encodePng(this, settings && pictureText(settings));
+    const image = scale === 1 ? this : grid([this], { scale });
+    return encodePng(image, settings && pictureText(settings));
   }
 
   /** The same as a Blob of the type `image/png`, for pages and uploads. */
@@ -78,7 +86,7 @@ export class Picture implements Image {
    *
    * @param path the name of a PNG file; what has that name is replaced
    */
-  async save(path: string): Promise<void> {
+  async save(path: string, options?: PngOptions): Promise<void> {
     const { writeFile } = this.#context;
     if (writeFile === undefined) {
       throw new UsageError('there are no files here to save a picture in: use toBlob() or toPng()');
@@ -88,6 +96,6 @@ export class Picture implements Image {
         `cannot save ${path}: pictures are saved as PNG, under a name that ends with .png`,
       );
     }
-    await writeFile(path, await this.toPng());
+    await writeFile(path, await this.toPng(options));
   }
 }

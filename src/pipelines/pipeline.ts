@@ -3,14 +3,15 @@
 
 import {
   type Components,
-  type GenerationDefaults,
   loadComponents,
   pictureSize,
   previewAutoencoder,
 } from '../components/components.ts';
 import type { ModelFiles, StoredAutoencoder } from '../components/model-files.ts';
+import type { SchedulerName } from '../components/scheduler.ts';
 import type { Size } from '../components/size.ts';
 import type { Engine } from '../engines/engine.ts';
+import { elementCount } from '../graph/shape.ts';
 import { Networks, type NetworksOptions } from '../networks/networks.ts';
 import { VERSION } from '../version.ts';
 import { type AppliedLora, requireComponents } from '../weights/lora.ts';
@@ -20,11 +21,13 @@ import { imageToImage } from './image-to-image.ts';
 import { inpaint } from './inpaint.ts';
 import { Picture } from './picture.ts';
 import { type DrawnWith, type PictureSettings, pictureSettings } from './picture-text.ts';
-import type { GenerationRequest } from './settings.ts';
+import { type GenerationRequest, usualSettings } from './settings.ts';
 import { textToImage } from './text-to-image.ts';
 
 /** A model as far as it concerns those who draw with it. */
-export interface PipelineInfo extends GenerationDefaults {
+export interface PipelineInfo {
+  /** As it was asked for: `postcards`, `owner/name`, a path. */
+  readonly name: string;
   /** Where its files are: a path, or the address of a server. */
   readonly location: string;
   /** diffusers' class, such as `LatentConsistencyModelPipeline`. */
@@ -33,6 +36,14 @@ export interface PipelineInfo extends GenerationDefaults {
   readonly size: Size | undefined;
   /** What sides of pictures are multiples of, in pixels. */
   readonly sizeStep: number;
+  /** What a request gets that says nothing of them. The scheduler is undefined where the model's own cannot be used. */
+  readonly scheduler: SchedulerName | undefined;
+  readonly steps: number;
+  readonly guidanceScale: number;
+  /** Whether it draws in a few steps, as a latent consistency model or by an LCM-LoRA. */
+  readonly isConsistency: boolean;
+  /** Of all networks together, without LoRAs. */
+  readonly parameters: number;
 }
 
 /**
@@ -72,6 +83,8 @@ export interface PipelineOptions extends NetworksOptions {
    * location; pictures that are drawn with LoRAs then carry no settings, which would not tell how to draw them again.
    */
   readonly drawnWith?: (() => Promise<DrawnWith | undefined>) | undefined;
+  /** What `PipelineInfo` calls the model. Default: its location. */
+  readonly name?: string | undefined;
   /** Writes a file whole or not at all, for `Picture.save`. Default: pictures cannot be saved. */
   readonly writeFile?: ((path: string, bytes: Uint8Array) => Promise<void>) | undefined;
 }
@@ -105,7 +118,7 @@ export async function createPipeline(
 export function pipelineOf(
   model: Components,
   engine: Engine,
-  { previewVae, drawnWith, writeFile, ...options }: PipelineOptions,
+  { previewVae, drawnWith, name = model.location, writeFile, ...options }: PipelineOptions,
 ): Pipeline {
   const networks = new Networks(model, engine, {
     ...options,
@@ -146,7 +159,7 @@ export function pipelineOf(
 
   return {
     model,
-    info: infoOf(model),
+    info: infoOf(model, name),
     engine: engine.name,
     generate: (request) => new Drawing(drawn(request)),
     dispose,
@@ -161,11 +174,15 @@ function withConsistency(model: Components, loras: readonly AppliedLora[]): Comp
   return { ...model, defaults: { scheduler: 'lcm' } };
 }
 
-function infoOf(model: Components): PipelineInfo {
-  const { location, pipelineClass, defaults, scheduler, vae } = model;
+function infoOf(model: Components, name: string): PipelineInfo {
+  const { location, pipelineClass, vae, unet, textEncoder, second } = model;
+  const scheduler = model.defaults.scheduler ?? model.scheduler.name;
+  const networks = [unet, vae, textEncoder, ...(second ? [second.textEncoder] : [])];
+  const shapes = networks.flatMap(({ weights }) => [...weights.values()].map(({ shape }) => shape));
   return {
-    ...{ location, pipelineClass, size: pictureSize(model), sizeStep: vae.config.factor },
-    ...{ ...defaults, scheduler: defaults.scheduler ?? scheduler.name },
+    ...{ name, location, pipelineClass, size: pictureSize(model), sizeStep: vae.config.factor },
+    ...{ scheduler, ...usualSettings(model, scheduler) },
+    parameters: shapes.reduce((sum, shape) => sum + elementCount(shape), 0),
   };
 }
 

@@ -115,11 +115,8 @@ export function settingsOf(model: Components, request: GenerationRequest): Setti
   checkRequest(request);
   const embedded = model.unet.config.guidanceWidth !== undefined;
   const scheduler = schedulerOf(model, request.scheduler);
-  const consistency = scheduler === 'lcm' || scheduler === 'tcd';
-  // diffusers' defaults: LatentConsistencyModelPipeline, an LCM-LoRA, SDXL's pipelines but for inpainting, the others.
-  const usualScale = embedded ? 8.5 : consistency ? 1 : model.second && !request.mask ? 5 : 7.5;
-
-  const guidanceScale = request.guidanceScale ?? model.defaults.guidanceScale ?? usualScale;
+  const usual = usualSettings(model, scheduler, request.mask !== undefined);
+  const guidanceScale = request.guidanceScale ?? usual.guidanceScale;
   const guidance = embedded ? 'embedded' : guidanceScale > 1 ? 'classifier-free' : 'none';
   const negativePrompts = [request.negativePrompt].flat();
   if (guidance !== 'classifier-free' && negativePrompts.some(Boolean)) {
@@ -131,7 +128,7 @@ export function settingsOf(model: Components, request: GenerationRequest): Setti
 
   const prompts = promptsOf(request);
   warnOfSyntax([...prompts, ...(guidance === 'classifier-free' ? negativePrompts : [])], request.onWarning);
-  const steps = request.timesteps?.length ?? request.steps ?? model.defaults.steps ?? (consistency ? 4 : 50);
+  const steps = request.timesteps?.length ?? request.steps ?? usual.steps;
   const clipSkip = request.clipSkip ?? 0;
   // SDXL attends to the layer before the last as it is, so it has one less to leave out.
   const layers = Math.min(
@@ -162,6 +159,23 @@ export function settingsOf(model: Components, request: GenerationRequest): Setti
     strength: strengthOf(model, request),
     tileSize: tileSizeOf(model, request.tileSize),
     timeIds: [...originalSize, ...cropTopLeft, ...targetSize],
+  };
+}
+
+/** What a request gets that says nothing of them, with the sampler that it is drawn by. */
+export function usualSettings(
+  { unet, second, defaults }: Components,
+  scheduler: SchedulerName | undefined,
+  inpaints = false,
+): { readonly steps: number; readonly guidanceScale: number; readonly isConsistency: boolean } {
+  const isConsistency = scheduler === 'lcm' || scheduler === 'tcd';
+  const isEmbedded = unet.config.guidanceWidth !== undefined;
+  // diffusers' defaults: LatentConsistencyModelPipeline, an LCM-LoRA, SDXL's pipelines but for inpainting, the others.
+  const scale = isEmbedded ? 8.5 : isConsistency ? 1 : second && !inpaints ? 5 : 7.5;
+  return {
+    steps: defaults.steps ?? (isConsistency ? 4 : 50),
+    guidanceScale: defaults.guidanceScale ?? scale,
+    isConsistency,
   };
 }
 

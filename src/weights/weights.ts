@@ -63,6 +63,20 @@ export function placeOf({ storage }: Weight): string | undefined {
   return storage.kind === 'source' ? storage.source.name : undefined;
 }
 
+/** Bytes of the weights that a program's parameters are bound to. */
+export function sizeOfBound(
+  { parameters }: { readonly parameters: ReadonlyMap<string, unknown> },
+  weights: Weights = new Map(),
+): number {
+  const sizes = [...parameters.keys()].map((name) => storedSize(weights.get(name)?.storage));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+function storedSize(storage: Storage | undefined): number {
+  if (storage === undefined) return 0;
+  return storage.kind === 'bytes' ? storage.bytes.byteLength : storage.length;
+}
+
 /** The names of the weights of foreign types. */
 export function foreignNames(weights: Weights): string[] {
   return [...weights].flatMap(([name, { dtype }]) => (isDType(dtype) ? [] : [name]));

@@ -4,18 +4,15 @@ import { Session } from '../../drawing/session.ts';
 import { UsageError } from '../../errors.ts';
 import { formatBytes } from '../../format-bytes.ts';
 import { grid } from '../../images/grid.ts';
-import type { Image } from '../../images/image.ts';
 import { encodePng } from '../../images/png.ts';
-import type { PngText } from '../../images/png-text.ts';
 import { resize } from '../../images/resize.ts';
 import type { GenerationStep } from '../../pipelines/generation.ts';
-import { pictureText } from '../../pipelines/picture-text.ts';
 import type { Pipeline } from '../../pipelines/pipeline.ts';
 import { MOST_PICTURES } from '../../pipelines/request-settings.ts';
 import { type Stage, Stopwatch } from '../../pipelines/timings.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
-import { openModelOf, warningsAbout } from '../opened-model.ts';
+import { openModelOf, showLoading, warningsAbout } from '../opened-model.ts';
 import { engineOptions } from '../options/engine.ts';
 import {
   type GenerationOptions,
@@ -108,7 +105,10 @@ async function generate(
   for (const warning of warningsAbout(model)) reporter.warn(warning);
   const { batchSize, replicas, previewVae, lowMemory } = options;
   const session = await stopwatch.time('load', () =>
-    Session.start(model, { ...engineOptions(options), batchSize, replicas, previewVae, lowMemory }),
+    Session.start(model, {
+      ...engineOptions(options),
+      ...{ batchSize, replicas, previewVae, lowMemory, onProgress: showLoading(reporter) },
+    }),
   );
   const { pipeline } = session;
   try {
@@ -138,10 +138,7 @@ async function generate(
       const { images, settings, timings } = await drawing;
       stopwatch.add(timings);
       for (const [i, { path, index, seed }] of batch.entries()) {
-        await stopwatch.time('save', async () => {
-          const carried = await images[i]!.settings();
-          await save(path, images[i]!, options.scale, pictureText(carried!));
-        });
+        await stopwatch.time('save', () => images[i]!.save(path, options));
         const { steps, guidanceScale, scheduler } = settings;
         // Of the file.
         const [width, height] = [settings.width, settings.height].map((side) => side * options.scale);
@@ -194,12 +191,9 @@ async function report(
   const [height, width] = latents.shape.slice(2).map((side) => side * model.vae.config.factor);
   for (const [i, image] of (await preview()).entries()) {
     const path = batch[i]!.path.replace(/\.png$/i, `.step-${step}.png`);
-    await save(path, resize(image, width!, height!), options.scale, {});
+    const large = resize(image, width!, height!);
+    const enlarged = options.scale === 1 ? large : grid([large], options);
+    await writeFileAtomically(path, [await encodePng(enlarged)]);
     reporter.event('preview', { path, index: batch[i]!.index, step });
   }
-}
-
-async function save(path: string, image: Image, scale: number, text: PngText): Promise<void> {
-  const enlarged = scale === 1 ? image : grid([image], { scale });
-  await writeFileAtomically(path, [await encodePng(enlarged, text)]);
 }

@@ -12,10 +12,10 @@ import {
   automatic1111Text,
   type PictureSettings,
   pictureSettings,
-  pictureText,
 } from '../../pipelines/picture-text.ts';
 import { writeFileAtomically } from '../../weights/node/atomic-write.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
+import { showLoading } from '../opened-model.ts';
 import { engineOptions } from '../options/engine.ts';
 import {
   type GenerationOptions,
@@ -174,7 +174,10 @@ async function draw(
   let done = 0;
   for (const { cells, model } of groups) {
     const { lowMemory } = options;
-    const session = await Session.start(model, { ...engineOptions(options), lowMemory });
+    const session = await Session.start(model, {
+      ...engineOptions(options),
+      ...{ lowMemory, onProgress: showLoading(reporter) },
+    });
     try {
       for (const cell of cells) {
         const drawing = session.draw({ ...cell.request, signal });
@@ -185,7 +188,7 @@ async function draw(
         const { column, row, grid, carried } = cell;
         sheet.draw(images[0]!, column, row, grid);
         const path = options.saveImages && join(options.saveImages, `${nameOf(cell, options)}.png`);
-        if (path) await writeFileAtomically(path, [await encodePng(images[0]!, pictureText(carried))]);
+        if (path) await images[0]!.save(path);
         const { seed, width, height, steps, guidanceScale, scheduler } = carried;
         reporter.event('image', {
           ...{ path, column, row, grid, values: valuesOf(cell) },

@@ -1,7 +1,7 @@
 /** `lcm pull`: a model from the hub into the cache. */
 import { Command } from 'commander';
 import { pullModel } from '../../hub/node/pull.ts';
-import { createReporter } from '../progress.ts';
+import { createReporter, megabytes } from '../progress.ts';
 
 interface PullCommandOptions {
   readonly revision?: string;
@@ -47,9 +47,4 @@ export function pullCommand(signal: AbortSignal): Command {
       reporter.event('model', { id, revision: revision ?? 'main', folder });
       reporter.print(folder);
     });
-}
-
-/** Whole ones, rounded up, so that the last byte makes them complete. */
-function megabytes(bytes: number): number {
-  return Math.ceil(bytes / 1e6);
 }

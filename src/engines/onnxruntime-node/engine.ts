@@ -7,6 +7,7 @@ import { segments } from '../../graph/segments.ts';
 import { elementCount } from '../../graph/shape.ts';
 import { input } from '../../graph/tensor.ts';
 import { storedBytes } from '../../weights/load-tensors.ts';
+import { sizeOfBound } from '../../weights/weights.ts';
 import { checkKept } from '../check-inputs.ts';
 import { compileSegments } from '../compile-segments.ts';
 import type { CompileOptions, Executable, KeepingEngine, KeepingExecutable } from '../engine.ts';
@@ -98,7 +99,7 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
   }
 
   async compile(program: Program, options: CompileOptions = {}): Promise<Executable> {
-    const { weights, name = 'program', signal, streamed: isStreamed = false } = options;
+    const { weights, name = 'program', signal, onWeights, streamed: isStreamed = false } = options;
     signal?.throwIfAborted();
     if (this.#disposed) throw new Error(`${name} cannot be compiled: the engine was disposed of`);
     const bytes = boundBytes(program, weights);
@@ -123,7 +124,11 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
     }
     const compiled = await compileSegments(
       parts.segments,
-      clients.map((client) => (segment, part) => compilePart(client, segment, part, signal)),
+      clients.map((client) => async (segment, part) => {
+        const executable = await compilePart(client, segment, part, signal);
+        onWeights?.(sizeOfBound(segment, weights));
+        return executable;
+      }),
     );
     return segmented(parts, compiled);
   }

@@ -101,11 +101,20 @@ export async function cachedModel(id: string, options: CachedModelOptions = {}):
  * called as a model is. Throws as `cachedModel`; a path to nothing is returned as it is.
  */
 export async function localPath(name: string): Promise<string> {
-  const exists = await stat(name).then(
-    () => true,
+  return (await isOnHub(name)) ? cachedModel(name) : name;
+}
+
+/** Whether the name can only be a model's on the hub, and that was not downloaded yet. */
+export async function isOnHubAlone(name: string): Promise<boolean> {
+  return (await isOnHub(name)) && (await findCachedModel(name)) === undefined;
+}
+
+async function isOnHub(name: string): Promise<boolean> {
+  if (!isModelId(name) || name.endsWith('.safetensors')) return false;
+  return stat(name).then(
     () => false,
+    () => true,
   );
-  return exists || !isModelId(name) || name.endsWith('.safetensors') ? name : cachedModel(name);
 }
 
 function ignoreMissing(error: NodeJS.ErrnoException): undefined {

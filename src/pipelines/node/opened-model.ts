@@ -7,10 +7,12 @@ import { type Message, mention, mentioning } from '../../errors.ts';
 import type { AppliedLora } from '../../weights/lora.ts';
 import type { DrawnWith } from '../picture-text.ts';
 import { adaptedComponents } from '../pipeline.ts';
-import { drawnWith } from './drawn-with.ts';
+import { drawnWith, shownModel } from './drawn-with.ts';
 
 /** Configurations and headers were read, weights were not. */
 export interface OpenedModel {
+  /** As it was asked for; `postcards` for the model that comes with the package. */
+  readonly name: string;
   /** With other parts in place of the model's own, where they were asked for. */
   readonly files: ModelFiles;
   /** The files with the model's own parts. */
@@ -37,7 +39,7 @@ export async function openForDrawing(
   const guess = guessAbout(files);
   let known: Promise<DrawnWith> | undefined;
   return {
-    ...{ files, own, components, loras },
+    ...{ name: shownModel(name), files, own, components, loras },
     drawnWith() {
       known ??= drawnWith({ name, options, own, components, loras });
       return known;
