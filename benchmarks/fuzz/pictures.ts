@@ -1,6 +1,7 @@
 /** Pictures of every format: bytes, sizes that they declare, chunks, and pieces of them. */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileSource } from '../../src/files/node/folder.ts';
 import { openImage } from '../../src/images/node/open-image.ts';
 import { readChunks, writeChunks } from '../../src/images/png-chunks.ts';
 import { checkPicture } from '../../src/training/folder/check-picture.ts';
@@ -24,7 +25,7 @@ export const pictures: Kind = {
       names: [path],
       async use() {
         // Trainings look at pictures before they decode them.
-        await checkPicture(path);
+        await checkPicture({ name, holder: '', open: () => fileSource(path) });
         await openImage(path);
         return 'read';
       },

@@ -293,7 +293,8 @@ it('goes on from models as they were trained', async () => {
     const lines = jsonLines(stdout);
     return { config: lines.find(({ type }) => type === 'plan')?.config as Record<string, object>, lines };
   };
-  const own = { kind: 'folder', path: 'pictures', resolution: 32, captionColumn: null };
+  const whole = { labels: 'auto', unconditional: false, crop: 'center', flip: false };
+  const own = { ...whole, kind: 'folder', path: 'pictures', resolution: 32, captionColumn: null };
   expect((await plan('distill', '--teacher', 'own/ldm/model')).config.data).toEqual(own);
   write('larger.json', { data: { resolution: 64 } });
   const larger = await plan('distill', '--teacher', 'own/ldm/model', '--config', 'larger.json');
@@ -330,7 +331,7 @@ it('goes on from models as they were trained', async () => {
 it('says how a training is doing, and where its model is', async () => {
   const { stdout } = await done('info', 'own/ldm');
   expect(stdout).toMatch(/^own.ldm: the folder of a training\n {2}done +2 of 2 steps\n {2}step 2 +loss /);
-  expect(stdout).toMatch(/^ {2}data +kind folder, path pictures, resolution 32$/m);
+  expect(stdout).toMatch(/^ {2}data +kind folder, path pictures, resolution 32, labels auto/m);
   expect(stdout).toMatch(/^ {2}model +own.ldm.model$/m);
   const { stdout: json } = await done('info', 'own/ldm', '--json');
   expect(jsonLines(json)).toEqual([

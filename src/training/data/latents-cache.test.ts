@@ -9,7 +9,9 @@ import { float32Data, hostTensor } from '../../graph/host-tensor.ts';
 import { loadTensors } from '../../weights/load-tensors.ts';
 import { openSafetensors } from '../../weights/node/safetensors-file.ts';
 import type { TrainingEvent } from '../loop/events.ts';
+import { ExampleOrder } from './example-order.ts';
 import { LatentsCache, type LatentsCacheOptions } from './latents-cache.ts';
+import type { PictureSource } from './picture-source.ts';
 import { ShuffledIndices } from './random-stream.ts';
 
 let folder: string;
@@ -44,19 +46,27 @@ const SEED = 3;
 const walk = new ShuffledIndices(SEED, COUNT);
 const order = Array.from({ length: COUNT }, (_, place) => walk.at(place));
 
+const source: PictureSource = {
+  identity: 'numbers',
+  captionIdentity: 'numbers',
+  size: COUNT,
+  shuffled: false,
+  variety: { crop: false, flip: false },
+  pictures: COUNT,
+  pictureOf: (example) => example,
+  sizeOf: () => ({ height: 2, width: 2 }),
+  height: 2,
+  width: 2,
+  pixels: async (indices) => Float32Array.from(indices.flatMap((index) => new Array(12).fill(index))),
+  caption: String,
+};
+
 const options = (changes: Partial<LatentsCacheOptions> = {}): LatentsCacheOptions => ({
   path,
   count: COUNT,
-  source: {
-    identity: 'numbers',
-    captionIdentity: 'numbers',
-    size: COUNT,
-    shuffled: false,
-    height: 2,
-    width: 2,
-    pixels: async (indices) => Float32Array.from(indices.flatMap((index) => new Array(12).fill(index))),
-    caption: String,
-  },
+  source,
+  size: source,
+  encounters: (seed) => new ExampleOrder({ source, seed, batch: 1 }).encounters(),
   encoder: async () => encoder,
   block: BLOCK,
   seed: SEED,
@@ -70,10 +80,12 @@ const options = (changes: Partial<LatentsCacheOptions> = {}): LatentsCacheOption
 async function fill(changes: Partial<LatentsCacheOptions> = {}): Promise<void> {
   const cache = await LatentsCache.open(options(changes));
   const pictures = Array.from({ length: COUNT }, (_, i) => i);
-  expect([...(await cache.read(pictures))]).toEqual(pictures.flatMap((i) => [i, i]));
+  expect([...(await cache.read(seen(...pictures)))]).toEqual(pictures.flatMap((i) => [i, i]));
   expect(cache.done).toBe(COUNT);
   await cache.close();
 }
+
+const seen = (...pictures: readonly number[]) => pictures.map((picture) => ({ picture, variant: 0 }));
 
 const warnings = () => events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));
 
@@ -86,12 +98,17 @@ async function overwrite(position: number, bytes: Uint8Array): Promise<void> {
 
 it('encodes what is needed, in the order of training, and once', async () => {
   const cache = await LatentsCache.open(options());
-  expect([...(await cache.read([order[0]!, order[3]!]))]).toEqual([order[0], order[0], order[3], order[3]]);
+  expect([...(await cache.read(seen(order[0]!, order[3]!)))]).toEqual([
+    order[0],
+    order[0],
+    order[3],
+    order[3],
+  ]);
   expect([cache.done, runs]).toEqual([4, 1]);
   // The last block has two pictures.
-  await cache.read([order[9]!, order[1]!]);
+  await cache.read(seen(order[9]!, order[1]!));
   expect([cache.done, runs]).toEqual([6, 2]);
-  await cache.read([order[8]!]);
+  await cache.read(seen(order[8]!));
   expect(runs).toBe(2);
   expect(events.map((event) => ('done' in event ? event.done : undefined))).toEqual([4, 6]);
   await cache.close();
@@ -112,7 +129,7 @@ it('has the same bytes, however it came to be', async () => {
   await rm(path);
   for (const picture of [7, 2, 5, 0]) {
     const cache = await LatentsCache.open(options());
-    await cache.read([picture]);
+    await cache.read(seen(picture));
     await cache.close();
   }
   await fill();
@@ -121,7 +138,7 @@ it('has the same bytes, however it came to be', async () => {
 
 it('serves trainings of another order by the order that it has', async () => {
   const cache = await LatentsCache.open(options());
-  await cache.read([order[0]!]);
+  await cache.read(seen(order[0]!));
   await cache.close();
   const bytes = await readFile(path);
   await fill({ seed: 12_345 });
@@ -195,7 +212,7 @@ it('refuses the latents of something else, and leaves other files alone', async 
 it('is filled by one at a time, and read by many once it is complete', async () => {
   const first = await LatentsCache.open(options());
   await expect(LatentsCache.open(options())).rejects.toThrow(/in use by process/);
-  await first.read(order);
+  await first.read(seen(...order));
   const second = await LatentsCache.open(options());
   expect(second.done).toBe(COUNT);
   await first.close();
@@ -213,9 +230,9 @@ it('stops at once when it is asked to, and keeps what it has', async () => {
         : encoder.run(inputs),
   };
   const cache = await LatentsCache.open(options({ signal: stop.signal, encoder: async () => slow }));
-  await cache.read([order[0]!]);
+  await cache.read(seen(order[0]!));
   hang = true;
-  const reading = cache.read(order);
+  const reading = cache.read(seen(...order));
   setTimeout(() => stop.abort(), 20);
   await expect(reading).rejects.toThrow(/abort/);
   await cache.close();
@@ -226,7 +243,7 @@ it('stops at once when it is asked to, and keeps what it has', async () => {
 
 it('says so when the disk is full, and goes on afterwards', async () => {
   const cache = await LatentsCache.open(options());
-  await cache.read([order[0]!]);
+  await cache.read(seen(order[0]!));
   await cache.close();
   const { size } = await stat(path);
   const full = await LatentsCache.open(options());
@@ -234,7 +251,7 @@ it('says so when the disk is full, and goes on afterwards', async () => {
   const noSpace = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
   const write = vi.spyOn(Object.getPrototypeOf(probe), 'write').mockRejectedValue(noSpace);
   await probe.close();
-  const error: unknown = await full.read([order[5]!]).catch((error) => error);
+  const error: unknown = await full.read(seen(order[5]!)).catch((error) => error);
   expect(error).toBeInstanceOf(InputError);
   expect((error as Error).message).toBe(
     `cannot write ${path}: the disk is full; free some space or choose another folder`,
@@ -245,4 +262,56 @@ it('says so when the disk is full, and goes on afterwards', async () => {
   runs = 0;
   await fill();
   expect(runs).toBe(2);
+});
+
+it('keeps pictures in each of their variants, in the order of the passes that show them', async () => {
+  const varied: PictureSource = {
+    ...source,
+    variety: { crop: true, flip: true },
+    pixels: async (indices, views) =>
+      Float32Array.from(
+        indices.flatMap((index, i) => {
+          const { position, flipped } = views![i]!;
+          return [flipped ? -index : index, position, ...new Array(10).fill(0)];
+        }),
+      ),
+  };
+  const order = new ExampleOrder({ source: varied, seed: SEED, batch: 5, variants: 2 });
+  const cache = await LatentsCache.open(
+    options({
+      source: varied,
+      count: 2 * COUNT,
+      encounters: (seed) => new ExampleOrder({ source: varied, seed, batch: 1, variants: 2 }).encounters(),
+    }),
+  );
+  const passes: Map<number, number[]>[] = [];
+  for (const steps of [
+    [0, 1],
+    [2, 3],
+    [4, 5],
+  ]) {
+    const pass = new Map<number, number[]>();
+    for (const step of steps) {
+      const batch = order.batch(step);
+      const latents = await cache.read(batch);
+      for (const [i, { picture }] of batch.entries()) pass.set(picture, [...latents.slice(2 * i, 2 * i + 2)]);
+    }
+    passes.push(pass);
+    // A batch of five touches no more than three blocks of four.
+    if (steps[0] === 0) expect(runs).toBeLessThanOrEqual(3);
+  }
+  const [first, second, third] = passes as [
+    Map<number, number[]>,
+    Map<number, number[]>,
+    Map<number, number[]>,
+  ];
+  expect([runs, cache.done]).toEqual([5, 20]);
+  for (let picture = 1; picture < COUNT; picture++) {
+    // Both directions, cut elsewhere, and then the same again.
+    expect(first.get(picture)![0]).toBe(-second.get(picture)![0]!);
+    expect(Math.abs(first.get(picture)![0]!)).toBe(picture);
+    expect(first.get(picture)![1]).not.toBe(second.get(picture)![1]);
+    expect(third.get(picture)).toEqual(first.get(picture));
+  }
+  await cache.close();
 });

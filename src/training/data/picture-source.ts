@@ -9,19 +9,44 @@ export interface PictureSize {
   readonly width: number;
 }
 
+/** How a picture is cut and turned. */
+export interface View {
+  /** Where the cut lies in what is longer than wanted: 0 at its beginning, 1 at its end. */
+  readonly position: number;
+  /** Left and right exchanged. */
+  readonly flipped: boolean;
+}
+
+/** Where nothing is drawn by chance. */
+export const MIDDLE: View = { position: 0.5, flipped: false };
+
+/** What is drawn by chance whenever a picture is seen. */
+export interface Variety {
+  /** Where the cut lies, in place of the middle. */
+  readonly crop: boolean;
+  readonly flip: boolean;
+}
+
 export interface PictureSource extends PictureSize {
   /** What decides the pixels, so that whatever is computed from them can be kept. */
   readonly identity: string;
   /** What decides the captions. */
   readonly captionIdentity: string;
-  /** Pictures there are; Infinity when any index can be drawn. */
+  /** Examples there are, pictures with a caption; Infinity when any index can be drawn. */
   readonly size: number;
   /** Whether neighbours have nothing to do with each other, so that no shuffling is needed. */
   readonly shuffled: boolean;
-  /** The pictures as [N, 3, height, width] in −1 to 1. */
-  pixels(indices: readonly number[]): Promise<Float32Array>;
-  /** What a picture shows, in words. */
-  caption(index: number): string;
+  readonly variety: Variety;
+  /** Distinct pictures there are. */
+  readonly pictures: number;
+  /** The picture of an example: examples with other captions, or repeats, may have the same. */
+  pictureOf(example: number): number;
+  /** The size at which a picture is trained on. */
+  sizeOf(picture: number): PictureSize;
+  /** Pictures, all of the same size, as [N, 3, height, width] in −1 to 1. `views` are of each; without them, its middle. */
+  pixels(pictures: readonly number[], views?: readonly View[]): Promise<Float32Array>;
+  /** What an example's picture shows, in words. */
+  caption(example: number): string;
 }
 
 /** Drawn on demand; no two indices give the same picture. */
@@ -33,8 +58,12 @@ export function postcardSource(options: PostcardOptions): PictureSource {
     captionIdentity: `positions named with probability ${positionProbability}`,
     size: Number.POSITIVE_INFINITY,
     shuffled: true,
+    variety: { crop: false, flip: false },
+    pictures: Number.POSITIVE_INFINITY,
     height: size,
     width: size,
+    pictureOf: (example) => example,
+    sizeOf: () => ({ height: size, width: size }),
     pixels: async (indices) =>
       renderTensor(
         context,

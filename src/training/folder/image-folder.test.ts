@@ -191,7 +191,7 @@ it('knows another folder by names, sizes, contents and captions', async () => {
 
 it('says what is wrong', async () => {
   expect(await refusal()).toBe(
-    'pictures holds no pictures; expected files that end in .png, .jpg, .jpeg, .webp, .avif, .gif, .bmp, .tif, .tiff',
+    'pictures holds no pictures; expected files that end in .png, .jpg, .jpeg, .webp, .avif, .gif, .bmp, .tif, .tiff, or .tar or .parquet files with pictures',
   );
   await write('a.png');
   await write('a.txt', Buffer.from('caf\xe9', 'latin1'));
@@ -200,7 +200,9 @@ it('says what is wrong', async () => {
   await write('a.caption', 'two');
   expect(await refusal()).toMatch(/a\.caption and a\.txt are captions of the same picture; remove one/);
   await rm(join(path, 'a.caption'));
-  expect(await refusal('note')).toMatch(/no column "note": there is neither metadata.jsonl nor metadata.csv/);
+  expect(await refusal('note')).toMatch(
+    /no column "note": there is neither metadata.jsonl nor metadata.csv nor metadata.parquet/,
+  );
   const cases: [name: string, content: string, message: RegExp][] = [
     [
       'metadata.jsonl',
@@ -230,7 +232,7 @@ it('says what is wrong', async () => {
   }
   await write('metadata.csv', 'file_name,text\na.png,1\n');
   await write('metadata.jsonl', '{"file_name": "a.png", "text": "1"}');
-  expect(await refusal()).toMatch(/has both metadata.jsonl and metadata.csv; remove one of them/);
+  expect(await refusal()).toMatch(/has both metadata.csv and metadata.jsonl; remove one of them/);
   const missing = openImageFolder({ path: join(path, 'none'), resolution: 8 });
   await expect(missing).rejects.toThrow(/cannot read the folder .*none \(ENOENT\)/);
 });

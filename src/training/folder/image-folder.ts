@@ -1,17 +1,15 @@
-/** A folder of pictures with captions as a source of training pictures. */
+/** A folder of pictures with captions, an archive or a table of them, as a source of training pictures. */
 import { createHash, type Hash } from 'node:crypto';
-import { join } from 'node:path';
-import { createCanvas } from '@napi-rs/canvas';
 import { InputError } from '../../errors.ts';
-import { drawable } from '../../images/node/canvas-image.ts';
-import { openImage } from '../../images/node/open-image.ts';
 import { listed } from '../../messages.ts';
-import type { PictureSource } from '../data/picture-source.ts';
+import type { PictureSize, PictureSource, Variety } from '../data/picture-source.ts';
 import type { OnProgress } from '../loop/events.ts';
 import { type CaptionedPicture, readCaptions } from './captions.ts';
 import { type CheckedPicture, checkPicture } from './check-picture.ts';
 import { inBatches } from './in-batches.ts';
+import { type LabelUse, testRule } from './labels.ts';
 import { listFolder, PICTURE_ENDINGS } from './listing.ts';
+import { readPixels } from './read-pixels.ts';
 
 export interface ImageFolderOptions {
   readonly path: string;
@@ -19,6 +17,9 @@ export interface ImageFolderOptions {
   readonly resolution: number;
   /** The column of the metadata that holds captions; by default one of the usual names, or the only one. */
   readonly captionColumn?: string | null;
+  /** Whether names of folders are captions. Default `auto`. */
+  readonly labels?: LabelUse;
+  readonly variety?: Variety;
   /** Hears how many pictures there are, and of those that are left out. */
   readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -30,6 +31,50 @@ export interface ImageFolder {
   readonly test: PictureSource | undefined;
 }
 
+/** A picture that was looked at. */
+export interface FolderPicture extends CaptionedPicture {
+  readonly checked: CheckedPicture;
+}
+
+/** What a folder holds, before anything of it is left out. */
+export interface FolderContent {
+  readonly pictures: readonly FolderPicture[];
+  /** Pictures that the metadata do not name, of which nothing more is known. */
+  readonly leftOut: readonly string[];
+}
+
+/** Lists the folder and looks at the beginning and the end of every picture. Throws InputError for damaged captions. */
+export async function readFolder({
+  path,
+  captionColumn,
+  labels,
+  onProgress,
+  signal,
+}: Omit<ImageFolderOptions, 'resolution' | 'variety'>): Promise<FolderContent> {
+  const listing = await listFolder(path);
+  const { pictures, leftOut } = await readCaptions(path, listing, {
+    column: captionColumn ?? undefined,
+    labels,
+  });
+  if (pictures.length === 0) {
+    throw new InputError(
+      `${path} holds no pictures; expected files that end in ${PICTURE_ENDINGS.join(', ')}, or .tar or .parquet files with pictures`,
+      { path },
+    );
+  }
+  const checked = await inBatches(pictures, ({ picture }) => checkPicture(picture), {
+    signal,
+    onDone: (done) =>
+      onProgress?.({
+        type: 'phase',
+        message: `looking at the pictures in ${path}`,
+        done,
+        total: pictures.length,
+      }),
+  });
+  return { pictures: pictures.map((picture, i) => ({ ...picture, checked: checked[i]! })), leftOut };
+}
+
 /** The share of pictures that may be unreadable. */
 const UNREADABLE_SHARE = 0.1;
 
@@ -39,109 +84,84 @@ const UNREADABLE_SHARE = 0.1;
  * cannot be read, or its captions are damaged.
  */
 export async function openImageFolder(options: ImageFolderOptions): Promise<ImageFolder> {
-  const { path, captionColumn, onProgress, signal } = options;
-  const listing = await listFolder(path);
-  const { pictures, leftOut } = await readCaptions(path, listing, captionColumn ?? undefined);
-  if (pictures.length === 0) {
-    throw new InputError(
-      `${path} holds no pictures; expected files that end in ${PICTURE_ENDINGS.join(', ')}`,
-      { path },
-    );
-  }
+  const { path, onProgress } = options;
+  const { pictures, leftOut } = await readFolder(options);
   const warn = (message: string) => onProgress?.({ type: 'warning', message });
   if (leftOut.length > 0) {
     warn(`${path}: left out ${count(leftOut)}, because the metadata do not name them: ${listed(leftOut)}`);
   }
-  const checked = new Map<string, CheckedPicture>();
-  const files = [...new Set(pictures.map(({ file }) => file))];
-  await inBatches(files, async (file) => checked.set(file, await checkPicture(join(path, file))), {
-    signal,
-    onDone: (done) =>
-      onProgress?.({
-        type: 'phase',
-        message: `looking at the pictures in ${path}`,
-        done,
-        total: files.length,
-      }),
-  });
-  const unreadable = files.filter((file) => checked.get(file)!.fault !== undefined);
-  const faults = unreadable.map((file) => `${file} (${checked.get(file)!.fault})`);
-  if (unreadable.length > UNREADABLE_SHARE * files.length) {
+  const unreadable = pictures.filter(({ checked }) => checked.fault !== undefined);
+  const faults = unreadable.map(({ picture, checked }) => `${picture.name} (${checked.fault})`);
+  if (unreadable.length > UNREADABLE_SHARE * pictures.length) {
     throw new InputError(
-      `${path}: ${faults.length} of ${files.length} pictures cannot be read: ${listed(faults)}; remove them or save them again`,
+      `${path}: ${faults.length} of ${pictures.length} pictures cannot be read: ${listed(faults)}; remove them or save them again`,
       { path, code: 'cannot-read' },
     );
   }
   if (unreadable.length > 0)
     warn(`${path}: left out ${count(faults)}, because they cannot be read: ${listed(faults)}`);
 
-  const whole = pictures.filter(({ file }) => checked.get(file)!.fault === undefined);
-  const isTest = testRule(whole);
-  const source = (split: 'train' | 'test') =>
-    pictureSource(
-      options,
-      whole.filter((picture, i) => isTest(picture, i) === (split === 'test')),
-      split,
-      checked,
-    );
-  const train = source('train');
-  const test = source('test');
-  const captioned = whole.filter(({ caption }) => caption !== '').length;
+  const { train: trained, test: kept } = splitFolder(pictures);
+  const train = pictureSource(options, trained, 'train');
+  const test = pictureSource(options, kept, 'test');
+  const captioned = [...trained, ...kept].filter(hasCaption).length;
   onProgress?.({
     type: 'phase',
-    message: `${path}: ${whole.length} pictures, ${captioned} of them with a caption; ${train.size} to train on, ${test.size} kept for tests`,
+    message: `${path}: ${trained.length + kept.length} pictures, ${captioned} of them with a caption; ${train.pictures} to train on, ${test.pictures} kept for tests`,
   });
   return { train, test: test.size > 0 ? test : undefined };
 }
 
-/** Names of folders beside `train` whose pictures are for tests. */
-const TEST_FOLDERS = ['test', 'validation', 'valid', 'val'];
+/** What of a folder is trained on, and what is kept for tests: pictures that can be read. */
+export function splitFolder(pictures: readonly FolderPicture[]): {
+  readonly train: readonly FolderPicture[];
+  readonly test: readonly FolderPicture[];
+} {
+  const whole = pictures.filter(({ checked }) => checked.fault === undefined);
+  const isTest = testRule(whole.map(({ picture }) => picture));
+  const test = whole.map(({ picture }, i) => isTest(picture, i));
+  return { train: whole.filter((_, i) => !test[i]), test: whole.filter((_, i) => test[i]) };
+}
 
-function testRule(
-  pictures: readonly CaptionedPicture[],
-): (picture: CaptionedPicture, index: number) => boolean {
-  const isIn = (folders: readonly string[]) => (picture: CaptionedPicture) =>
-    folders.includes(picture.file.split('/')[0]!) && picture.file.includes('/');
-  const isKept = isIn(TEST_FOLDERS);
-  return pictures.some(isIn(['train'])) && pictures.some(isKept) ? isKept : (_, index) => index % 20 === 19;
+export function hasCaption({ captions }: CaptionedPicture): boolean {
+  return captions.some((caption) => caption !== '');
 }
 
 function pictureSource(
-  { path, resolution }: ImageFolderOptions,
-  pictures: readonly CaptionedPicture[],
+  { resolution, variety = { crop: false, flip: false } }: ImageFolderOptions,
+  pictures: readonly FolderPicture[],
   split: 'train' | 'test',
-  checked: ReadonlyMap<string, CheckedPicture>,
 ): PictureSource {
-  const pixels = digest((hash) => {
-    for (const { file } of pictures) {
-      const { size, head, tail } = checked.get(file)!;
+  const contents = digest((hash) => {
+    for (const { picture, checked } of pictures) {
+      const { size, head, tail } = checked;
       hash
-        .update(JSON.stringify([file, size]))
+        .update(JSON.stringify([picture.name, size]))
         .update(head)
         .update(tail);
     }
   });
+  const examples = pictures.flatMap(({ captions, repeats }, picture) =>
+    Array.from({ length: repeats }, () => captions.map((caption) => ({ picture, caption }))).flat(),
+  );
+  const size: PictureSize = { height: resolution, width: resolution };
   return {
-    identity: `${pictures.length} pictures of a folder, ${split}, ${resolution}×${resolution}, ${pixels}`,
-    captionIdentity: digest((hash) => hash.update(JSON.stringify(pictures.map(({ caption }) => caption)))),
-    size: pictures.length,
+    identity: `${pictures.length} pictures of a folder, ${split}, ${resolution}×${resolution}, ${contents}`,
+    captionIdentity: digest((hash) => hash.update(JSON.stringify(examples.map(({ caption }) => caption)))),
+    size: examples.length,
     shuffled: false,
-    height: resolution,
-    width: resolution,
-    async pixels(indices) {
-      const plane = resolution * resolution;
-      const tensor = new Float32Array(indices.length * 3 * plane);
-      await Promise.all(
-        indices.map(async (index, n) => {
-          const rgba = await readSquare(join(path, pictures[index]!.file), resolution);
-          for (let i = 0; i < plane; i++) {
-            for (let c = 0; c < 3; c++) tensor[(3 * n + c) * plane + i] = rgba[4 * i + c]! / 127.5 - 1;
-          }
-        }),
-      );
-      return tensor;
-    },
-    caption: (index) => pictures[index]!.caption,
+    variety,
+    pictures: pictures.length,
+    ...size,
+    pictureOf: (example) => examples[example]!.picture,
+    sizeOf: () => size,
+    pixels: (indices, views) =>
+      readPixels(
+        indices.map((index) => pictures[index]!.picture),
+        size,
+        views,
+      ),
+    caption: (example) => examples[example]!.caption,
   };
 }
 
@@ -149,19 +169,6 @@ function digest(add: (hash: Hash) => void): string {
   const hash = createHash('sha256');
   add(hash);
   return hash.digest('hex').slice(0, 32);
-}
-
-/** RGBA bytes of the picture, [size, size, 4]; what is transparent becomes white. */
-async function readSquare(file: string, size: number): Promise<Uint8ClampedArray> {
-  const image = await drawable(await openImage(file));
-  const context = createCanvas(size, size).getContext('2d');
-  context.fillStyle = 'white';
-  context.fillRect(0, 0, size, size);
-  context.imageSmoothingEnabled = true;
-  context.imageSmoothingQuality = 'high';
-  const side = Math.min(image.width, image.height);
-  context.drawImage(image, (image.width - side) / 2, (image.height - side) / 2, side, side, 0, 0, size, size);
-  return context.getImageData(0, 0, size, size).data;
 }
 
 function count({ length }: readonly unknown[]): string {

@@ -68,7 +68,16 @@ describe('settings of runs', () => {
 
   it('know the kind of data by what is said of them', () => {
     expect(diffusion({}).data).toEqual({ kind: 'postcards', seed: 0, size: 64, positionProbability: 0.5 });
-    const folder = { kind: 'folder', path: 'pictures', resolution: 64, captionColumn: null };
+    const folder = {
+      kind: 'folder',
+      path: 'pictures',
+      resolution: 64,
+      labels: 'auto',
+      unconditional: false,
+      crop: 'center',
+      flip: false,
+      captionColumn: null,
+    };
     expect(diffusion({ data: { path: 'pictures' } }).data).toEqual(folder);
     expect(diffusion({ data: { kind: 'folder', path: 'pictures' } }).data).toEqual(folder);
   });

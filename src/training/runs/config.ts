@@ -1,7 +1,8 @@
 /** Settings that all training runs share. */
 import { z } from 'zod';
 import { isJsonObject } from '../../files/json.ts';
-import { fraction, group, integer, number, oneOf, text } from './settings.ts';
+import { labelUses } from '../folder/labels.ts';
+import { boolean, fraction, group, integer, number, oneOf, text } from './settings.ts';
 
 /** Pictures that are drawn while they are needed. */
 const postcardsSettings = group('Postcards, drawn as they are needed.', {
@@ -16,9 +17,19 @@ const folderSettings = group('Pictures of a folder with their captions.', {
   kind: z.literal('folder'),
   path: text('the folder'),
   resolution: integer('pixels along each side', { min: 8, max: 4096 }).default(64),
-  captionColumn: text('the column of metadata.jsonl or metadata.csv that holds captions; null finds it')
+  captionColumn: text('the column of metadata or of a table that holds captions; null finds it')
     .nullable()
     .default(null),
+  labels: oneOf(
+    'whether names of folders are captions: where no picture has a caption of its own, for every picture without one, or not',
+    labelUses,
+  ).default('auto'),
+  unconditional: boolean('whether pictures are trained on though none of them has a caption').default(false),
+  crop: oneOf('where pictures that are longer than wide are cut, or wider than long', [
+    'center',
+    'random',
+  ]).default('center'),
+  flip: boolean('whether left and right are exchanged in every other pass').default(false),
 });
 
 export type PostcardsConfig = z.output<typeof postcardsSettings>;
@@ -62,6 +73,15 @@ export interface RunDefaults {
 /** Pictures that latents are made of. */
 export const latentsSettings = group('Latents of the pictures, kept in a file.', {
   pictures: integer('pictures that are encoded and trained on, over and over', { min: 1 }).default(100_000),
+  sample: boolean(
+    "whether latents are drawn from the autoencoder's posterior, anew whenever a picture is seen, in place of its means",
+  ).default(false),
+  variants: integer(
+    'ways in which each picture is encoded where crops or flips are random; null for 4, or 2 with flips alone',
+    { min: 1, max: 1000 },
+  )
+    .nullable()
+    .default(null),
   file: text("the file; null keeps it in the run's folder. Several runs on the same data may share one")
     .nullable()
     .default(null),

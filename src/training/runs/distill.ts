@@ -38,7 +38,7 @@ import { withDataOf } from './earlier-run.ts';
 import { requireLatentUNet, requireTokens, storedPrediction, warnOfLongCaptions } from './fitting.ts';
 import { captionIds, type LatentData, latentAutoencoder, openLatentData } from './latent-data.ts';
 import { loadParameters, networkOf, networkToWrite, storedNetworkToWrite } from './model-files.ts';
-import { openPictures, sampleCaptions, warnOfMissingCaptions } from './pictures.ts';
+import { openPictures, requireCaptions, sampleCaptions } from './pictures.ts';
 import { writePipeline } from './pipeline-files.ts';
 import type { RecipeKind } from './recipe.ts';
 
@@ -57,7 +57,7 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
   async open(config, watch) {
     const teacher = await openTeacher(config.teacher);
     const pictures = await openPictures(config.data, watch);
-    warnOfMissingCaptions(pictures, watch);
+    requireCaptions(pictures, config.data, watch);
     const source = pictures.train;
     const vae = latentAutoencoder(teacher.vae, source);
     const { tokenizer } = teacher;

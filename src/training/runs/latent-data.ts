@@ -8,16 +8,19 @@ import { abortable } from '../../engines/abortable.ts';
 import type { Engine, Executable } from '../../engines/engine.ts';
 import { located, UsageError } from '../../errors.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
+import { concat } from '../../graph/operators/index.ts';
 import { autoencoderKLConfig } from '../../models/autoencoder-kl.ts';
 import { autoencoderTinyConfig } from '../../models/autoencoder-tiny.ts';
 import { float32, type Network, programOf } from '../../networks/network.ts';
+import type { Generator } from '../../random/generator.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { convertTensor } from '../../weights/convert.ts';
 import { loadTensors } from '../../weights/load-tensors.ts';
 import { bytesOf } from '../../weights/safetensors.ts';
+import { ExampleOrder, keptVariants } from '../data/example-order.ts';
 import { LatentsCache } from '../data/latents-cache.ts';
 import type { PictureSize, PictureSource } from '../data/picture-source.ts';
-import { ShuffledIndices } from '../data/random-stream.ts';
+import { randomStream } from '../data/random-stream.ts';
 import type { OnProgress } from '../loop/events.ts';
 import type { LatentsConfig } from './config.ts';
 import { requireReadable } from './model-files.ts';
@@ -25,7 +28,7 @@ import { requireReadable } from './model-files.ts';
 export interface LatentData {
   /** Of one batch: [B, C, h, w]. */
   readonly shape: Shape4;
-  /** Scaled posterior means and the captions of batch `step`. */
+  /** Scaled latents and the captions of batch `step`. */
   batch(step: number): Promise<{ readonly latents: HostTensor; readonly captions: readonly string[] }>;
   close(): Promise<void>;
 }
@@ -96,30 +99,48 @@ export async function openLatentData(options: LatentDataOptions): Promise<Latent
   let compiled: Promise<Executable> | undefined;
   const encoder = () => {
     if (!compiled) onProgress?.({ type: 'phase', message: 'compiling the encoder of pictures' });
-    compiled ??= compileEncoder(engine, vae, pixels);
+    compiled ??= compileEncoder(engine, vae, pixels, latents.sample);
     return abortable(compiled, signal);
   };
   const count = Math.min(latents.pictures, source.size);
+  if (Number.isFinite(source.size) && count < source.size) {
+    onProgress?.({
+      type: 'warning',
+      message: `the first ${count} of ${source.size} pictures are trained on; the setting latents.pictures says how many are`,
+    });
+  }
+  const variants = keptVariants(source, latents.variants);
+  const orderOf = (seed: number) => new ExampleOrder({ source, seed, batch, count, variants });
+  const order = orderOf(seed);
+  const [channels, height, width] = vae.shape;
   const cache = await LatentsCache.open({
     path: latents.file ?? join(directory, 'latents.safetensors'),
-    count,
+    count: Array.from(order.encounters()).length,
     source,
+    size: source,
+    encounters: (seed) => orderOf(seed).encounters(),
     encoder,
     block,
     seed,
-    shape: vae.shape,
+    shape: latents.sample ? [2 * channels, height, width] : vae.shape,
     onProgress,
     signal,
-    description: { pictures: source.identity, autoencoder: await fingerprint(vae.stored) },
+    description: {
+      pictures: source.identity,
+      autoencoder: await fingerprint(vae.stored),
+      ...(variants > 1 && { views: viewsOf(source, variants) }),
+      ...(latents.sample && { contents: 'mean and standard deviation' }),
+    },
   });
-  const order = new ShuffledIndices(seed, count, source.shuffled);
   return {
     shape,
     async batch(step) {
-      const indices = Array.from({ length: batch }, (_, i) => order.at(step * batch + i));
+      const examples = order.batch(step);
+      const kept = await cache.read(examples);
+      const values = latents.sample ? drawn(kept, batch, randomStream(seed, 5, step)) : kept;
       return {
-        latents: hostTensor(await cache.read(indices), shape),
-        captions: indices.map((index) => source.caption(index)),
+        latents: hostTensor(values, shape),
+        captions: examples.map(({ example }) => source.caption(example)),
       };
     },
     async close() {
@@ -139,13 +160,35 @@ export function captionIds(
   return tokenizer.tokenizeBatch(captions.map((caption, i) => (dropped[i] ? '' : caption)));
 }
 
-/** pixels [N, 3, H, W] → scaled posterior means [N, C, h, w]. */
-async function compileEncoder(engine: Engine, vae: LatentAutoencoder, shape: Shape4) {
+/** Says how pictures are seen that are kept in several ways. */
+function viewsOf({ variety: { crop, flip } }: PictureSource, variants: number): string {
+  return `${variants}${crop ? ', cut at random' : ''}${flip ? ', flipped' : ''}`;
+}
+
+/** Means and standard deviations [N, 2·C, h, w] → what is drawn from the posterior, mean + deviation · noise, [N, C, h, w]. */
+function drawn(moments: Float32Array, count: number, random: Generator): Float32Array {
+  const size = moments.length / count / 2;
+  const noise = random.normal(count * size);
+  return noise.map((value, i) => {
+    const at = Math.floor(i / size) * 2 * size + (i % size);
+    return moments[at]! + moments[at + size]! * value;
+  });
+}
+
+/** pixels [N, 3, H, W] → scaled posterior means [N, C, h, w], or [N, 2·C, h, w] with the standard deviations after them. */
+async function compileEncoder(engine: Engine, vae: LatentAutoencoder, shape: Shape4, withDeviation: boolean) {
   const network: Network = {
     role: 'encoder',
     name: 'autoencoder encoder',
     component: vae,
-    write: (params, { pixels }) => ({ latents: vae.config.encode(params, pixels!).mean }),
+    write(params, { pixels }) {
+      const { mean, deviation } = vae.config.encode(params, pixels!);
+      if (!withDeviation) return { latents: mean };
+      if (deviation) return { latents: concat([mean, deviation], 1) };
+      throw new UsageError(
+        `${vae.location} is an ${vae.config.className}, which has no posterior to draw latents from; set latents.sample to false`,
+      );
+    },
   };
   const { program, weights } = programOf(network, { pixels: float32(shape) });
   return engine.compile(program, { weights, name: network.name });

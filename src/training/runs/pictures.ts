@@ -1,5 +1,6 @@
 /** The pictures of a run, opened once. */
 
+import { UsageError } from '../../errors.ts';
 import { type PictureSource, postcardSource } from '../data/picture-source.ts';
 import { openImageFolder } from '../folder/image-folder.ts';
 import type { OnProgress } from '../loop/events.ts';
@@ -19,24 +20,42 @@ export interface TrainingPictures {
 
 /** Throws InputError for a folder that cannot be trained on. */
 export async function openPictures(data: DataConfig, watch: Watch): Promise<TrainingPictures> {
-  if (data.kind === 'folder') return openImageFolder({ ...data, ...watch });
+  if (data.kind === 'folder') {
+    const variety = { crop: data.crop === 'random', flip: data.flip };
+    return openImageFolder({ ...data, ...watch, variety });
+  }
   const { seed, size, positionProbability } = data;
   const source = (split: 'train' | 'test') => postcardSource({ split, seed, size, positionProbability });
   return { train: source('train'), test: source('test') };
 }
 
-/** Says how many pictures of a folder are trained on without words. */
-export function warnOfMissingCaptions({ train }: TrainingPictures, { onProgress }: Watch): void {
-  if (!Number.isFinite(train.size)) return;
+/**
+ * Says how many pictures of a folder are trained on without words. Throws UsageError where all are, and nobody has asked for
+ * that.
+ */
+export function requireCaptions({ train }: TrainingPictures, data: DataConfig, { onProgress }: Watch): void {
+  if (data.kind !== 'folder') return;
   const { length } = Array.from({ length: train.size }, (_, i) => train.caption(i)).filter(
     (text) => text === '',
   );
   if (length === 0) return;
-  const which = length === train.size ? 'no picture' : `${train.size - length} of ${train.size} pictures`;
-  onProgress?.({
-    type: 'warning',
-    message: `${which} to train on ${length === train.size ? 'has' : 'have'} a caption; expected a text beside each, cat.txt beside cat.jpg, or metadata.jsonl or metadata.csv`,
-  });
+  const expected =
+    'a text beside each, cat.txt beside cat.jpg, or metadata.jsonl, metadata.csv or metadata.parquet';
+  if (length < train.size) {
+    onProgress?.({
+      type: 'warning',
+      message: `${train.size - length} of ${train.size} pictures to train on have a caption; expected ${expected}`,
+    });
+  } else if (data.unconditional) {
+    onProgress?.({
+      type: 'phase',
+      message: `${data.path} has no captions: a model without words is trained`,
+    });
+  } else {
+    throw new UsageError(
+      `${data.path} has no captions: expected ${expected}; to train a model without words, set "unconditional" to true in the settings of the data`,
+    );
+  }
 }
 
 /** Pictures on a sample sheet. */

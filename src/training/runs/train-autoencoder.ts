@@ -23,9 +23,10 @@ import { convertTensor } from '../../weights/convert.ts';
 import { loadTensors } from '../../weights/load-tensors.ts';
 import { writeModelFolder } from '../../weights/node/write-diffusers.ts';
 import { paramsFromWeights } from '../../weights/source.ts';
+import { ExampleOrder, viewOf } from '../data/example-order.ts';
 import type { PictureSize, PictureSource } from '../data/picture-source.ts';
 import { randomCrops } from '../data/random-crops.ts';
-import { randomStream, ShuffledIndices } from '../data/random-stream.ts';
+import { randomStream } from '../data/random-stream.ts';
 import { autoencoderLoss, decoderLoss } from '../objectives/autoencoder.ts';
 import { Leaves } from '../objectives/leaves.ts';
 import { type AutoencoderRunConfig, autoencoderRunConfig } from './autoencoder-config.ts';
@@ -75,7 +76,7 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
           counts: { vae: trained.count },
           frozen: new Map([...(initial?.weights ?? [])].filter(([name]) => !trained.declarations.has(name))),
           open: async () => {
-            const order = new ShuffledIndices(config.seed, source.size, source.shuffled);
+            const order = new ExampleOrder({ source, seed: config.seed, batch: config.batch });
             return {
               batch: async (at) => ({
                 inputs: leaves.inputs(
@@ -133,15 +134,18 @@ function seenOf({ cropSize }: AutoencoderRunConfig, { height, width }: PictureSo
 }
 
 async function draw(
-  { batch, seed, cropSize }: AutoencoderRunConfig,
+  { seed, cropSize }: AutoencoderRunConfig,
   shapes: ReturnType<typeof batchShapes>,
   source: PictureSource,
-  order: ShuffledIndices,
+  order: ExampleOrder,
   at: number,
 ): Promise<AutoencoderDraw> {
-  const indices = Array.from({ length: batch }, (_, i) => order.at(at * batch + i));
+  const examples = order.batch(at);
   const noise = randomStream(seed, 1, at).normal(elementCount(shapes.latents));
-  const whole = await source.pixels(indices);
+  const whole = await source.pixels(
+    examples.map(({ picture }) => picture),
+    examples.map((example) => viewOf(source, seed, example)),
+  );
   const pixels = cropSize === null ? whole : randomCrops(whole, source, cropSize, randomStream(seed, 2, at));
   return {
     pixels: hostTensor(pixels, shapes.pixels),
@@ -180,7 +184,7 @@ async function evaluate(
   };
   const executable = await engine.compile(program(outputs), { name: 'autoencoder evaluation' });
   return using(executable, async () => {
-    const count = Math.min(512, Math.max(atOnce, source.size));
+    const count = Math.min(512, Math.max(atOnce, source.pictures));
     const batches = Math.floor(count / atOnce);
     const means: number[] = [];
     const squares: number[] = [];
@@ -188,10 +192,10 @@ async function evaluate(
     const originals: Image[] = [];
     const reconstructions: Image[] = [];
     for (let k = 0; k < batches && !(k * atOnce >= 32 && signal?.aborted); k++) {
-      const indices = Array.from({ length: atOnce }, (_, i) => (k * atOnce + i) % source.size);
+      const indices = Array.from({ length: atOnce }, (_, i) => (k * atOnce + i) % source.pictures);
       const batch = hostTensor(await source.pixels(indices), shape);
       const result = await executable.run({ ...tensors, pixels: batch });
-      for (let i = 0; i < atOnce && originals.length < Math.min(EXAMPLES, source.size); i++) {
+      for (let i = 0; i < atOnce && originals.length < Math.min(EXAMPLES, source.pictures); i++) {
         originals.push(tensorToImage(float32Data(batch), source.width, source.height, i));
         reconstructions.push(
           tensorToImage(float32Data(result.reconstructed!), source.width, source.height, i),
@@ -206,7 +210,7 @@ async function evaluate(
     const kind = test ? 'test' : 'training';
     onProgress?.({
       type: 'phase',
-      message: `reconstructions of ${Math.min(decibels.length, source.size)} ${kind} pictures: PSNR ${psnr.toFixed(2)} dB; latent scaling factor ${scaling.toFixed(4)}`,
+      message: `reconstructions of ${Math.min(decibels.length, source.pictures)} ${kind} pictures: PSNR ${psnr.toFixed(2)} dB; latent scaling factor ${scaling.toFixed(4)}`,
     });
     const examples: SampleSheet = {
       kind: 'pictures',

@@ -32,7 +32,7 @@ import {
   storedNetworkToWrite,
   withoutPrefix,
 } from './model-files.ts';
-import { openPictures, sampleCaptions, warnOfMissingCaptions } from './pictures.ts';
+import { openPictures, requireCaptions, sampleCaptions } from './pictures.ts';
 import { writePipeline } from './pipeline-files.ts';
 import type { RecipeKind } from './recipe.ts';
 import { freshText, storedText } from './text-start.ts';
@@ -51,7 +51,7 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
   },
   async open(config, watch) {
     const pictures = await openPictures(config.data, watch);
-    warnOfMissingCaptions(pictures, watch);
+    requireCaptions(pictures, config.data, watch);
     const source = pictures.train;
     const vae = latentAutoencoder(await openAutoencoder(config.vae), source);
     const { text: startText, unetConfig, initial } = await networks(config, source);
