@@ -213,6 +213,66 @@ it('keeps one network at a time with low memory, and draws the same', async () =
   await frugal.dispose();
 });
 
+/** An engine that writes down what is compiled, run and disposed of. */
+function recording(): { readonly engine: Engine; readonly events: string[] } {
+  const engine = createNodeEngine();
+  const events: string[] = [];
+  const recorded: Engine = {
+    ...{ name: engine.name, dispose: () => engine.dispose() },
+    async compile(program, options) {
+      const name = options!.name!;
+      events.push(`compile ${name}`);
+      const executable = await engine.compile(program, options);
+      return {
+        run(inputs, runOptions) {
+          events.push(`run ${name}`);
+          return executable.run(inputs, runOptions);
+        },
+        async dispose() {
+          events.push(`dispose ${name}`);
+          await executable.dispose();
+        },
+      };
+    },
+  };
+  return { engine: recorded, events };
+}
+
+it('encodes a prompt once, however many pictures of it are asked for, and draws the same to the bit', async () => {
+  const { engine, events } = recording();
+  const files = await diffusersFiles(join(models, 'sd/model'));
+  const pipeline = await createPipeline(files, engine);
+  const runs = () => events.filter((event) => event === 'run text encoder').length;
+  const request = { prompt: ['a fox', 'the sea'], negativePrompt: 'rain', seed: 1, steps: 2 };
+  const first = await pipeline.generate(request);
+  const second = await pipeline.generate({ ...request, seed: 2 });
+  expect(runs()).toBe(1);
+  expect(await teacher.generate({ ...request, seed: 2 })).toMatchObject({ latents: second.latents });
+  expect((await pipeline.generate(request)).images).toEqual(first.images);
+  expect(runs()).toBe(1);
+  await pipeline.generate({ ...request, prompt: 'a fox' });
+  await pipeline.generate({ ...request, clipSkip: 1 });
+  expect(runs()).toBe(3);
+  await pipeline.dispose();
+});
+
+it('lets go of the text encoder before the UNet is loaded, when asked to', async () => {
+  const { engine, events } = recording();
+  const files = await diffusersFiles(join(models, 'lcm/model'));
+  const pipeline = await createPipeline(files, engine, { releaseTextEncoders: true });
+  const request = { prompt: 'a fox', seed: 1, steps: 1 };
+  const { images } = await pipeline.generate(request);
+  expect(images).toEqual((await lcm.generate(request)).images);
+  const text = ['compile text encoder', 'run text encoder', 'dispose text encoder'];
+  expect(events.slice(0, 3)).toEqual(text);
+  const others = ['UNet', 'VAE decoder'].flatMap((name) => [`compile ${name}`, `run ${name}`]);
+  expect(events.slice(3).toSorted()).toEqual(others.toSorted());
+  await pipeline.generate({ ...request, seed: 2 });
+  await pipeline.generate({ ...request, prompt: 'the sea' });
+  expect(events.filter((event) => event.includes('text'))).toEqual([...text, ...text]);
+  await pipeline.dispose();
+});
+
 it.each([
   ['that they can share equally', 4],
   ['of which one has to do a part alone', 3],

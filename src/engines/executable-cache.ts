@@ -59,6 +59,12 @@ export class ExecutableCache {
     }
   }
 
+  /** Lets go of the executable for `key`, unless somebody uses it; done when it is gone. */
+  async letGo(key: string): Promise<void> {
+    const entry = this.#entries.get(key);
+    if (entry && entry.loans === 0) await this.#remove(key, entry);
+  }
+
   /** Disposes of every executable, of those on loan when they come back. Nothing can be used from now on. */
   async dispose(): Promise<void> {
     this.#closed = true;
@@ -116,16 +122,17 @@ export class ExecutableCache {
     for (const [key, entry] of this.#entries) {
       if (!this.#closed && this.#entries.size <= capacity) return;
       if (entry.loans > 0 || (entry === but && !this.#closed)) continue;
-      this.#entries.delete(key);
-      const gone = entry.compiled.then(
-        (executable) => executable.dispose(),
-        () => {}, // nothing was compiled
-      );
-      this.#leaving.add(gone);
-      gone.then(
-        () => this.#leaving.delete(gone),
-        () => {},
-      );
+      this.#remove(key, entry).catch(() => {}); // `dispose` tells of it
     }
+  }
+
+  #remove(key: string, { compiled }: Entry): Promise<void> {
+    this.#entries.delete(key);
+    const gone = compiled.then(
+      (executable) => executable.dispose(),
+      () => {}, // nothing was compiled
+    );
+    this.#leaving.add(gone);
+    return gone.then(() => void this.#leaving.delete(gone));
   }
 }

@@ -25,6 +25,7 @@ import {
   type Tensors,
 } from './network.ts';
 import { NetworkRunner, type RunnerOptions } from './runner.ts';
+import { TextStates } from './text-states.ts';
 import { isTiled } from './tiling.ts';
 import type { EncodedPicture, GenerationShapes, UNetInputs } from './values.ts';
 
@@ -32,6 +33,11 @@ import type { EncodedPicture, GenerationShapes, UNetInputs } from './values.ts';
 export interface NetworksOptions extends RunnerOptions {
   /** Bytes that there are. What needs more is refused, and large pictures are decoded in tiles; no limit by default. */
   readonly memoryLimit?: number | undefined;
+  /**
+   * Let go of the text encoders once the prompts of a request are encoded, before the UNet is loaded: less memory for
+   * those who draw few prompts. States of prompts are remembered in any case. Default: they are kept.
+   */
+  readonly releaseTextEncoders?: boolean | undefined;
 }
 
 interface PreviewOptions {
@@ -44,6 +50,9 @@ const DECODED_PIXELS = 2 ** 15;
 
 export class Networks {
   readonly memoryLimit: number | undefined;
+  /** Whether prompts are encoded before the other networks are prepared, and text encoders let go. */
+  readonly releaseTextEncoders: boolean;
+  readonly #textStates = new TextStates();
   readonly #components: Components;
   readonly #runner: NetworkRunner;
   readonly #previewVae: Component<Autoencoder> | undefined;
@@ -53,6 +62,7 @@ export class Networks {
     this.#runner = new NetworkRunner(engine, options);
     this.#previewVae = options.previewVae;
     this.memoryLimit = options.memoryLimit;
+    this.releaseTextEncoders = options.releaseTextEncoders ?? false;
   }
 
   /** Whether one network is held at a time, and of a large one only a part. */
@@ -76,9 +86,9 @@ export class Networks {
     // Tiles are decoded by one engine, one after the other.
     const sharedPictures = isTiled(shapes.latents, shapes.decoded) ? 1 : pictures;
     await Promise.all([
-      ...this.#callsFor(shapes).map(({ network, specs }) =>
-        this.#runner.compileShared(network, specs, { signal }),
-      ),
+      ...this.#callsFor(shapes)
+        .filter(({ network }) => !(this.releaseTextEncoders && isTextEncoder(network)))
+        .map(({ network, specs }) => this.#runner.compileShared(network, specs, { signal })),
       ...this.#decodingFor(shapes, pictures).map(({ network, specs }) =>
         this.#runner.compileEach(network, specs, sharedPictures, { signal }),
       ),
@@ -101,8 +111,7 @@ export class Networks {
    * clipSkip: how many of the last layers to leave out.
    */
   async encodeText(ids: HostTensor, clipSkip: number, options?: RunOptions): Promise<HostTensor> {
-    const network = textEncoderNetwork(this.#components, clipSkip);
-    const { states } = await this.#runner.callShared(network, { ids }, options);
+    const { states } = await this.#encode(textEncoderNetwork(this.#components, clipSkip), ids, options);
     return states!;
   }
 
@@ -117,7 +126,7 @@ export class Networks {
     options?: RunOptions,
   ): Promise<{ readonly states: HostTensor; readonly pooled: HostTensor | undefined }> {
     const network = xlTextEncoderNetwork(this.#components, which, clipSkip);
-    const { states, pooled } = await this.#runner.callShared(network, { ids }, options);
+    const { states, pooled } = await this.#encode(network, ids, options);
     return { states: states!, pooled };
   }
 
@@ -171,6 +180,14 @@ export class Networks {
   /** Rejects with `reason`, at once, whoever waits for a network or asks for one later; frees the networks. */
   async dispose(reason: Error = new Error('the networks were disposed of')): Promise<void> {
     await this.#runner.dispose(reason);
+  }
+
+  #encode(network: Network, ids: HostTensor, options?: RunOptions): Promise<Tensors> {
+    return this.#textStates.of(network, ids, async () => {
+      const states = await this.#runner.callShared(network, { ids }, options);
+      if (this.releaseTextEncoders) await this.#runner.release(network, { ids });
+      return states;
+    });
   }
 
   async #decodeEach(
@@ -251,6 +268,10 @@ export class Networks {
     while (atOnce > 1 && pictures % (atOnce * workers) !== 0) atOnce--;
     return atOnce;
   }
+}
+
+function isTextEncoder({ role }: Network): boolean {
+  return role === 'text-encoder' || role === 'second-text-encoder';
 }
 
 /** A call as far as its program depends on it. */

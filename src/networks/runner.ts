@@ -121,6 +121,13 @@ export class NetworkRunner {
     return together(results);
   }
 
+  /** Lets go of what was compiled for such a `callShared`, unless somebody uses it; done when it is gone. */
+  async release(network: Network, inputs: Specs): Promise<void> {
+    const workers = this.#workersFor(batchOf(inputs));
+    const key = keyOf(network, shareOf(specsOf(inputs), workers.length));
+    await Promise.all(workers.map(({ cache }) => cache.letGo(key)));
+  }
+
   /** A batch, `atOnce` pictures of it at a time, one after the other by each of those who share them. */
   async callEach(network: Network, atOnce: number, inputs: Tensors, options?: RunOptions): Promise<Tensors> {
     const pictures = batchOf(inputs);

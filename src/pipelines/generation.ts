@@ -152,10 +152,12 @@ export async function* generate(
   const settings = { ...plan.settings, tileSize };
   const hint = sizeHint(model, settings);
   if (hint !== undefined) onWarning?.(hint);
+  const encode = () =>
+    stopwatch.time('text', () => encodeConditioning(networks, prompts, settings, { signal }));
+  // Text encoders that are let go make room for what is prepared.
+  const encoded = networks.releaseTextEncoders ? await encode() : undefined;
   await stopwatch.time('load', () => networks.prepare(shapes, { signal }));
-  const conditioning = await stopwatch.time('text', () =>
-    encodeConditioning(networks, prompts, settings, { signal }),
-  );
+  const conditioning = encoded ?? (await encode());
   signal?.throwIfAborted();
   const beginning = await (settings.strength === undefined ? begin() : stopwatch.time('encode', begin));
 

@@ -108,6 +108,8 @@ async function generate(
     Session.start(model, {
       ...engineOptions(options),
       ...{ batchSize, replicas, previewVae, lowMemory, onProgress: showLoading(reporter) },
+      // All pictures are of one prompt.
+      releaseTextEncoders: true,
     }),
   );
   const { pipeline } = session;
