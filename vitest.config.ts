@@ -1,4 +1,9 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+
+/** What scripts/fetch-openvino.js brought, where the machine has no other. */
+const fetched = fileURLToPath(new URL('build/openvino/openvino/libs', import.meta.url));
 
 export default defineConfig({
   test: {
@@ -8,5 +13,6 @@ export default defineConfig({
     hookTimeout: 600_000,
     pool: 'forks',
     maxWorkers: 2,
+    env: process.env.OPENVINO_LIB === undefined && existsSync(fetched) ? { OPENVINO_LIB: fetched } : {},
   },
 });

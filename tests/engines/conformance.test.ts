@@ -2,6 +2,9 @@
 import { afterAll, describe, test } from 'vitest';
 import { createNodeEngine } from '../../src/engines/onnxruntime-node/engine.ts';
 import { engineTolerance } from '../../src/engines/onnxruntime-node/tolerance.ts';
+import { createOpenVinoEngine } from '../../src/engines/openvino/engine.ts';
+import { findOpenVino, howToGet } from '../../src/engines/openvino/installation.ts';
+import { openVinoTolerance } from '../../src/engines/openvino/tolerance.ts';
 import { createReferenceEngine } from '../../src/engines/reference/engine.ts';
 import { program } from '../../src/graph/program.ts';
 import { input } from '../../src/graph/tensor.ts';
@@ -31,11 +34,21 @@ const engines: readonly EngineUnderTest[] = [
     create: () => createNodeEngine({ device: 'webgpu' }),
     tolerance: engineTolerance.webgpu,
   },
+  {
+    name: 'OpenVINO on the processor',
+    available: async () => {
+      const { path, looked } = findOpenVino();
+      return path === undefined ? `not found in ${looked.join(', ')}; ${howToGet}` : true;
+    },
+    create: () => createOpenVinoEngine({ threads: 2 }),
+    tolerance: openVinoTolerance.float32,
+  },
 ];
 
 for (const { name, available, create, tolerance } of engines) {
   const reason = await available();
   if (reason !== true) {
+    console.warn(`left out: ${name}: ${reason.split('\n')[0]}`);
     test.skip(`${name}: not available: ${reason.split('\n')[0]}`, () => {});
     continue;
   }

@@ -28,6 +28,9 @@ const OPSETS = [
 /** Values up to this many bytes are written into the model itself, so that shapes and axes are known while it is optimised. */
 const INLINE_BYTES = 1024;
 
+/** ONNX Runtime's sign for values in memory (tensorprotoutils.h): their address stands in place of an offset. */
+const IN_MEMORY = '*/_ORT_MEM_ADDR_/*';
+
 /**
  * Operators whose outputs are left out when nothing reads them: ONNX Runtime fuses a layer normalisation with its
  * neighbours only when nobody asks for its statistics.
@@ -55,6 +58,11 @@ export interface SerializeOptions {
    * model; without it, the values of files too are in `external`, for the caller to bring.
    */
   readonly locationOf?: (path: string) => string;
+  /**
+   * The address in memory at which a value lies that is not written into the model: OpenVINO reads it there, as it does
+   * for ONNX Runtime, and `external` stays empty.
+   */
+  readonly addressOf?: (storage: Storage) => bigint;
   /**
    * Cast tables of 16 bits that are looked up to float32 while the model is loaded, as all other weights are: for devices
    * that may not have such numbers. Usually only the rows that were looked up are cast, and a large table stays as it is.
@@ -89,9 +97,11 @@ export function serialize(program: Program, options: SerializeOptions = {}): Onn
 
   const addInitializer = (name: string, dtype: DType, shape: Shape, storage: Storage) => {
     const tensor = { name, dataType: dataTypes[dtype], dims: shape.map(BigInt) };
-    const { locationOf } = options;
+    const { locationOf, addressOf } = options;
     const path = storage.kind === 'source' ? storage.source.path : undefined;
-    if (storage.kind === 'source' && path !== undefined && locationOf) {
+    if (addressOf && (storage.kind === 'source' || storage.bytes.byteLength > INLINE_BYTES)) {
+      initializers.push({ ...tensor, ...reference(IN_MEMORY, addressOf(storage), storageLength(storage)) });
+    } else if (storage.kind === 'source' && path !== undefined && locationOf) {
       initializers.push({ ...tensor, ...reference(locationOf(path), storage.offset, storage.length) });
     } else if (storage.kind === 'bytes' && (locationOf || storage.bytes.byteLength <= INLINE_BYTES)) {
       initializers.push({ ...tensor, rawData: storage.bytes });
@@ -259,7 +269,7 @@ function valueInfo(name: string, { dtype, shape }: Tensor): MessageInitShape<typ
 /** Says that a tensor's values lie outside the model. */
 function reference(
   location: string,
-  offset: number,
+  offset: number | bigint,
   length: number,
 ): MessageInitShape<typeof TensorProtoSchema> {
   return {

@@ -1,11 +1,18 @@
 /** Values that stay with an engine's worker between runs. */
+import type { TransferListItem } from 'node:worker_threads';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import type { DeviceTensor } from '../engine.ts';
-import type { CommonRequest, CommonResult } from './messages.ts';
-import type { WorkerClient } from './worker-client.ts';
+import type { CommonRequest } from './messages.ts';
 
 /** What executables and values ask of a thread; an engine asks more. */
-export type ThreadClient = Pick<WorkerClient<CommonRequest, CommonResult>, 'request' | 'ended'>;
+export interface ThreadClient {
+  readonly ended: boolean;
+  request(
+    request: CommonRequest,
+    transfer?: readonly TransferListItem[],
+    signal?: AbortSignal,
+  ): Promise<{ readonly kind: string }>;
+}
 
 /** How an engine fetches a value that lies with its thread. */
 export type ReadTensor = (value: ThreadTensor) => Promise<HostTensor>;

@@ -17,7 +17,7 @@ import {
 import type { OnnxModel } from '../onnx/serialize.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import { type ReadTensor, type ThreadClient, ThreadTensor } from './device-tensor.ts';
-import type { CommonResult, KeptInput, KeptOutput, WireTensor } from './messages.ts';
+import type { KeptInput, KeptOutput, RunResult, WireTensor } from './messages.ts';
 import { isShared } from './shared-inputs.ts';
 
 /** Numbers of values that threads keep, no two alike. */
@@ -99,7 +99,7 @@ export class ThreadExecutable implements Executable {
     transfer: ArrayBuffer[],
     signal: AbortSignal | undefined,
   ): Promise<{ outputs: Record<string, HostTensor>; kept: readonly KeptOutput[] }> {
-    let result: CommonResult;
+    let result: { readonly kind: string };
     try {
       const request = { kind: 'run', session: this.#session, inputs, keep } as const;
       result = await this.#client.request(request, transfer, signal);
@@ -107,12 +107,13 @@ export class ThreadExecutable implements Executable {
       throw named(`${this.#name} failed`, error);
     }
     if (result.kind !== 'ran') throw new Error(`the engine's thread answered a run with "${result.kind}"`);
-    for (const { data } of result.inputs) this.#pool.release(data);
+    const { inputs: returned, outputs: results, kept } = result as RunResult;
+    for (const { data } of returned) this.#pool.release(data);
     const outputs: Record<string, HostTensor> = {};
-    for (const { name, dtype, shape, data } of result.outputs) {
+    for (const { name, dtype, shape, data } of results) {
       outputs[this.#outputs.get(name) ?? name] = { dtype, shape, data };
     }
-    return { outputs, kept: result.kept };
+    return { outputs, kept };
   }
 
   async dispose(): Promise<void> {

@@ -19,12 +19,17 @@ export async function throughGate<T>(gate: Gate, work: () => Promise<T>): Promis
   Atomics.store(gate, BUSY, 1);
   try {
     // Between the two threads the order is: busy, ending? against ending, busy? — one of them sees the other.
-    if (Atomics.load(gate, ENDING) === 1) throw new Error('the process is ending');
+    if (isEnding(gate)) throw new Error('the process is ending');
     return await work();
   } finally {
     Atomics.store(gate, BUSY, 0);
     Atomics.notify(gate, BUSY);
   }
+}
+
+/** In the worker: whether the process waits for it in order to end. */
+export function isEnding(gate: Gate): boolean {
+  return Atomics.load(gate, ENDING) === 1;
 }
 
 const gates = new Set<Gate>();

@@ -1,12 +1,15 @@
 /** The worker's side: answers requests one after the other, in the order in which they came. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { isCancelled } from './cancellation.ts';
-import { throughGate } from './exit-gate.ts';
+import { isEnding, throughGate } from './exit-gate.ts';
 import type { CommonResult, ReplyMessage, RequestMessage, RunResult, WorkerData } from './messages.ts';
 
-/** `handle` is told of nothing that nobody waits for any more; what it throws is the reply. */
+/**
+ * `handle` is told of nothing that nobody waits for any more, and what it throws is the reply. One that can break off
+ * asks `isUnwanted` whether anybody still waits.
+ */
 export function serve<Request, Result extends { readonly kind: string }>(
-  handle: (request: Request) => Promise<Result | CommonResult>,
+  handle: (request: Request, isUnwanted: () => boolean) => Promise<Result | CommonResult>,
 ): void {
   const port = parentPort;
   if (!port) throw new Error('this module is the worker thread of an engine; create the engine instead');
@@ -20,7 +23,8 @@ export function serve<Request, Result extends { readonly kind: string }>(
     let reply: ReplyMessage<Result | CommonResult>;
     try {
       if (isCancelled(cancellation, id)) throw new Error('nobody waits for it any more');
-      reply = { id, ok: true, result: await throughGate(gate, () => handle(request)) };
+      const isUnwanted = () => isCancelled(cancellation, id) || isEnding(gate);
+      reply = { id, ok: true, result: await throughGate(gate, () => handle(request, isUnwanted)) };
     } catch (error) {
       reply = { id, ok: false, message: error instanceof Error ? error.message : String(error) };
     }
