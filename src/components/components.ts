@@ -1,10 +1,16 @@
 /** The parts of a model: configurations that were checked, a tokenizer, and where the weights lie. */
+
 import { InputError, located, SettingError } from '../errors.ts';
 import { parseJson } from '../files/json.ts';
 import { type CLIPTextConfig, clipTextConfig } from '../models/clip-text.ts';
 import { configFields } from '../models/config.ts';
 import { type ClipTokenizer, requireFitting } from '../text/clip-tokenizer.ts';
 import { loadClipTokenizer } from '../text/tokenizer-files.ts';
+import {
+  parseTrainingCaptions,
+  TRAINING_CAPTIONS,
+  type TrainingCaptions,
+} from '../text/training-captions.ts';
 import type { Weights } from '../weights/weights.ts';
 import { type Autoencoder, autoencoder } from './autoencoder.ts';
 import { type Denoiser, denoiser } from './denoiser.ts';
@@ -32,6 +38,8 @@ export interface GenerationDefaults {
 export interface TextPart {
   readonly tokenizer: ClipTokenizer;
   readonly textEncoder: Component<CLIPTextConfig>;
+  /** What the encoder has read, where its model tells; see `TrainingCaptions`. */
+  readonly captions: TrainingCaptions | undefined;
 }
 
 export interface Components extends TextPart {
@@ -132,12 +140,21 @@ export function loadTextPart(files: ModelFiles): Promise<TextPart> {
 }
 
 async function textPart(files: ModelFiles, tokenizerName: string, encoderName: string): Promise<TextPart> {
-  const [tokenizer, textEncoder] = await Promise.all([
+  const captionsPath = `${tokenizerName}/${TRAINING_CAPTIONS}`;
+  const [tokenizer, textEncoder, captions] = await Promise.all([
     loadClipTokenizer((file) => files.text(`${tokenizerName}/${file}`), `${files.location}/${tokenizerName}`),
     component(files, encoderName, clipTextConfig),
+    files.text(captionsPath),
   ]);
   requireFitting(tokenizer, textEncoder.config.vocab_size, files.location);
-  return { tokenizer, textEncoder };
+  return {
+    tokenizer,
+    textEncoder,
+    captions:
+      captions === undefined
+        ? undefined
+        : parseTrainingCaptions(captions, `${files.location}/${captionsPath}`),
+  };
 }
 
 /** Throws InputError when the UNet was made for other texts than the encoders give. */

@@ -5,6 +5,7 @@ import type { RunOptions } from '../engines/engine.ts';
 import { float32Data, type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import type { Networks } from '../networks/networks.ts';
 import type { AddedConditions } from '../networks/values.ts';
+import { warnOfUnknownWords } from '../text/training-captions.ts';
 import type { Settings } from './settings.ts';
 import { encodePrompts, type TokenizedPrompts, takeRows, tokenizePrompts } from './text-encoding.ts';
 
@@ -23,7 +24,7 @@ export interface Prompts {
   readonly zero: readonly boolean[];
 }
 
-/** `onWarning` hears of every prompt that was cut, and where. */
+/** `onWarning` hears of every prompt that was cut, and where, and of words that the model has never read. */
 export function promptsOf(
   model: Components,
   { prompts, negativePrompts, guidance }: Settings,
@@ -31,6 +32,7 @@ export function promptsOf(
 ): Prompts {
   const negatives = guidance === 'classifier-free' ? negativePrompts : [];
   const texts = [...negatives.map((text = '') => text), ...prompts];
+  warnOfUnknownWords(model.captions, texts, onWarning);
   const zeros = model.second !== undefined && model.zerosForEmptyPrompt;
   return {
     texts,

@@ -57,6 +57,22 @@ describe('a model', () => {
     expect(await facts(single)).toMatchObject({ type: 'model', foreign: ['scaled_fp8'] });
   });
 
+  it('says what it has read, and generation warns of anything else', async () => {
+    const model = copyModel(at());
+    const captions = { words: ['the', 'sea', 'castle'], complete: true, examples: ['the sea', 'the castle'] };
+    writeFileSync(join(model, 'tokenizer', 'training_captions.json'), JSON.stringify(captions));
+    expect(await facts(model)).toMatchObject({ captions });
+    expect((await info(model)).stdout).toMatch(
+      /^ {2}words {9}3: the sea castle\n {2}such as {7}"the sea"\n {16}"the castle"$/m,
+    );
+    const words = ['--model', model, '--steps', '1', '--out', at('words.png')];
+    const drawn = await run('generate', 'The sea, the caslte', ...words);
+    expect(drawn.stderr).toContain('never read "caslte" (the nearest that it has read is "castle")');
+    const known = await run('generate', 'the sea', ...words);
+    expect(known.code).toBe(0);
+    expect(known.stderr).not.toContain('never read');
+  });
+
   it('is a diffusers directory, or a name on the hub', async () => {
     const model = await facts(tinyModel);
     expect(model).toMatchObject({

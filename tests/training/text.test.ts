@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
+import { loadComponents } from '../../src/components/components.ts';
 import { openModel } from '../../src/components/node/open-model.ts';
 import { createNodeEngine } from '../../src/engines/onnxruntime-node/engine.ts';
 import { float32Data } from '../../src/graph/host-tensor.ts';
@@ -52,12 +53,16 @@ it('a text encoder learns from captions alone, and a denoiser begins with it', a
     ['text_encoder', 'CLIPTextModel'],
     ['tokenizer', 'CLIPTokenizer'],
   ]);
+  const read = JSON.parse((await stored.text('tokenizer/training_captions.json'))!);
+  expect(read).toMatchObject({ complete: true, words: expect.arrayContaining(['lighthouse', 'left']) });
   const short = { steps: 1, batch: 1, unet, latents: { pictures: 4 }, data: { kind: 'postcards' }, vae };
   const start = await diffusionTraining.configure({
     ...{ ...short, initialText: modelDirectory, cadence: { sampleEvery: 0 } },
     optimizer: { learningRate: 1e-12 },
   });
   const result = await train(diffusionTraining, start, { engine, directory: join(folder, 'diffusion') });
+  // What the model was trained on comes with it, and it says what it does not know.
+  expect((await loadComponents(await openModel(result.modelDirectory))).captions).toEqual(read);
   const name = 'text_model.encoder.layers.0.mlp.fc1.weight';
   const weightsOf = async (model: string) => {
     const { weights } = await (await openModel(model)).network('text_encoder');

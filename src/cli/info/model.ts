@@ -6,6 +6,7 @@ import type { SchedulerName } from '../../components/scheduler.ts';
 import { squareSide } from '../../components/size.ts';
 import { InputError } from '../../errors.ts';
 import { shown } from '../../messages.ts';
+import type { TrainingCaptions } from '../../text/training-captions.ts';
 import { filesOf } from '../../weights/node/file-hash.ts';
 import { type Family, familyOfWidth } from '../../weights/single-file/published.ts';
 import { foreignNames } from '../../weights/weights.ts';
@@ -83,6 +84,7 @@ export async function describeModel(
     reporter.print(line('pictures', `${width}×${height}, sides in multiples of ${runnable.factor}`));
   }
   if (runnable.tokens !== undefined) reporter.print(line('prompts', `up to ${runnable.tokens - 2} tokens`));
+  if (runnable.captions !== undefined) printCaptions(runnable.captions, reporter);
   if (runnable.problem !== undefined) reporter.print(line('cannot draw', runnable.problem));
   const foreign = [...new Set([...inFile, ...stored.flatMap(([, { weights }]) => foreignNames(weights))])];
   printForeign(foreign, reporter);
@@ -100,6 +102,20 @@ export async function describeModel(
     metadata,
     files: disk,
   });
+}
+
+/** Words that are shown; --json has all of them. */
+const MOST_WORDS = 400;
+const EXAMPLES = 3;
+
+/** What the model has read, and so what can be asked of it. */
+function printCaptions({ words, complete, examples }: TrainingCaptions, reporter: Reporter): void {
+  const shownWords = words.slice(0, MOST_WORDS).join(' ');
+  const rest = words.length > MOST_WORDS ? ' …' : '';
+  reporter.print(line('words', `${complete ? '' : 'more than '}${words.length}: ${shownWords}${rest}`));
+  for (const [i, example] of examples.slice(0, EXAMPLES).entries()) {
+    reporter.print(line(i === 0 ? 'such as' : '', shown(example)));
+  }
 }
 
 /** The fields of configurations that tell models apart; --json has all of them. */
@@ -134,6 +150,8 @@ interface RunnableFacts {
   readonly factor?: number;
   readonly tokens?: number;
   readonly defaults?: object;
+  /** What it has read, where it tells. */
+  readonly captions?: TrainingCaptions | undefined;
   /** The scheduler of requests that name none, or why there is none. */
   readonly sampler?: SchedulerName | undefined;
   readonly samplerProblem?: string | undefined;
@@ -145,7 +163,7 @@ interface RunnableFacts {
 async function runnableFacts(files: ModelFiles): Promise<RunnableFacts> {
   try {
     const model = await loadComponents(files);
-    const { vae, textEncoder, scheduler, defaults } = model;
+    const { vae, textEncoder, scheduler, defaults, captions } = model;
     const sampler = defaults.scheduler ?? scheduler.name;
     const size = pictureSize(model);
     return {
@@ -153,6 +171,7 @@ async function runnableFacts(files: ModelFiles): Promise<RunnableFacts> {
       factor: vae.config.factor,
       tokens: textEncoder.config.max_position_embeddings,
       defaults,
+      captions,
       sampler,
       samplerProblem: sampler === undefined ? scheduler.obstacle : undefined,
     };

@@ -1,8 +1,10 @@
 /** Which files of a model's repository are needed: configurations, tokenizer, and one set of safetensors. */
+
 import { basename } from 'node:path';
 import { InputError } from '../../errors.ts';
 import { isJsonObject, parseJsonObject } from '../../files/json.ts';
 import { listed, shown } from '../../messages.ts';
+import { TRAINING_CAPTIONS } from '../../text/training-captions.ts';
 import { ADAPTER_CONFIG_NAME, ADAPTER_FILE_NAME, LORA_FILE_NAME } from '../../weights/lora-file.ts';
 import { chooseWeightsFile } from '../../weights/model-folder.ts';
 
@@ -122,7 +124,7 @@ async function weightFiles(
 }
 
 function tokenizerFiles(folder: string, names: readonly string[]): string[] {
-  const settings = ['tokenizer_config.json', 'special_tokens_map.json'].filter((name) =>
+  const settings = ['tokenizer_config.json', 'special_tokens_map.json', TRAINING_CAPTIONS].filter((name) =>
     names.includes(name),
   );
   const pair = names.includes('vocab.json') && names.includes('merges.txt');

@@ -182,7 +182,7 @@ function withNames({ declarations }: DeclaredParams, prefix: string): [string, D
 /** What the networks are, and the weights that they start from: stored ones, as far as the settings name any. */
 async function networks(config: DiffusionRunConfig, source: PictureSource) {
   const from = config.initial ?? config.initialText;
-  const text = from === null ? await freshText(config, source) : await storedText(from);
+  const text = from === null ? await freshText(config, source) : await storedText(from, source);
   const unet = config.initial === null ? undefined : await networkOf(await openModel(config.initial), 'unet');
   const initial = new Map([
     ...withPrefix(unet?.weights ?? new Map(), UNET),

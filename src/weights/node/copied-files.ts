@@ -2,10 +2,12 @@
  * The small files of a model that are copied as they are: tokenizers, schedulers, texts about the model. They are
  * known by name, and are the model's own: a model of a stranger may hold links to whatever lies on this machine.
  */
+
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { InputError } from '../../errors.ts';
 import { isMissing, readBytes, unreadable } from '../../files/node/regular-file.ts';
+import { TRAINING_CAPTIONS } from '../../text/training-captions.ts';
 
 /** In the folder of a part that is no network: what diffusers and transformers read there. */
 const PART_FILES = [
@@ -17,6 +19,7 @@ const PART_FILES = [
   'special_tokens_map.json',
   'added_tokens.json',
   'preprocessor_config.json',
+  TRAINING_CAPTIONS,
 ];
 
 /** Beside model_index.json. */
