@@ -118,7 +118,7 @@ const exceptions: readonly Exception[] = [
   // Hours of training. A dry run reads the settings and the models, and plans the work.
   { command: /^(train|distill)\b/, instead: (args) => [...args, '--dry-run'] },
   // Four postcards are as good as a thousand.
-  { command: /^dataset\b/, instead: (args) => args.with(args.indexOf('--count') + 1, '4') },
+  { command: /^dataset postcards\b/, instead: (args) => args.with(args.indexOf('--count') + 1, '4') },
   // Minutes, with models that were trained for it; tests/cli/evaluate.test.ts runs both on tiny ones.
   { command: /^(evaluate|explain)\b/, instead: (args) => args, parsedOnly: true },
   // It starts processes of the built command and measures the machine; tests/cli/doctor.test.ts runs it.
@@ -218,7 +218,10 @@ const checks: Readonly<Record<string, (args: readonly string[], outcome: Outcome
     expect(sheet.width).toBeGreaterThan(64);
   },
   doctor: () => {},
-  dataset: (args) => expect(existsSync(join(optionOf(args, '--out')!, 'metadata.jsonl'))).toBe(true),
+  dataset: (args, { stdout }) =>
+    args[1] === 'check'
+      ? expect(stdout).toMatch(/^ {2}training +\d+ pictures? at/m)
+      : expect(existsSync(join(optionOf(args, '--out')!, 'metadata.jsonl'))).toBe(true),
   train: (_, { stdout }) => expect(stdout).toMatch(/parameters/),
   distill: (_, { stdout }) => expect(stdout).toMatch(/parameters/),
   evaluate: () => {},

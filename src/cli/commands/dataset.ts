@@ -1,9 +1,10 @@
-/** `lcm dataset postcards`: the procedural training set, as files. */
+/** `lcm dataset`: the procedural training set as files, and a look at other people's. */
 import { Command } from 'commander';
 import { writePostcards } from '../../datasets/node/write-postcards.ts';
 import { SPLITS, type Split } from '../../datasets/postcards/postcards.ts';
 import { integer, oneOf } from '../options/values.ts';
 import { createReporter } from '../progress.ts';
+import { datasetCheckCommand } from './dataset-check.ts';
 
 interface Options {
   readonly count: number;
@@ -42,7 +43,10 @@ export function datasetCommand(signal: AbortSignal): Command {
     )
     .option('--json', 'report as JSON lines on the standard output')
     .action((options: Options) => write(options, signal));
-  return new Command('dataset').description('Writes a training set to a folder.').addCommand(postcards);
+  return new Command('dataset')
+    .description('Looks at a training set, or writes one to a folder.')
+    .addCommand(datasetCheckCommand(signal))
+    .addCommand(postcards);
 }
 
 async function write({ count, out, split, seed, size, json }: Options, signal: AbortSignal): Promise<void> {

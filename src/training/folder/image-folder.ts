@@ -76,7 +76,7 @@ export async function readFolder({
 }
 
 /** The share of pictures that may be unreadable. */
-const UNREADABLE_SHARE = 0.1;
+export const UNREADABLE_SHARE = 0.1;
 
 /**
  * Opens a folder. Pictures in its folder `test` or `validation` beside `train` are kept for tests, otherwise every twentieth
