@@ -24,7 +24,8 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   // A node carries gradients only if something asked for lies behind it.
   const active = new Set<Node>(wantedNodes);
   for (const node of operations) {
-    if (node.type !== STOP_GRADIENT && node.inputs.some((x) => x && active.has(x.node))) active.add(node);
+    if (node.type !== STOP_GRADIENT && node.differentiated.some((x) => x && active.has(x.node)))
+      active.add(node);
   }
 
   const gradients = new Map<Tensor, Tensor>();
@@ -36,7 +37,7 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
 
   for (let i = operations.length - 1; i >= 0; i--) {
     const node = operations[i]!;
-    if (!active.has(node) || node.inputs.every((x) => !x || !active.has(x.node))) continue;
+    if (!active.has(node) || node.differentiated.every((x) => !x || !active.has(x.node))) continue;
     const outputGradients = node.outputs.map((output) => gradients.get(output));
     if (outputGradients.every((gradient) => gradient === undefined)) continue;
     propagate(node, outputGradients, active, accumulate);
@@ -53,9 +54,9 @@ function propagate(
 ): void {
   if (!node.gradient)
     throw new Error(`grad: the operator ${node.type} has no derivative; wrap its input in stopGradient`);
-  const wanted = node.inputs.map((x) => x !== undefined && active.has(x.node));
+  const wanted = node.differentiated.map((x) => x !== undefined && active.has(x.node));
   const inputGradients = node.gradient(outputGradients);
-  node.inputs.forEach((x, i) => {
+  node.differentiated.forEach((x, i) => {
     const gradient = inputGradients[i];
     if (!x || !wanted[i] || !gradient) return;
     if (!sameShape(gradient.shape, x.shape)) {

@@ -51,6 +51,11 @@ export interface OperationNode {
   readonly attributes: Readonly<Record<string, Attribute>>;
   readonly outputs: readonly Tensor[];
   readonly gradient: GradientRule | undefined;
+  /**
+   * What the rule's results are the gradients of: the inputs, unless this is the last of several operators that have one
+   * rule together.
+   */
+  readonly differentiated: readonly (Tensor | undefined)[];
 }
 
 /** Tagged by kind, because ONNX keeps integers and floats apart. */
@@ -62,8 +67,8 @@ export type Attribute =
   | { readonly string: string };
 
 /**
- * From the gradients of a node's outputs (undefined where none flows) to those of its inputs, in their order
- * (undefined where an input has none). Writes further operators; what nobody uses never reaches a program.
+ * From the gradients of a node's outputs (undefined where none flows) to those of what it is differentiated by, in order
+ * (undefined where there is none). Writes further operators; what nobody uses never reaches a program.
  */
 export type GradientRule = (
   outputGradients: readonly (Tensor | undefined)[],
@@ -110,6 +115,8 @@ export interface OperationOptions {
   readonly domain?: string;
   readonly attributes?: Readonly<Record<string, Attribute>>;
   readonly gradient?: GradientRule;
+  /** Default: the inputs. */
+  readonly differentiated?: readonly (Tensor | undefined)[];
 }
 
 /** The gradient rule of an operator with one output. */
@@ -144,9 +151,24 @@ export function operationWithOutputs(
     attributes: options.attributes ?? {},
     outputs: tensors,
     gradient: options.gradient,
+    differentiated: options.differentiated ?? inputs,
   };
   tensors.push(...outputs.map(({ shape, dtype }, index) => ({ shape, dtype, node, index })));
   return tensors;
+}
+
+/**
+ * The value of `y`, an operator's only output, with a rule of its own for the gradients of `inputs`, of which it was made
+ * by operators whose own rules would write more than is needed.
+ */
+export function withGradient(
+  y: Tensor,
+  inputs: readonly (Tensor | undefined)[],
+  gradient: GradientRule,
+): Tensor {
+  const { node } = y;
+  if (node.kind !== 'operation') throw new Error('only the result of an operator has a gradient rule');
+  return operation(node.type, node.inputs, y.shape, y.dtype, { ...node, gradient, differentiated: inputs });
 }
 
 function leaf(node: Node, shape: Shape, dtype: DType): Tensor {

@@ -14,6 +14,20 @@ export interface LinearOptions {
 
 /** x·Wᵀ + b over the last axis. x: [..., in] → [..., out]; weight [out, in], bias [out]. */
 export function linear(p: Params, x: Tensor, out: number, options: LinearOptions = {}): Tensor {
+  return linears(p, x, [out], options)[0]!;
+}
+
+/**
+ * What `linear` gives, cut along the last axis into pieces of the given widths. It is the weight that is cut, which is
+ * smaller than the result. x: [..., in] → [..., out] each; weight [Σ out, in], bias [Σ out].
+ */
+export function linears(
+  p: Params,
+  x: Tensor,
+  widths: readonly number[],
+  options: LinearOptions = {},
+): Tensor[] {
+  const out = widths.reduce((sum, width) => sum + width, 0);
   const leading = x.shape.slice(0, -1);
   const features = x.shape.at(-1)!;
   const standard = fanInInitializer(features);
@@ -22,8 +36,11 @@ export function linear(p: Params, x: Tensor, out: number, options: LinearOptions
     (options.bias ?? true) ? p.weight('bias', [out], options.biasInitializer ?? standard) : undefined;
   const rows = leading.reduce((product, size) => product * size, 1);
   const flat = leading.length === 1 ? x : ops.reshape(x, [rows, features]);
-  const y = ops.gemm(flat, weight, bias, { transposeB: true });
-  return leading.length === 1 ? y : ops.reshape(y, [...leading, out]);
+  const biases = bias && ops.split(bias, widths, 0);
+  return ops.split(weight, widths, 0).map((part, i) => {
+    const y = ops.gemm(flat, part, biases?.[i], { transposeB: true });
+    return leading.length === 1 ? y : ops.reshape(y, [...leading, widths[i]!]);
+  });
 }
 
 export interface Conv2dOptions {

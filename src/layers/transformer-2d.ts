@@ -2,7 +2,7 @@
 import * as ops from '../graph/operators/index.ts';
 import type { Tensor } from '../graph/tensor.ts';
 import { attention, type FurtherContext, toFeatureMap, toSequence } from './attention.ts';
-import { conv2d, linear } from './linear.ts';
+import { conv2d, linear, linears } from './linear.ts';
 import { groupNorm, layerNorm } from './normalization.ts';
 import type { Params } from './params.ts';
 
@@ -52,7 +52,6 @@ function transformerBlock(
 function feedForward(p: Params, x: Tensor): Tensor {
   const channels = x.shape.at(-1)!;
   const inner = 4 * channels;
-  const projected = linear(p.in('net.0.proj'), x, 2 * inner);
-  const [value, gate] = ops.split(projected, [inner, inner], -1);
+  const [value, gate] = linears(p.in('net.0.proj'), x, [inner, inner]);
   return linear(p.in('net.2'), ops.multiply(value!, ops.gelu(gate!)), channels);
 }

@@ -12,6 +12,8 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
     );
   }
   if (sameShape(x.shape, target)) return x;
+  const { node } = x;
+  if (node.kind === 'operation' && node.type === 'Reshape') return reshape(node.inputs[0]!, target);
   return operation('Reshape', [x, int64s(target)], target, x.dtype, {
     gradient: rule((g) => [reshape(g, x.shape)]),
   });
