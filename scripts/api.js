@@ -13,7 +13,7 @@ import { Extractor, ExtractorConfig } from '@microsoft/api-extractor';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** The entries of package.json by their files in dist/. */
-const ENTRIES = ['index', 'web', 'training'];
+const ENTRIES = ['index', 'web', 'training', 'evaluation', 'graph'];
 
 /** Names have no stages of release here. */
 const IGNORED = new Set([
@@ -68,7 +68,9 @@ function faultsOf(entry, model) {
     },
   });
   const [{ members }] = JSON.parse(readFileSync(model, 'utf8')).members;
-  const silent = members.filter(({ docComment }) => docComment === '');
+  // A namespace has no comment of its own; its names have.
+  const named = members.flatMap((member) => (member.kind === 'Namespace' ? member.members : [member]));
+  const silent = named.filter(({ docComment }) => docComment === '');
   return [...faults, ...silent.map(({ name }) => `${entry}: nothing is said of ${name}`)];
 }
 

@@ -63,7 +63,7 @@ function importsOf(file) {
 
 /** The level of a file: its place among LEVELS, below all for loose files, above all for the index. */
 function levelOf(file) {
-  if (/^index(\.|\/)|^web\.ts$|^training\.ts$/.test(file)) return LEVELS.length;
+  if (/^(index|web|training|evaluation|graph)\.ts$/.test(file)) return LEVELS.length;
   if (!file.includes('/')) return -1;
   const level = LEVELS.findIndex((folder) => file.startsWith(`${folder}/`));
   if (level === -1) {

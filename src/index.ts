@@ -1,5 +1,6 @@
 /**
- * The library in Node: all of `web.ts`, the part for browsers, and what needs Node. `training.ts` is that for training.
+ * The library in Node: all of `web.ts`, the part for browsers, and what needs Node. `training.ts`, `evaluation.ts` and
+ * `graph.ts` are entries of their own: those for training, for measuring, and for writing models.
  *
  * ```ts
  * import { loadPipeline } from 'latent-consistency';
@@ -12,46 +13,38 @@
  * await pipeline.dispose();
  * ```
  *
- * `loadPipeline` also takes checkpoints, and downloads models when that is asked for; `openLora` opens LoRAs; `evaluate`
- * measures models of postcards.
+ * `loadPipeline` also takes checkpoints, and downloads models when that is asked for; `openLora` opens LoRAs for it.
  */
+
+// To begin with.
+
+export { openLora } from './components/node/open-lora.ts';
+export { InputError, SettingError, UsageError } from './errors.ts';
+export { type PullOptions, type PullProgress, pullModel } from './hub/node/pull.ts';
+export { openImage } from './images/node/open-image.ts';
+export { type LoadOptions, type LoadProgress, loadPipeline } from './pipelines/node/load.ts';
+
+// Models of this machine, for pipelines on an engine of one's own.
 
 export { diffusersFiles } from './components/node/diffusers-files.ts';
 export { modelFingerprint } from './components/node/fingerprint.ts';
-export { openLora } from './components/node/open-lora.ts';
-export type { OtherParts } from './components/node/open-model.ts';
-export { type OpenModelOptions, openModel } from './components/node/open-model.ts';
+export { type OpenModelOptions, type OtherParts, openModel } from './components/node/open-model.ts';
 export type { SingleFileOptions } from './components/node/single-file.ts';
 export type { StoredModel } from './components/node/stored-model.ts';
-export { createContext } from './datasets/node/canvas.ts';
-export type { Canvas2D, Gradient } from './datasets/postcards/canvas2d.ts';
-export type { LABEL_HEADS, LabelHead } from './datasets/postcards/labels.ts';
 export type { DeviceTensor, KeepingEngine, KeepingExecutable, KeptResult, Value } from './engines/engine.ts';
-export type { NodeDevice } from './engines/onnxruntime-node/engine.ts';
-export { createNodeEngine, type NodeEngineOptions } from './engines/onnxruntime-node/engine.ts';
-export { Autoencoding } from './evaluation/autoencoding.ts';
 export {
-  contactSheet,
-  type Evaluation,
-  type EvaluationOptions,
-  type EvaluationProgress,
-  type EvaluationRow,
-  evaluate,
-  type Sampling,
-} from './evaluation/evaluate.ts';
-export type { Answers, Fidelity } from './evaluation/fidelity.ts';
-export type { JudgeConfig } from './evaluation/judge.ts';
-export type { Judged } from './evaluation/judging.ts';
-export { Judging } from './evaluation/judging.ts';
-export { openJudge } from './evaluation/node/judge-files.ts';
+  createNodeEngine,
+  type NodeDevice,
+  type NodeEngineOptions,
+} from './engines/onnxruntime-node/engine.ts';
+export { folderFiles } from './files/node/folder.ts';
 export { type CachedModelOptions, cachedModel, findCachedModel } from './hub/node/cache.ts';
-export { type PullOptions, type PullProgress, pullModel } from './hub/node/pull.ts';
 export type { HubWait } from './hub/node/requests.ts';
 export type { SelectionOptions } from './hub/node/select-files.ts';
 export type { HubSettings, HubTimeouts, HubToken } from './hub/node/settings.ts';
-export { openImage } from './images/node/open-image.ts';
-export { type LoadOptions, type LoadProgress, loadPipeline } from './pipelines/node/load.ts';
+export { type HashOptions, hashFile, hashTensors } from './weights/node/file-hash.ts';
+
+// What requests may say, and all that needs no Node.
+
 export { type JsonSchema, requestSchema } from './pipelines/request-schema.ts';
 export * from './web.ts';
-export type { HashOptions } from './weights/node/file-hash.ts';
-export { hashFile, hashTensors } from './weights/node/file-hash.ts';

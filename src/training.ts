@@ -41,16 +41,21 @@ export type { Declaration } from './layers/params.ts';
 export type { AutoencoderKLConfig } from './models/autoencoder-kl.ts';
 export type { CLIPTextConfig } from './models/clip-text.ts';
 export type {
+  AdditionEmbedType,
   DownBlockType,
   MidBlockType,
   UNet2DConditionConfig,
   UpBlockType,
 } from './models/unet-2d-condition-config.ts';
+export { Generator, type GeneratorState } from './random/generator.ts';
+export type { MersenneTwisterState } from './random/mersenne-twister.ts';
+export { randomStream, ShuffledIndices } from './training/data/random-stream.ts';
 export type { OnProgress, TrainingEvent } from './training/loop/events.ts';
 export type { MetricsRecord } from './training/loop/metrics.ts';
+export { Leaves } from './training/objectives/leaves.ts';
 export type { Objective } from './training/objectives/objective.ts';
 export { type AutoencoderRunConfig, autoencoderSettings } from './training/runs/autoencoder-config.ts';
-export type { RunConfig, RunDefaults, runSettings } from './training/runs/config.ts';
+export { type RunConfig, type RunDefaults, runSettings } from './training/runs/config.ts';
 export { type DiffusionRunConfig, diffusionSettings } from './training/runs/diffusion-config.ts';
 export { consistencyTraining } from './training/runs/distill.ts';
 export {
@@ -62,11 +67,12 @@ export type { Watch } from './training/runs/pictures.ts';
 export type { AverageOptions, Batches, WrittenStep } from './training/runs/recipe.ts';
 export { plan, type Recipe, type RecipeKind, train } from './training/runs/recipe.ts';
 export type { RunIO, RunPlan, RunResult, Sample, SampleSheet } from './training/runs/run.ts';
+export { group, readSettings } from './training/runs/settings.ts';
 export { type TextRunConfig, textSettings } from './training/runs/text-config.ts';
 export { autoencoderTraining } from './training/runs/train-autoencoder.ts';
 export { diffusionTraining } from './training/runs/train-diffusion.ts';
 export { judgeTraining } from './training/runs/train-judge.ts';
 export { textTraining } from './training/runs/train-text.ts';
-export type { FlatParameters, Slot } from './training/update/flat-parameters.ts';
+export { FlatParameters, initialize, type Slot } from './training/update/flat-parameters.ts';
 export type { Batch } from './training/update/stepper.ts';
 export type { ForeignType, Storage, StoredType, Weight, Weights } from './weights/weights.ts';

@@ -1,18 +1,24 @@
 /** The ways into the package: what package.json offers is there, clean where it says so, and works as its header shows. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import type { EvaluationRow } from '../src/evaluation.ts';
 import { decodePng, readPictureSettings, readPngText } from '../src/index.ts';
 import { examplesOf } from './cli/markdown.ts';
 
 vi.setConfig({ testTimeout: 300_000 });
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const entries = { 'latent-consistency/training': 'training', 'latent-consistency': 'index' };
+const entries = {
+  'latent-consistency/training': 'training',
+  'latent-consistency/evaluation': 'evaluation',
+  'latent-consistency/graph': 'graph',
+  'latent-consistency': 'index',
+};
 
 let folder: string;
 const before = process.cwd();
@@ -27,16 +33,16 @@ afterAll(() => {
 
 it('are those of package.json', () => {
   const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  const files = { '.': 'index', './web': 'web', './training': 'training' };
-  const offered = Object.entries(files).map(([entry, name]) => {
+  const offered = [...Object.values(entries), 'web'].map((name) => {
+    const entry = name === 'index' ? '.' : `./${name}`;
     return [entry, { types: `./dist/${name}.d.ts`, default: `./dist/${name}.js` }];
   });
   expect(exports).toEqual({ ...Object.fromEntries(offered), './package.json': './package.json' });
 });
 
-/** Names of `latent-consistency/web`, or all of it, as a page gets them; how many bytes that is, and compressed. */
-async function bundleForPages(names = '*') {
-  const contents = `export ${names} from ${JSON.stringify(join(root, 'src/web.ts'))};`;
+/** Names of an entry, or all of it, as a page gets them; how many bytes that is, and compressed. */
+async function bundleForPages(names = '*', entry = 'web') {
+  const contents = `export ${names} from ${JSON.stringify(join(root, `src/${entry}.ts`))};`;
   const { metafile, outputFiles } = await build({
     stdin: { contents, resolveDir: root },
     bundle: true,
@@ -50,7 +56,7 @@ async function bundleForPages(names = '*') {
   const imports = Object.values(metafile.inputs).flatMap((input) => input.imports.map(({ path }) => path));
   const code = outputFiles[0]!.contents;
   const size = { bytes: code.length, compressed: gzipSync(code).length };
-  console.log(`latent-consistency/web, ${names}: ${size.bytes} bytes, ${size.compressed} compressed`);
+  console.log(`latent-consistency/${entry}, ${names}: ${size.bytes} bytes, ${size.compressed} compressed`);
   return { imports, size };
 }
 
@@ -63,6 +69,25 @@ it('the one for browsers needs nothing of Node, and is small', async () => {
   // A page takes along what it uses: a third of the whole are the regular expressions of LoRAs' configurations.
   const drawing = await bundleForPages('{ createPipeline, httpFiles, modelFilesIn, singleFileIn }');
   expect(drawing.size.compressed).toBeLessThan(90_000);
+});
+
+it('the one for writing models needs nothing of Node either', async () => {
+  const { imports } = await bundleForPages('*', 'graph');
+  expect(imports.filter((path) => path.startsWith('node:') || /src\/.*\/node\//.test(path))).toEqual([]);
+});
+
+it('suffice for what tests/extending adds to the product', () => {
+  const folder = join(root, 'tests/extending');
+  const names = ['evaluation', 'graph', 'index', 'training', 'web'].map((name) => `../../src/${name}.ts`);
+  const files = readdirSync(folder);
+  expect(files).toEqual(expect.arrayContaining(['engine.test.ts', 'network.test.ts', 'objective.test.ts']));
+  for (const file of files) {
+    const text = readFileSync(join(folder, file), 'utf8');
+    const sources = [...text.matchAll(/from '(\.[^']*)'/g)].map(([, from]) => from!);
+    expect(sources.length, file).toBeGreaterThan(0);
+    const inside = sources.filter((from) => from.startsWith('../../src/') && !names.includes(from));
+    expect(inside, file).toEqual([]);
+  }
 });
 
 /** The example in the header of an entry, as a module that imports the sources. */
@@ -102,4 +127,22 @@ it('the one for training trains as its header says', async () => {
   log.mockRestore();
   const { _class_name: name } = JSON.parse(readFileSync('runs/autoencoder/model/vae/config.json', 'utf8'));
   expect(name).toBe('AutoencoderKL');
+});
+
+it('the one for measuring measures as its header says', async () => {
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {});
+  const example = exampleOf('evaluation');
+  const few = example.replace('count: 512', 'count: 4, steps: [1]');
+  expect(few).not.toBe(example);
+  await run('evaluation', few);
+  const [rows] = log.mock.calls.at(-1) as [readonly EvaluationRow[]];
+  log.mockRestore();
+  expect(rows.map(({ name }) => name)).toEqual(['real', 'reconstruction', 'LCM, 1 step']);
+});
+
+it('the one for writing models derives and computes as its header says', async () => {
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {});
+  await run('graph', exampleOf('graph'));
+  expect(log).toHaveBeenCalledWith(Float32Array.of(2, 4, 6));
+  log.mockRestore();
 });

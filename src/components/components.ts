@@ -42,6 +42,7 @@ export interface TextPart {
   readonly captions: TrainingCaptions | undefined;
 }
 
+/** All parts of a model, their configurations checked; the weights are not read yet. */
 export interface Components extends TextPart {
   /** For messages: `models/postcards`. */
   readonly location: string;

@@ -7,6 +7,7 @@ import { type UNetFeatures, unet2DCondition } from '../models/unet-2d-condition.
 import { unet2DConditionConfig } from '../models/unet-2d-condition-config.ts';
 import { type Size, sizeOf } from './size.ts';
 
+/** A configuration with the function that writes its network. */
 export interface Denoiser {
   /** diffusers' class, such as `UNet2DConditionModel`. */
   readonly className: string;
@@ -26,6 +27,7 @@ export interface Denoiser {
   predict(p: Params, inputs: DenoiserInputs): Tensor;
 }
 
+/** What a denoiser sees in one pass. */
 export interface DenoiserInputs {
   /** Noised latents and what is seen behind them, [B, latentChannels + furtherChannels, h, w]. */
   readonly sample: Tensor;

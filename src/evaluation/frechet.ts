@@ -5,6 +5,7 @@
  */
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
 
+/** The normal distribution that stands for a set of feature vectors. */
 export interface FeatureStatistics {
   /** [D] */
   readonly mean: Float64Array;

@@ -34,6 +34,7 @@ const arrays = {
   bool: Uint8Array,
 } as const;
 
+/** Whether there are arrays for the type here. */
 export function isDType(type: string): type is DType {
   return Object.hasOwn(arrays, type);
 }

@@ -20,6 +20,7 @@ export function hostTensor(data: TypedArray, shape: Shape, dtype: DType = natura
   return { dtype, shape, data };
 }
 
+/** A tensor of zeros. */
 export function zeros(shape: Shape, dtype: DType = 'float32'): HostTensor {
   return { dtype, shape, data: allocate(dtype, elementCount(shape)) };
 }

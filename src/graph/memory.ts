@@ -9,6 +9,7 @@ import type { Program } from './program.ts';
 import { elementCount } from './shape.ts';
 import type { OperationNode, Tensor } from './tensor.ts';
 
+/** Bytes that a run of a program needs at least. */
 export interface MemoryUse {
   /** Bytes of the weights in the types that they are computed with: of float16 cast to float32, four each. */
   readonly weights: number;

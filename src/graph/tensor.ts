@@ -74,14 +74,17 @@ export type GradientRule = (
   outputGradients: readonly (Tensor | undefined)[],
 ) => readonly (Tensor | undefined)[];
 
+/** A leaf whose value is given at every run. */
 export function input(name: string, shape: Shape, dtype: DType = 'float32'): Tensor {
   return leaf({ kind: 'input', name }, shape, dtype);
 }
 
+/** A leaf for a weight: bound when the program is compiled, or given at every run while it is trained. */
 export function parameter(name: string, shape: Shape, dtype: DType = 'float32'): Tensor {
   return leaf({ kind: 'parameter', name }, shape, dtype);
 }
 
+/** A leaf with a value of its own. */
 export function constant(value: HostTensor): Tensor {
   return leaf({ kind: 'constant', value }, value.shape, value.dtype);
 }
@@ -111,6 +114,7 @@ export function int64s(values: readonly number[]): Tensor {
   return constant(hostTensor(BigInt64Array.from(values, BigInt), [values.length]));
 }
 
+/** What an operator has beside its inputs: its domain (ONNX's own if not given), attributes, and its gradient. */
 export interface OperationOptions {
   readonly domain?: string;
   readonly attributes?: Readonly<Record<string, Attribute>>;

@@ -26,6 +26,13 @@ const activations: Readonly<Record<ActivationName, (x: Tensor) => Tensor>> = {
   gelu_pytorch_tanh: ops.geluTanh,
 };
 
+/**
+ * The activation that is called `name`, of every element. x: any shape → same.
+ *
+ * ```ts
+ * activation('silu', input('x', [2, 3])).shape; // [2, 3]
+ * ```
+ */
 export function activation(name: ActivationName, x: Tensor): Tensor {
   return activations[name](x);
 }

@@ -4,6 +4,7 @@ import type { Tensor } from '../graph/tensor.ts';
 import { linear } from './linear.ts';
 import type { Params } from './params.ts';
 
+/** How an attention layer is built, and what else it attends to. */
 export interface AttentionOptions {
   readonly heads: number;
   /** Whether the projections to query, key and value have a bias; that of the output always does. */
@@ -29,6 +30,10 @@ export interface FurtherContext {
 /**
  * softmax(q·kᵀ/√d)·v per head, q from `x`, k and v from `context`, then the output projection.
  * x: [B, L, C], context: [B, S, D] → [B, L, C]. Self-attention is `attention(p, x, x, …)`.
+ *
+ * ```ts
+ * attention(p.in('attn2'), input('x', [2, 64, 32]), input('text', [2, 77, 48]), { heads: 4 }).shape; // [2, 64, 32]
+ * ```
  */
 export function attention(p: Params, x: Tensor, context: Tensor, options: AttentionOptions): Tensor {
   const { heads, bias = false, further = [] } = options;
@@ -44,13 +49,25 @@ export function attention(p: Params, x: Tensor, context: Tensor, options: Attent
   return linear(p.in('to_out.0'), attended, channels);
 }
 
-/** [B, C, H, W] → [B, H·W, C]: pixels become the positions of a sequence. */
+/**
+ * [B, C, H, W] → [B, H·W, C]: pixels become the positions of a sequence.
+ *
+ * ```ts
+ * toSequence(input('x', [2, 32, 8, 4])).shape; // [2, 32, 32]
+ * ```
+ */
 export function toSequence(x: Tensor): Tensor {
   const [batch, channels, height, width] = x.shape as [number, number, number, number];
   return ops.reshape(ops.transpose(x, [0, 2, 3, 1]), [batch, height * width, channels]);
 }
 
-/** [B, H·W, C] → [B, C, H, W], the inverse of `toSequence`. */
+/**
+ * [B, H·W, C] → [B, C, H, W], the inverse of `toSequence`.
+ *
+ * ```ts
+ * toFeatureMap(input('x', [2, 32, 16]), 8, 4).shape; // [2, 16, 8, 4]
+ * ```
+ */
 export function toFeatureMap(x: Tensor, height: number, width: number): Tensor {
   const [batch, , channels] = x.shape as [number, number, number];
   return ops.transpose(ops.reshape(x, [batch, height, width, channels]), [0, 3, 1, 2]);

@@ -7,6 +7,7 @@ import { type Initializer, normalInitializer } from './initializers.ts';
 import { linear } from './linear.ts';
 import type { Params } from './params.ts';
 
+/** In which order and at which frequencies the waves stand. */
 export interface SinusoidOptions {
   /** [cos, sin] rather than [sin, cos]; Stable Diffusion's UNets have it. */
   readonly flipSinToCos: boolean;
@@ -17,6 +18,10 @@ export interface SinusoidOptions {
 /**
  * Sinusoids of `values` at geometrically spaced frequencies 10000^(−i/(n − shift)), n = ⌊channels/2⌋
  * (Vaswani et al. 2017, section 3.5, with sines and cosines in two halves). values: [N] → [N, channels].
+ *
+ * ```ts
+ * sinusoid(input('t', [2]), 32, { flipSinToCos: true, frequencyShift: 0 }).shape; // [2, 32]
+ * ```
  */
 export function sinusoid(values: Tensor, channels: number, options: SinusoidOptions): Tensor {
   const half = channels >> 1;
@@ -39,13 +44,20 @@ export function sinusoid(values: Tensor, channels: number, options: SinusoidOpti
   ]);
 }
 
+/** The activation between the two layers, and a second condition. */
 export interface TimestepEmbeddingOptions {
   readonly activation: ActivationName;
   /** Added to the sinusoid through `cond_proj`: the guidance embedding of a consistency model, [B, W]. */
   readonly condition?: Tensor | undefined;
 }
 
-/** diffusers' `TimestepEmbedding`, a two-layer perceptron. x: [B, C] → [B, channels]. */
+/**
+ * diffusers' `TimestepEmbedding`, a two-layer perceptron. x: [B, C] → [B, channels].
+ *
+ * ```ts
+ * timestepEmbedding(p.in('time_embedding'), input('waves', [2, 32]), 128, { activation: 'silu' }).shape; // [2, 128]
+ * ```
+ */
 export function timestepEmbedding(
   p: Params,
   x: Tensor,
@@ -58,7 +70,13 @@ export function timestepEmbedding(
   return linear(p.in('linear_2'), hidden, channels);
 }
 
-/** Rows of a learned table. ids: int64 of any shape → [...ids, channels]; weight [count, channels]. */
+/**
+ * Rows of a learned table. ids: int64 of any shape → [...ids, channels]; weight [count, channels].
+ *
+ * ```ts
+ * embedding(p.in('token_embedding'), input('ids', [2, 77], 'int64'), 1000, 32).shape; // [2, 77, 32]
+ * ```
+ */
 export function embedding(
   p: Params,
   ids: Tensor,

@@ -10,8 +10,10 @@ export interface RandomSource {
 /** Gives a parameter its first values. */
 export type Initializer = (shape: Shape, random: RandomSource) => Float32Array;
 
+/** Zeros: biases, and layers that add nothing at first. */
 export const zerosInitializer: Initializer = (shape) => new Float32Array(elementCount(shape));
 
+/** Ones: the scales of norms. */
 export const onesInitializer: Initializer = (shape) => new Float32Array(elementCount(shape)).fill(1);
 
 /** N(0, std²). */

@@ -1,14 +1,37 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { createReferenceEngine } from '../engines/reference/engine.ts';
 import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import { program } from '../graph/program.ts';
 import { constant, input, type Tensor } from '../graph/tensor.ts';
+import * as activations from './activations.ts';
+import * as attentions from './attention.ts';
 import { toFeatureMap, toSequence } from './attention.ts';
+import * as embeddings from './embeddings.ts';
 import { sinusoid, timestepEmbedding } from './embeddings.ts';
+import * as initializers from './initializers.ts';
 import { fanInInitializer, normalInitializer } from './initializers.ts';
+import * as linears from './linear.ts';
 import { conv2d, linear } from './linear.ts';
+import * as loras from './lora-parameters.ts';
+import * as norms from './normalization.ts';
 import { DeclaredParams } from './params.ts';
+import * as blocks from './resnet-block.ts';
 import { downsample, resnetBlock, upsample } from './resnet-block.ts';
+import * as transformers from './transformer-2d.ts';
+
+/** Everything that the files of the folder export. */
+const layers = {
+  ...activations,
+  ...attentions,
+  ...embeddings,
+  ...initializers,
+  ...linears,
+  ...loras,
+  ...norms,
+  ...blocks,
+  ...transformers,
+};
 
 const engine = createReferenceEngine();
 
@@ -118,5 +141,30 @@ describe('initializers', () => {
 
   it('scale normals by their standard deviation', () => {
     expect([...normalInitializer(0.5)([2], random)]).toEqual([-0.75, -0.75]);
+  });
+});
+
+describe('examples', () => {
+  const scope = { ...layers, input, p: new DeclaredParams().params };
+  const folder = new URL('.', import.meta.url);
+  const sources = readdirSync(folder).filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'));
+  const examples = sources.flatMap((file) => {
+    const text = readFileSync(new URL(file, folder), 'utf8');
+    return [...text.matchAll(/^ \* (.*); \/\/ (\[.*\])$/gm)].map(([, code, shape]) => ({
+      code: code!,
+      shape: shape!,
+    }));
+  });
+
+  it('are there for every layer', () => {
+    for (const name of Object.keys(layers)) {
+      if (/Initializer$|^activationNames$|^LCM_LORA_TARGETS$|^DeclaredParams$|^Params$/.test(name)) continue;
+      expect(examples.map(({ code }) => code).join(' '), name).toContain(`${name}(`);
+    }
+  });
+
+  it.each(examples)('$code', ({ code, shape }) => {
+    const run = new Function(...Object.keys(scope), `return ${code};`);
+    expect(run(...Object.values(scope))).toEqual(JSON.parse(shape));
   });
 });

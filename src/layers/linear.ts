@@ -4,6 +4,7 @@ import type { Tensor } from '../graph/tensor.ts';
 import { fanInInitializer, type Initializer } from './initializers.ts';
 import type { Params } from './params.ts';
 
+/** Whether there is a bias, and how the weights start. */
 export interface LinearOptions {
   readonly bias?: boolean;
   /** How the weight starts; PyTorch's default, U(±1/√in), if not given. */
@@ -12,7 +13,13 @@ export interface LinearOptions {
   readonly biasInitializer?: Initializer;
 }
 
-/** x·Wᵀ + b over the last axis. x: [..., in] → [..., out]; weight [out, in], bias [out]. */
+/**
+ * x·Wᵀ + b over the last axis. x: [..., in] → [..., out]; weight [out, in], bias [out].
+ *
+ * ```ts
+ * linear(p.in('to_out'), input('x', [2, 77, 32]), 64).shape; // [2, 77, 64]
+ * ```
+ */
 export function linear(p: Params, x: Tensor, out: number, options: LinearOptions = {}): Tensor {
   return linears(p, x, [out], options)[0]!;
 }
@@ -43,6 +50,7 @@ export function linears(
   });
 }
 
+/** Kernel (3 by default), stride (1), padding, and whether there is a bias. */
 export interface Conv2dOptions {
   readonly kernel?: number;
   readonly stride?: number;
@@ -51,7 +59,13 @@ export interface Conv2dOptions {
   readonly bias?: boolean;
 }
 
-/** x: [B, C, H, W] → [B, out, H', W']; weight [out, C, kernel, kernel], bias [out]. */
+/**
+ * A convolution of feature maps. x: [B, C, H, W] → [B, out, H', W']; weight [out, C, kernel, kernel], bias [out].
+ *
+ * ```ts
+ * conv2d(p.in('conv_in'), input('x', [2, 4, 8, 8]), 32, { stride: 2 }).shape; // [2, 32, 4, 4]
+ * ```
+ */
 export function conv2d(p: Params, x: Tensor, out: number, options: Conv2dOptions = {}): Tensor {
   const { kernel = 3, stride = 1, padding = (kernel - 1) >> 1, bias = true } = options;
   const channels = x.shape[1]!;

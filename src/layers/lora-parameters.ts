@@ -7,6 +7,7 @@ import type { Shape } from '../graph/shape.ts';
 import { fanInInitializer, zerosInitializer } from './initializers.ts';
 import { Params } from './params.ts';
 
+/** Of which rank the additions are, what they count, and to which layers they are made. */
 export interface LoraOptions {
   readonly rank: number;
   /** The additions count α/rank; without a reason for anything else, the rank. */
@@ -36,6 +37,10 @@ export const LCM_LORA_TARGETS = [
 /**
  * Parameters for a model function: weights from `base`, with additions from `trained`, which declares
  * `<layer>.lora_A.weight` and `<layer>.lora_B.weight` as peft names and shapes them.
+ *
+ * ```ts
+ * linear(loraParams(p.in('lora'), p.in('unet'), { rank: 4, alpha: 4 }).params.in('to_q'), input('x', [2, 32]), 32).shape; // [2, 32]
+ * ```
  */
 export function loraParams(
   trained: Params,

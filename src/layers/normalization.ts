@@ -7,6 +7,10 @@ import type { GroupStatistics, Params } from './params.ts';
 /**
  * Normalises each of `groups` groups of channels over its channels and pixels, or by the statistics that `p` gives
  * instead. x: [B, C, H, W] → same.
+ *
+ * ```ts
+ * groupNorm(p.in('norm1'), input('x', [2, 32, 8, 8]), 4).shape; // [2, 32, 8, 8]
+ * ```
  */
 export function groupNorm(p: Params, x: Tensor, groups: number, epsilon = 1e-5): Tensor {
   const channels = x.shape[1]!;
@@ -32,7 +36,13 @@ export function groupNorm(p: Params, x: Tensor, groups: number, epsilon = 1e-5):
   return ops.add(ops.multiply(x, factor), summand);
 }
 
-/** Mean and variance of each of `groups` groups of channels. x: [B, C, H, W] → [B, groups] each. */
+/**
+ * Mean and variance of each of `groups` groups of channels. x: [B, C, H, W] → [B, groups] each.
+ *
+ * ```ts
+ * groupStatistics(input('x', [2, 32, 8, 8]), 4).mean.shape; // [2, 4]
+ * ```
+ */
 export function groupStatistics(x: Tensor, groups: number): GroupStatistics {
   const [batch, channels, height, width] = x.shape as [number, number, number, number];
   const grouped = ops.reshape(x, [batch, groups, (channels / groups) * height * width]);
@@ -41,7 +51,13 @@ export function groupStatistics(x: Tensor, groups: number): GroupStatistics {
   return { mean: ops.reshape(mean, [batch, groups]), variance };
 }
 
-/** Normalises over the last axis. x: [..., C] → same. */
+/**
+ * Normalises over the last axis. x: [..., C] → same.
+ *
+ * ```ts
+ * layerNorm(p.in('norm2'), input('x', [2, 77, 32])).shape; // [2, 77, 32]
+ * ```
+ */
 export function layerNorm(p: Params, x: Tensor, epsilon = 1e-5): Tensor {
   const features = x.shape.at(-1)!;
   const scale = p.weight('weight', [features], onesInitializer);

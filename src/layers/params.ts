@@ -17,11 +17,18 @@ export interface GroupStatistics {
 }
 
 /**
- * Is asked at every group norm: the layer's name, what is to be normalised, [B, C, H, W], and the number of groups.
- * Gives the statistics in place of those of the values themselves, or undefined to leave it at these.
+ * Gives a group norm the statistics that it normalises by, in place of those of its own values, or undefined to leave it
+ * at these. Every group norm asks: with its name, what it normalises, [B, C, H, W], and its number of groups.
  */
 export type StatisticsSource = (name: string, x: Tensor, groups: number) => GroupStatistics | undefined;
 
+/**
+ * The weights of one part of a model, by their names within it.
+ *
+ * ```ts
+ * p.in('down_blocks').in(0).weight('conv.weight', [8, 4, 3, 3], zerosInitializer).shape; // [8, 4, 3, 3]
+ * ```
+ */
 export class Params {
   readonly #source: ParameterSource;
   readonly #path: string;

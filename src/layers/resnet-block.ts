@@ -6,6 +6,7 @@ import { conv2d, linear } from './linear.ts';
 import { groupNorm } from './normalization.ts';
 import type { Params } from './params.ts';
 
+/** Of the two group norms, and of the activation behind each. */
 export interface ResnetBlockOptions {
   readonly groups: number;
   readonly epsilon: number;
@@ -15,6 +16,10 @@ export interface ResnetBlockOptions {
 /**
  * diffusers' `ResnetBlock2D`, with or without conditioning on time.
  * x: [B, C, H, W], temb: [B, E] or undefined → [B, channels, H, W].
+ *
+ * ```ts
+ * resnetBlock(p.in('resnets.0'), input('x', [2, 32, 8, 8]), input('temb', [2, 128]), 64, { groups: 4, epsilon: 1e-5, activation: 'silu' }).shape; // [2, 64, 8, 8]
+ * ```
  */
 export function resnetBlock(
   p: Params,
@@ -38,6 +43,10 @@ export function resnetBlock(
 /**
  * Halves the resolution by a strided convolution. [B, C, H, W] → [B, C, H', W']: H' = ⌈H/2⌉ with padding 1;
  * with padding 0 diffusers pads one row below and one column to the right instead, and H' = ⌊H/2⌋.
+ *
+ * ```ts
+ * downsample(p.in('downsamplers.0'), input('x', [2, 32, 8, 8]), 1).shape; // [2, 32, 4, 4]
+ * ```
  */
 export function downsample(p: Params, x: Tensor, padding: number): Tensor {
   return conv2d(p.in('conv'), x, x.shape[1]!, {
@@ -46,7 +55,13 @@ export function downsample(p: Params, x: Tensor, padding: number): Tensor {
   });
 }
 
-/** Nearest neighbour to [height, width], then a convolution. [B, C, H, W] → [B, C, height, width]. */
+/**
+ * Nearest neighbour to [height, width], then a convolution. [B, C, H, W] → [B, C, height, width].
+ *
+ * ```ts
+ * upsample(p.in('upsamplers.0'), input('x', [2, 32, 8, 8]), 16, 16).shape; // [2, 32, 16, 16]
+ * ```
+ */
 export function upsample(p: Params, x: Tensor, height: number, width: number): Tensor {
   return conv2d(p.in('conv'), ops.resizeNearest(x, [height, width]), x.shape[1]!);
 }

@@ -6,6 +6,7 @@ import { conv2d, linear, linears } from './linear.ts';
 import { groupNorm, layerNorm } from './normalization.ts';
 import type { Params } from './params.ts';
 
+/** How many blocks of how many heads, and what stands around them. */
 export interface Transformer2DOptions {
   readonly heads: number;
   /** The number of transformer blocks. */
@@ -17,7 +18,13 @@ export interface Transformer2DOptions {
   readonly further?: readonly FurtherContext[];
 }
 
-/** diffusers' `Transformer2DModel`. x: [B, C, H, W], context: [B, S, D] → [B, C, H, W]. */
+/**
+ * diffusers' `Transformer2DModel`. x: [B, C, H, W], context: [B, S, D] → [B, C, H, W].
+ *
+ * ```ts
+ * transformer2D(p.in('attentions.0'), input('x', [2, 32, 8, 8]), input('text', [2, 77, 48]), { heads: 4, layers: 1, groups: 4, linearProjection: true }).shape; // [2, 32, 8, 8]
+ * ```
+ */
 export function transformer2D(p: Params, x: Tensor, context: Tensor, options: Transformer2DOptions): Tensor {
   const { layers, groups, linearProjection } = options;
   const [, channels, height, width] = x.shape as [number, number, number, number];

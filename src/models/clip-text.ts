@@ -97,6 +97,7 @@ export function clipTextConfig(json: unknown): CLIPTextConfig {
   return config;
 }
 
+/** What the text encoder makes of token ids. */
 export interface CLIPTextOutput {
   /** The embeddings, then the output of every layer, none of them normalised: [B, L, hidden_size] each. */
   readonly hiddenStates: readonly Tensor[];

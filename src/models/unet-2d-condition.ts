@@ -17,6 +17,7 @@ import { transformer2D } from '../layers/transformer-2d.ts';
 import type { UNet2DConditionConfig } from './unet-2d-condition-config.ts';
 import { type Depth, depthInMiddle, depthsDown, depthsUp } from './unet-2d-condition-layout.ts';
 
+/** What the UNet sees in one pass. */
 export interface UNet2DConditionInputs {
   /** Noisy latents, [B, in_channels, H, W]; for inpainting with mask and masked image as further channels. */
   readonly sample: Tensor;
@@ -42,6 +43,7 @@ export interface UNetFeatures {
   readonly middle: Tensor;
 }
 
+/** What SDXL is told beside the text states. */
 export interface AddedCond {
   /** Pooled prompt, [B, P]. */
   readonly textEmbeds: Tensor;

@@ -28,6 +28,7 @@ export type NetworkRole =
   // Networks of somebody else's play roles of their own.
   | (string & {});
 
+/** What is called with values: the function that writes it, and its weights. */
 export interface Network {
   readonly role: NetworkRole;
   /** For messages and profiles: `UNet`. */
@@ -40,6 +41,7 @@ export interface Network {
   write(params: Params, inputs: Readonly<Record<string, Tensor>>): Readonly<Record<string, Tensor>>;
 }
 
+/** What a program depends on of a value. */
 export interface TensorSpec {
   readonly shape: Shape;
   readonly dtype: DType;
@@ -48,6 +50,7 @@ export interface TensorSpec {
 /** The inputs of a call, by name, as far as a program depends on them. */
 export type Specs = Readonly<Record<string, TensorSpec>>;
 
+/** Values by name. */
 export type Tensors = Readonly<Record<string, HostTensor>>;
 
 /** float32 of a shape. */

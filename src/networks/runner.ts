@@ -53,6 +53,7 @@ interface Worker {
   readonly cache: ExecutableCache;
 }
 
+/** Calls networks with values; it compiles them for the shapes that it meets, and keeps what it compiled. */
 export class NetworkRunner {
   readonly lowMemory: boolean;
   readonly loras: readonly AppliedLora[];

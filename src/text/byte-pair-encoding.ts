@@ -4,6 +4,7 @@ import { brief } from '../messages.ts';
 import { MinHeap } from './min-heap.ts';
 import { symbolsOf } from './pre-tokenizer.ts';
 
+/** The tokens of a byte-pair encoding, and the merges that make them. */
 export interface BytePairVocabulary {
   /** Ids by token. */
   readonly vocabulary: ReadonlyMap<string, number>;

@@ -7,6 +7,7 @@ import { type HostTensor, hostTensor } from '../graph/host-tensor.ts';
 import { BytePairEncoding, type BytePairVocabulary } from './byte-pair-encoding.ts';
 import { normalizeText, splitWords } from './pre-tokenizer.ts';
 
+/** A token that stands for itself in texts, such as `<|endoftext|>`. */
 export interface SpecialToken {
   readonly content: string;
   readonly id: number;
@@ -14,6 +15,7 @@ export interface SpecialToken {
   readonly normalized: boolean;
 }
 
+/** A vocabulary, and the ids that mean something. */
 export interface ClipTokenizerOptions extends BytePairVocabulary {
   /** All that are recognised in a text, those below among them. */
   readonly specialTokens: readonly SpecialToken[];
@@ -27,6 +29,7 @@ export interface ClipTokenizerOptions extends BytePairVocabulary {
   readonly maxLength: number;
 }
 
+/** A text as a text encoder takes it. */
 export interface TokenizedText {
   /** bos, the text, eos, padding: as many as were asked for. */
   readonly ids: readonly number[];
@@ -41,6 +44,7 @@ interface PlacedToken {
   readonly start: number;
 }
 
+/** CLIP's tokenizer, with the vocabulary and the special tokens of a model. */
 export class ClipTokenizer {
   readonly bos: number;
   readonly eos: number;

@@ -13,6 +13,7 @@ import { normalizeText, splitWords } from './pre-tokenizer.ts';
 /** The name of the file in the tokenizer's folder. */
 export const TRAINING_CAPTIONS = 'training_captions.json';
 
+/** What a text encoder has read while it was trained: what its prompts are compared with. */
 export interface TrainingCaptions {
   /** Words, lower case, the most frequent first. */
   readonly words: readonly string[];

@@ -2,6 +2,7 @@
 import { InputError } from '../errors.ts';
 import { allocate, viewAs } from '../graph/dtype.ts';
 import type { HostTensor } from '../graph/host-tensor.ts';
+import { bytesOf } from './safetensors.ts';
 import { readableType, type Storage, type Weight, type Weights } from './weights.ts';
 
 /**
@@ -25,6 +26,16 @@ export async function loadBytes(weights: Weights, names: Iterable<string>): Prom
     loaded.set(name, await storedBytes(weight.storage));
   }
   return loaded;
+}
+
+/** Tensors in memory as weights, as an engine or a network takes them. */
+export function weightsOf(tensors: ReadonlyMap<string, HostTensor>): Weights {
+  return new Map(
+    [...tensors].map(([name, tensor]): [string, Weight] => {
+      const { dtype, shape } = tensor;
+      return [name, { dtype, shape, storage: { kind: 'bytes', bytes: bytesOf(tensor) } }];
+    }),
+  );
 }
 
 /** The bytes of a weight, from wherever they lie; at most `limit` of them, from the first on. */

@@ -4,11 +4,14 @@
  */
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, test } from 'vitest';
-import { openModel } from '../../src/components/node/open-model.ts';
-import type { CompileOptions, Executable, KeepingEngine } from '../../src/engines/engine.ts';
-import { createReferenceEngine } from '../../src/engines/reference/engine.ts';
-import type { Program } from '../../src/graph/program.ts';
-import { createPipeline } from '../../src/pipelines/pipeline.ts';
+import {
+  type CompileOptions,
+  createReferenceEngine,
+  type Executable,
+  type KeepingEngine,
+  type Program,
+} from '../../src/graph.ts';
+import { createPipeline, openModel } from '../../src/index.ts';
 import { checks } from '../engines/conformance.ts';
 
 interface Entry {

@@ -4,29 +4,36 @@
  */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Component, type Components, loadComponents } from '../../src/components/components.ts';
-import type { Denoiser } from '../../src/components/denoiser.ts';
-import { openModel } from '../../src/components/node/open-model.ts';
-import { createNodeEngine } from '../../src/engines/onnxruntime-node/engine.ts';
-import { float32Data, type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
-import * as op from '../../src/graph/operators/index.ts';
-import { input } from '../../src/graph/tensor.ts';
-import { attention, toFeatureMap, toSequence } from '../../src/layers/attention.ts';
-import { sinusoid, timestepEmbedding } from '../../src/layers/embeddings.ts';
-import { conv2d, linear } from '../../src/layers/linear.ts';
-import { DeclaredParams } from '../../src/layers/params.ts';
-import { unetConditioning, unetEncoder } from '../../src/models/unet-2d-condition.ts';
 import {
+  attention,
+  type Component,
+  type Components,
+  conv2d,
+  DeclaredParams,
+  type Denoiser,
+  float32Data,
+  type HostTensor,
+  hostTensor,
+  input,
+  linear,
+  loadComponents,
+  type Network,
+  NetworkRunner,
+  op,
+  pipelineOf,
+  sinusoid,
+  timestepEmbedding,
+  toFeatureMap,
+  toSequence,
   type UNet2DConditionConfig,
   unet2DConditionConfig,
-} from '../../src/models/unet-2d-condition-config.ts';
-import type { Network } from '../../src/networks/network.ts';
-import { NetworkRunner } from '../../src/networks/runner.ts';
-import { pipelineOf } from '../../src/pipelines/pipeline.ts';
-import { Generator } from '../../src/random/generator.ts';
-import { initialize } from '../../src/training/update/flat-parameters.ts';
-import { bytesOf } from '../../src/weights/safetensors.ts';
-import type { Weights } from '../../src/weights/weights.ts';
+  unetConditioning,
+  unetEncoder,
+  type Weights,
+  weightsOf,
+} from '../../src/graph.ts';
+import { createNodeEngine, Generator, openModel } from '../../src/index.ts';
+import { initialize } from '../../src/training.ts';
 
 const folder = fileURLToPath(new URL('../fixtures/golden/pipelines/sd/model', import.meta.url));
 const engine = createNodeEngine({ threads: 1 });
@@ -42,13 +49,8 @@ beforeAll(async () => {
 
 /** Random weights for whatever was declared. */
 function randomWeights(declared: DeclaredParams): Weights {
-  const tensors = initialize(declared.declarations, new Generator(3)).tensors();
-  return new Map(
-    Object.entries(tensors).map(([name, tensor]) => [
-      name,
-      { dtype: 'float32', shape: tensor.shape, storage: { kind: 'bytes', bytes: bytesOf(tensor) } },
-    ]),
-  );
+  const { declarations } = declared;
+  return weightsOf(new Map(Object.entries(initialize(declarations, new Generator(3)).tensors())));
 }
 
 /** A transformer over patches of latents, with the text in its sequence (after Peebles and Xie 2022). */
@@ -59,14 +61,12 @@ function patchTransformer({
   const [width, heads, patch] = [32, 2, 2];
   return {
     className: 'PatchTransformer',
-    ...{
-      latentChannels,
-      furtherChannels: 0,
-      guidanceWidth: undefined,
-      sampleSize: { height: 8, width: 8 },
-      contextWidth,
-      added: undefined,
-    },
+    latentChannels,
+    furtherChannels: 0,
+    guidanceWidth: undefined,
+    sampleSize: { height: 8, width: 8 },
+    contextWidth,
+    added: undefined,
     predict(p, { sample, time, states }) {
       const [, , height, columns] = sample.shape as [number, number, number, number];
       const patches = toSequence(

@@ -6,20 +6,31 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { createNodeEngine } from '../../src/engines/onnxruntime-node/engine.ts';
-import { float32Data, type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
-import * as op from '../../src/graph/operators/index.ts';
-import { program } from '../../src/graph/program.ts';
-import { input, type Tensor } from '../../src/graph/tensor.ts';
-import { linear } from '../../src/layers/linear.ts';
-import { DeclaredParams, type Params } from '../../src/layers/params.ts';
-import { randomStream } from '../../src/training/data/random-stream.ts';
-import type { TrainingEvent } from '../../src/training/loop/events.ts';
-import { Leaves } from '../../src/training/objectives/leaves.ts';
-import type { Objective } from '../../src/training/objectives/objective.ts';
-import type { RunConfig } from '../../src/training/runs/config.ts';
-import { judgeRunConfig } from '../../src/training/runs/judge-config.ts';
-import { type RecipeKind, train } from '../../src/training/runs/recipe.ts';
+import {
+  DeclaredParams,
+  float32Data,
+  type HostTensor,
+  hostTensor,
+  input,
+  linear,
+  op,
+  type Params,
+  program,
+  type Tensor,
+} from '../../src/graph.ts';
+import { createNodeEngine } from '../../src/index.ts';
+import {
+  group,
+  Leaves,
+  type Objective,
+  type RecipeKind,
+  type RunConfig,
+  randomStream,
+  readSettings,
+  runSettings,
+  type TrainingEvent,
+  train,
+} from '../../src/training.ts';
 
 /** v(x, t): [B, 1], [B, 1] → [B, 1]. */
 function velocity(p: Params, x: Tensor, t: Tensor): Tensor {
@@ -40,11 +51,23 @@ interface Draw {
   readonly t: HostTensor;
 }
 
+const settings = group('Flow matching.', {
+  ...runSettings({
+    steps: 300,
+    learningRate: 0.01,
+    warmupSteps: 0,
+    constantUntil: 1,
+    finalFactor: 1,
+    weightDecay: 0,
+    ema: 0.995,
+  }),
+});
+
 let learned: Readonly<Record<string, HostTensor>> = {};
 
 const flowMatching: RecipeKind<RunConfig> = {
   name: 'flow matching',
-  configure: async (given) => judgeRunConfig(given),
+  configure: async (given) => readSettings(settings, given),
   open: async (config) => ({
     data: { numbers: 'N(3, 0.25)' },
     write(share) {
@@ -81,9 +104,7 @@ it('is trained by the loop that trains everything else, and carries noise to the
   const events: TrainingEvent[] = [];
   const cadence = { checkpointEverySteps: 150, sampleEvery: 0 };
   const config = await flowMatching.configure({
-    steps: 300,
     batch: 256,
-    optimizer: { learningRate: 0.01 },
     cadence,
   });
   const io = { engine, directory, onProgress: (event: TrainingEvent) => events.push(event) };

@@ -41,6 +41,7 @@ const kernels: Readonly<Record<string, Kernel>> = {
   ...convolution,
 };
 
+/** In which precision the reference engine computes. */
 export interface ReferenceEngineOptions {
   /**
    * `declared` rounds every operator's results to their type, as an engine that computes each exactly would.
@@ -50,6 +51,7 @@ export interface ReferenceEngineOptions {
   readonly precision?: 'declared' | 'double';
 }
 
+/** An engine that needs nothing but JavaScript, and is slow: for tests, and to see what a program means. */
 export function createReferenceEngine({
   precision = 'declared',
 }: ReferenceEngineOptions = {}): KeepingEngine {

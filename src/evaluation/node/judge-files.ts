@@ -1,5 +1,6 @@
 /** A trained judge as a folder: config.json and diffusion_pytorch_model.safetensors, as diffusers stores models. */
 import { join } from 'node:path';
+import { EMBEDDED_JUDGE } from '../../components/node/embedded-models.ts';
 import type { Engine } from '../../engines/engine.ts';
 import { InputError } from '../../errors.ts';
 import { parseJsonObject } from '../../files/json.ts';
@@ -32,8 +33,8 @@ export async function writeJudge(
   );
 }
 
-/** Opens the judge in `directory`. Throws InputError when there is none. */
-export async function openJudge(engine: Engine, directory: string): Promise<Judging> {
+/** Opens the judge in `directory`, by default the one that comes with the package. Throws InputError when there is none. */
+export async function openJudge(engine: Engine, directory: string = EMBEDDED_JUDGE): Promise<Judging> {
   const path = join(directory, 'config.json');
   const text = await readTextIfThere(path);
   if (text === undefined) {

@@ -8,6 +8,7 @@ import { softmax } from './normalization.ts';
 import { reduceSum } from './reduce.ts';
 import { reshape, transpose } from './shape.ts';
 
+/** How many heads share the channels, and who sees whom. */
 export interface AttentionOptions {
   readonly heads: number;
   /** Each place sees only itself and what comes before it. */

@@ -4,6 +4,7 @@ import { operation, rule, type Tensor } from '../tensor.ts';
 import { convGradients } from './conv-gradients.ts';
 import { reduceSum } from './reduce.ts';
 
+/** Stride and dilation (1 by default), padding (none), and groups (1). */
 export interface Conv2dOptions {
   readonly stride?: number;
   /** Zeros around the picture: one number for all sides, or [top, left, bottom, right]. */
@@ -12,8 +13,10 @@ export interface Conv2dOptions {
   readonly groups?: number;
 }
 
+/** Zeros on each side of a picture. */
 export type Padding = readonly [top: number, left: number, bottom: number, right: number];
 
+/** How a kernel moves over a picture: `Conv2dOptions` with every gap filled. */
 export interface ConvGeometry {
   readonly stride: number;
   readonly padding: Padding;

@@ -22,6 +22,7 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   });
 }
 
+/** Which of the two matrices are given with their axes exchanged. */
 export interface GemmOptions {
   /** Takes `a` as [K, M]. */
   readonly transposeA?: boolean;

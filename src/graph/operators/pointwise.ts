@@ -5,18 +5,29 @@ import { operation, rule, scalar, type Tensor } from '../tensor.ts';
 import { divide, multiply, type Operand, subtract } from './arithmetic.ts';
 import { sumTo } from './broadcast.ts';
 
+/** −x. */
 export const negate = (x: Tensor): Tensor => unary('Neg', x, (g) => negate(g));
+/** eˣ. */
 export const exp = (x: Tensor): Tensor => unary('Exp', x, (g, y) => multiply(g, y));
+/** The natural logarithm. */
 export const log = (x: Tensor): Tensor => unary('Log', x, (g) => divide(g, x));
+/** √x. */
 export const sqrt = (x: Tensor): Tensor => unary('Sqrt', x, (g, y) => divide(multiply(g, 0.5), y));
+/** x². */
 export const square = (x: Tensor): Tensor => multiply(x, x);
+/** The sine of x, in radians. */
 export const sin = (x: Tensor): Tensor => unary('Sin', x, (g) => multiply(g, cos(x)));
+/** The cosine of x, in radians. */
 export const cos = (x: Tensor): Tensor => unary('Cos', x, (g) => negate(multiply(g, sin(x))));
+/** The absolute value. */
 export const abs = (x: Tensor): Tensor =>
   unary('Abs', x, (g) => multiply(g, operation('Sign', [x], x.shape, x.dtype)));
+/** max(x, 0). */
 export const relu = (x: Tensor): Tensor => unary('Relu', x, (g) => where(greater(x, 0), g, 0));
+/** The hyperbolic tangent. */
 export const tanh = (x: Tensor): Tensor =>
   unary('Tanh', x, (g, y) => multiply(g, subtract(1, multiply(y, y))));
+/** 1 / (1 + e⁻ˣ). */
 export const sigmoid = (x: Tensor): Tensor =>
   unary('Sigmoid', x, (g, y) => multiply(g, multiply(y, subtract(1, y))));
 /** The error function; its derivative is 2/√π · exp(−x²). */
@@ -67,7 +78,7 @@ export function stopGradient(x: Tensor): Tensor {
   return operation(STOP_GRADIENT, [x], x.shape, x.dtype);
 }
 
-/** a > b, as bool. Has no gradient. */
+/** `a > b`, as bool; it has no gradient. */
 export function greater(a: Operand, b: Operand): Tensor {
   const x = typeof a === 'number' ? scalar(a) : a;
   const y = typeof b === 'number' ? scalar(b) : b;

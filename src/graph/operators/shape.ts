@@ -40,7 +40,7 @@ export function transpose(x: Tensor, permutation: readonly number[]): Tensor {
   });
 }
 
-/** Elements `start` to `end` (exclusive) along one axis; 0 ≤ start < end ≤ size. */
+/** Elements `start` to `end` (exclusive) along one axis; `0 ≤ start < end ≤ size`. */
 export function slice(x: Tensor, axis: number, start: number, end: number): Tensor {
   const at = normalizeAxis('Slice', axis, x.shape.length);
   const size = x.shape[at]!;

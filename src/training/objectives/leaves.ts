@@ -7,6 +7,7 @@ import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { formatShape, type Shape, sameShape } from '../../graph/shape.ts';
 import { input, type Tensor } from '../../graph/tensor.ts';
 
+/** The leaves of one step, over what is drawn for a batch. */
 export class Leaves<Drawn> {
   readonly #values = new Map<string, { shape: Shape; value: (drawn: Drawn) => HostTensor }>();
   /** Samples that the graph sees at a time: a replica's share of the batch. */
