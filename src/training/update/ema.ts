@@ -22,15 +22,3 @@ export class Ema {
     return this.warmup ? Math.min(this.decay, (1 + update) / (10 + update)) : this.decay;
   }
 }
-
-/** average ← decay · average + (1 − decay) · value, for the elements from `start` to before `end`. */
-export function follow(
-  average: Float32Array,
-  values: Float32Array,
-  decay: number,
-  start: number,
-  end: number,
-): void {
-  const take = 1 - decay;
-  for (let i = start; i < end; i++) average[i] = average[i]! * decay + values[i]! * take;
-}

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { hostTensor } from '../../graph/host-tensor.ts';
-import { createAdamWKernel, plainAdamWKernel } from './adamw-kernel.ts';
-import { Ema, follow } from './ema.ts';
+import { Ema } from './ema.ts';
 import { FlatParameters } from './flat-parameters.ts';
 import { AdamW, type AdamWOptions } from './optimizer.ts';
+import { createUpdateKernel, plainUpdateKernel } from './update-kernel.ts';
 
 const noise = (length: number, seed: number) =>
   Float32Array.from({ length }, (_, i) => Math.sin(i * 12.9898 + seed * 78.233) * ((i % 17) + 0.01));
@@ -44,8 +44,8 @@ describe('AdamW', () => {
     const optimizer = new AdamW(parameters, { ...usual, averages: [average] });
     await optimizer.gather([new Map([['weight', hostTensor(noise(length, 2), [1, length])]])]);
     await optimizer.apply({ learningRate: 0.01, maxGradientNorm: 1 });
-    follow(expected, parameters.values, 0.9, 0, length);
-    expect(average.parameters.values).toEqual(expected);
+    plainUpdateKernel.follow(expected, parameters.values, 0.9);
+    expectClose(average.parameters.values, expected);
   });
 
   it('gives the same to the bit on any number of threads', async () => {
@@ -97,34 +97,57 @@ describe('AdamW', () => {
   });
 });
 
-describe('the AdamW kernel', () => {
-  it('agrees with the plain loop', () => {
-    for (const length of [1, 4, 7, 1000, 1003]) {
-      const fast = createAdamWKernel(1024);
-      const arrays = () =>
-        [noise(length, 1), noise(length, 2), noise(length, 3), noise(length, 4).map(Math.abs)] as const;
+describe('the fast kernel agrees with the plain one', () => {
+  const fast = createUpdateKernel(1024);
+
+  for (const length of [1, 4, 7, 1000, 1003]) {
+    const arrays = () => [1, 2, 3, 4].map((seed) => noise(length, seed)) as [P, P, P, P];
+    type P = Float32Array;
+
+    it(`in AdamW of ${length} numbers`, () => {
       const constants = {
-        gradientScale: 0.3,
-        keep: 0.999,
-        beta1: 0.9,
-        beta2: 0.99,
-        stepSize: 0.01,
-        secondMomentScale: 1.3,
-        epsilon: 1e-8,
+        ...{ gradientScale: 0.3, keep: 0.999, beta1: 0.9, beta2: 0.99 },
+        ...{ stepSize: 0.01, secondMomentScale: 1.3, epsilon: 1e-8 },
       };
       const [p, g, m, v] = arrays();
       const [q, h, n, w] = arrays();
-      plainAdamWKernel(p, g, m, v, constants);
-      fast(q, h, n, w, constants);
-      for (const [plain, quick] of [
-        [p, q],
-        [m, n],
-        [v, w],
-      ] as const) {
-        plain.forEach((value, i) => {
-          expect(Math.abs(quick[i]! - value)).toBeLessThanOrEqual(3e-7 * Math.max(1, Math.abs(value)));
-        });
-      }
-    }
+      v.forEach((value, i) => {
+        v[i] = w[i] = Math.abs(value);
+      });
+      plainUpdateKernel.adamW(p, g, m, v, constants);
+      fast.adamW(q, h, n, w, constants);
+      expectClose(q, p);
+      expectClose(n, m);
+      expectClose(w, v);
+    });
+
+    it(`in averages of ${length} numbers`, () => {
+      const [a, values, b] = arrays();
+      b.set(a);
+      plainUpdateKernel.follow(a, values, 0.998);
+      fast.follow(b, values, 0.998);
+      expectClose(b, a);
+    });
+
+    it(`in sums of ${length} numbers and their squares`, () => {
+      const [a, b, expected, found] = arrays();
+      const squares = plainUpdateKernel.scaledSum(expected, a, b, 0.5);
+      // A block before it leaves nothing behind.
+      fast.scaledSum(new Float32Array(1024), new Float32Array(1024).fill(9), new Float32Array(1024), 1);
+      expect(fast.scaledSum(found, a, b, 0.5) / squares).toBeCloseTo(1, 12);
+      expectClose(found, expected);
+    });
+  }
+
+  it('and takes no more than its block', () => {
+    const long = new Float32Array(1025);
+    expect(() => fast.follow(long, long, 0.5)).toThrow(/at most 1024 fit/);
   });
 });
+
+function expectClose(found: Float32Array, expected: Float32Array): void {
+  expect(found).toHaveLength(expected.length);
+  expected.forEach((value, i) => {
+    expect(Math.abs(found[i]! - value)).toBeLessThanOrEqual(3e-7 * Math.max(1, Math.abs(value)));
+  });
+}
