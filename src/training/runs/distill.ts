@@ -10,22 +10,19 @@ import { lcmBoundary } from '../../diffusion/affine.ts';
 import { noiseSchedule } from '../../diffusion/noise-schedule.ts';
 import { UsageError } from '../../errors.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
-import { concat, slice } from '../../graph/operators/index.ts';
 import { elementCount } from '../../graph/shape.ts';
 import { normalInitializer } from '../../layers/initializers.ts';
-import { clipText, clipTextConfig } from '../../models/clip-text.ts';
+import { clipTextConfig } from '../../models/clip-text.ts';
 import { type UNet2DConditionConfig, unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
-import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { formatLora } from '../../weights/lora-file.ts';
 import { CONSISTENCY_METADATA } from '../../weights/lora-title.ts';
 import { writeSafetensors } from '../../weights/node/safetensors-file.ts';
-import { paramsFromWeights, withPrefix } from '../../weights/source.ts';
-import type { Weights } from '../../weights/weights.ts';
 import { randomStream } from '../data/random-stream.ts';
 import type { ConsistencyDraw } from '../objectives/consistency.ts';
 import { Leaves } from '../objectives/leaves.ts';
 import type { TimePairs } from '../objectives/time-pairs.ts';
 import type { FlatParameters } from '../update/flat-parameters.ts';
+import { CaptionStates, captionEncoder } from './caption-states.ts';
 import { distanceOf, pairsOf, solverOf } from './consistency-pairs.ts';
 import {
   type ConsistencyNetworks,
@@ -36,7 +33,7 @@ import {
 import { type DistillationRunConfig, distillationRunConfig } from './distillation-config.ts';
 import { withDataOf } from './earlier-run.ts';
 import { requireLatentUNet, requireTokens, storedPrediction, warnOfLongCaptions } from './fitting.ts';
-import { captionIds, type LatentData, latentAutoencoder, openLatentData } from './latent-data.ts';
+import { type LatentData, latentAutoencoder, openLatentData } from './latent-data.ts';
 import { loadParameters, networkOf, networkToWrite, storedNetworkToWrite } from './model-files.ts';
 import { openPictures, requireCaptions, sampleCaptions } from './pictures.ts';
 import { writePipeline } from './pipeline-files.ts';
@@ -63,6 +60,7 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
     const { tokenizer } = teacher;
     requireTokens(tokenizer, clipTextConfig(teacher.textEncoder.config), config.teacher);
     warnOfLongCaptions(tokenizer, source, watch);
+    const captions = captionEncoder(teacher.textEncoder, tokenizer);
     const schedule = noiseSchedule(teacher.schedule);
     const pairs = pairsOf(config, schedule);
     const guided = config.stepBack === 'teacher';
@@ -97,26 +95,37 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
       data: { pictures: source.identity, captions: source.captionIdentity },
       write(share) {
         const leaves = new Leaves<DistillationDraw>(share);
-        const text = captionStates(teacher, share, guided, leaves);
+        const states = (name: string, rows: number, of: (drawn: DistillationDraw) => HostTensor) =>
+          leaves.tensor(name, [rows, ...captions.shape], of);
+        const text: ConsistencyText = {
+          states: states('states', share, (drawn) => drawn.states),
+          unconditionalStates: guided
+            ? states('unconditional_states', 1, (drawn) => drawn.unconditionalStates)
+            : undefined,
+        };
         const shape = [share, ...vae.shape];
         const step = consistencyStep(networks, text, { ...options, shape }, leaves);
         return {
           objective: step.objective,
           trained: step.trained.declarations,
           counts: { [config.lora ? 'lora' : 'unet']: step.trained.count },
-          frozen: new Map([...step.frozen, ...text.frozen]),
+          frozen: step.frozen,
           async open(io) {
             const data = await openLatentData({ ...config, ...io, vae, source });
+            const states = new CaptionStates({ ...io, encoder: captions });
             return {
               async batch(at) {
-                const drawn = await draw(config, data, tokenizer, pairs, at);
+                const drawn = await draw(config, data, states, pairs, at);
                 return {
                   inputs: leaves.inputs(drawn),
                   images: config.batch,
                   groups: drawn.pairs.map(({ group }) => group),
                 };
               },
-              close: () => data.close(),
+              async close() {
+                await data.close();
+                await states.close();
+              },
             };
           },
         };
@@ -143,15 +152,15 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
 };
 
 interface DistillationDraw extends ConsistencyDraw {
-  /** Captions and the empty one, [B, L] and [1, L] int64. */
-  readonly ids: HostTensor;
-  readonly emptyIds: HostTensor;
+  /** Of the captions and of the empty one, [B, L, D] and [1, L, D]. */
+  readonly states: HostTensor;
+  readonly unconditionalStates: HostTensor;
 }
 
 async function draw(
   { seed, batch, guidance: { min, max } }: DistillationRunConfig,
   data: LatentData,
-  tokenizer: ClipTokenizer,
+  states: CaptionStates,
   pairs: TimePairs,
   at: number,
 ): Promise<DistillationDraw> {
@@ -165,38 +174,10 @@ async function draw(
     latents,
     noise: hostTensor(noise, data.shape),
     guidance,
-    ids: captionIds(tokenizer, captions),
-    emptyIds: captionIds(tokenizer, ['']),
+    states: await states.of(captions),
+    unconditionalStates: await states.of(['']),
   };
 }
-
-/** The states of a batch's captions by the teacher's text encoder and, for guidance, of the empty one. */
-function captionStates(
-  { textEncoder }: Teacher,
-  share: number,
-  guided: boolean,
-  leaves: Leaves<DistillationDraw>,
-): ConsistencyText & { readonly frozen: Weights } {
-  const config = clipTextConfig(textEncoder.config);
-  const frozen = withPrefix(textEncoder.weights, TEXT_ENCODER);
-  const text = paramsFromWeights(frozen, TEXT_ENCODER);
-  const length = config.max_position_embeddings;
-  const ids = leaves.tensor('ids', [share, length], (drawn) => drawn.ids, 'int64');
-  // With a teacher the empty caption comes last, for the unconditional half of the guidance.
-  const rows = guided
-    ? concat([ids, leaves.tensor('empty_ids', [1, length], (drawn) => drawn.emptyIds, 'int64')], 0)
-    : ids;
-  const states = clipText(config, text.params, rows).lastHiddenState;
-  text.requireAll(textEncoder.location);
-  return {
-    states: slice(states, 0, 0, share),
-    unconditionalStates: guided ? slice(states, 0, share, share + 1) : undefined,
-    frozen,
-  };
-}
-
-/** Prefix of the text encoder beside the student in the program. */
-const TEXT_ENCODER = 'text_encoder/';
 
 const isGuidanceInput = (name: string) => name === 'time_embedding.cond_proj.weight';
 
