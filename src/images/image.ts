@@ -70,14 +70,6 @@ export function imageToTensor(image: Image, out?: Float32Array, offset = 0): Flo
   return tensor;
 }
 
-/** Rounds halves to the even neighbour, as numpy and torch do. */
-function roundHalfToEven(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  if (rest !== 0.5) return Math.round(value);
-  return floor % 2 === 0 ? floor : floor + 1;
-}
-
 /**
  * Reads image `index` of [N, 3, H, W] floats, where [-1, 1] is the whole range, into 8 bits as diffusers does:
  * `((x / 2 + 0.5).clamp(0, 1) * 255).round()`, in float32. NaN gives 0.
@@ -93,11 +85,12 @@ export function tensorToImage(tensor: Float32Array, width: number, height: numbe
     );
   }
   const image = createImage(width, height, 3);
+  // Clamped arrays round as numpy and torch do, halves to the even neighbour, and take NaN for 0.
+  const bytes = new Uint8ClampedArray(image.data.buffer);
   for (let c = 0; c < 3; c++) {
     for (let i = 0; i < plane; i++) {
       const unit = Math.fround(Math.fround(tensor[start + c * plane + i]! / 2) + 0.5);
-      const scaled = Math.fround(Math.min(1, Math.max(0, unit)) * 255);
-      image.data[3 * i + c] = roundHalfToEven(scaled);
+      bytes[3 * i + c] = Math.fround(unit * 255);
     }
   }
   return image;

@@ -33,7 +33,10 @@ export interface NodeEngineOptions {
   /** Threads within one operator; by default one per physical core. */
   readonly threads?: number;
   readonly optimization?: 'all' | 'extended' | 'basic' | 'disabled';
-  /** Let idle threads of ONNX Runtime spin while they wait for work. */
+  /**
+   * Threads that share an operator spin within a run until the next one, default true: waking them takes longer than
+   * many operators of a single small picture.
+   */
   readonly spinning?: boolean;
   /**
    * A folder in which what was made of large models is kept for the processes to come, up to 20 GB of it: they load at
@@ -76,7 +79,7 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
     device = 'cpu',
     threads,
     optimization = 'all',
-    spinning = false,
+    spinning = true,
     profile,
     compiledCache,
   }: NodeEngineOptions) {

@@ -87,6 +87,8 @@ async function createSession({
     extra: {
       session: {
         intra_op: { allow_spinning: settings.allowSpinning ? '1' : '0' },
+        // Between runs nothing spins: other engines and processes have the cores.
+        force_spinning_stop: '1',
         ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
         ...(saveAs && {
           optimized_model_external_initializers_file_name: saveAs.weights,
