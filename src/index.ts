@@ -22,7 +22,12 @@ export { openLora } from './components/node/open-lora.ts';
 export { InputError, SettingError, UsageError } from './errors.ts';
 export { type PullOptions, type PullProgress, pullModel } from './hub/node/pull.ts';
 export { openImage } from './images/node/open-image.ts';
-export { type LoadOptions, type LoadProgress, loadPipeline } from './pipelines/node/load.ts';
+export {
+  type LoadOptions,
+  type LoadProgress,
+  loadPipeline,
+  type StartOptions,
+} from './pipelines/node/load.ts';
 
 // Models of this machine, for pipelines on an engine of one's own.
 
@@ -43,6 +48,11 @@ export type { HubWait } from './hub/node/requests.ts';
 export type { SelectionOptions } from './hub/node/select-files.ts';
 export type { HubSettings, HubTimeouts, HubToken } from './hub/node/settings.ts';
 export { type HashOptions, hashFile, hashTensors } from './weights/node/file-hash.ts';
+
+// A model in use, for whoever draws for others: a server, a window.
+
+export { Session, type SessionOptions } from './drawing/session.ts';
+export { type OpenedModel, openForDrawing } from './pipelines/node/opened-model.ts';
 
 // What requests may say, and all that needs no Node.
 

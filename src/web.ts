@@ -93,7 +93,10 @@ export {
   type PipelineOptions,
 } from './pipelines/pipeline.ts';
 export {
+  checkRequest,
   type RequestSetting,
+  readRequest,
+  readSetting,
   requestSettings,
   type SettingName,
 } from './pipelines/request-settings.ts';

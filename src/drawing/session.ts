@@ -8,11 +8,21 @@ import type { GenerationRequest } from '../pipelines/settings.ts';
 import { changesSince } from './changes-since.ts';
 import { replicasFor } from './replicas.ts';
 
+/** How a session is started: the engine, memory, and how many pictures are to come at a time. */
 export interface SessionOptions extends Omit<StartOptions, 'loras' | 'drawnWith'> {
   /** Pictures of the largest request that is to come, which decide how many engines share its work. Default: 1. */
   readonly batchSize?: number | undefined;
 }
 
+/**
+ * A model in use.
+ *
+ * ```ts
+ * const opened = await openForDrawing('models/postcards', {}, ['style.safetensors:0.8']);
+ * await using session = await Session.start(opened, {});
+ * const { images } = await session.draw({ prompt: 'a windmill in the snow', signal });
+ * ```
+ */
 export class Session {
   readonly opened: OpenedModel;
   readonly pipeline: Pipeline;

@@ -7,7 +7,7 @@ import { schedulerNames } from '../components/scheduler.ts';
 import { type Message, SettingError, UsageError } from '../errors.ts';
 import { brief, shown } from '../messages.ts';
 import { nearest } from '../nearest.ts';
-import { isOfKind, kindInWords, type SettingKind, valueFromText } from './setting-kinds.ts';
+import { hasTexts, isOfKind, kindInWords, type SettingKind, valueFromText } from './setting-kinds.ts';
 import type { GenerationRequest } from './settings.ts';
 
 /** What a request may say. */
@@ -251,13 +251,7 @@ export function checkRequest(given: unknown): asserts given is GenerationRequest
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new UsageError(`the request is ${shown(given)}; expected an object such as { prompt: "a fox" }`);
   }
-  for (const [name, value] of Object.entries(given)) {
-    if (value === undefined || Object.hasOwn(requestSettings, name)) continue;
-    const near = nearest(name, settingNames);
-    throw new UsageError(
-      `a request has no setting ${shown(name)}; ${near ? `did you mean ${near}?` : `it has ${settingNames.join(', ')}`}`,
-    );
-  }
+  for (const [name, value] of Object.entries(given)) if (value !== undefined) requireSetting(name);
   const request = given as Partial<GenerationRequest>;
   // By their names: an object may have them from its prototype.
   for (const name of settingNames) if (request[name] !== undefined) checkSetting(name, request[name]);
@@ -281,6 +275,14 @@ export function checkRequest(given: unknown): asserts given is GenerationRequest
   }
 }
 
+function requireSetting(name: string): asserts name is SettingName {
+  if (Object.hasOwn(requestSettings, name)) return;
+  const near = nearest(name, settingNames);
+  throw new UsageError(
+    `a request has no setting ${shown(name)}; ${near ? `did you mean ${near}?` : `it has ${settingNames.join(', ')}`}`,
+  );
+}
+
 /** Throws SettingError when the value cannot be the setting's. */
 export function checkSetting(name: SettingName, value: unknown): void {
   const setting: RequestSetting = requestSettings[name];
@@ -294,12 +296,33 @@ export function checkSetting(name: SettingName, value: unknown): void {
 }
 
 /**
+ * What texts say of a request, by the names of settings: the query of an address, a form. A name that is there more than
+ * once is a list, where the setting may be one. Throws UsageError for a setting that does not exist, SettingError for a
+ * text that does not stand for what the setting can be.
+ */
+export function readRequest(
+  texts: Iterable<readonly [name: string, text: string]>,
+): Partial<GenerationRequest> {
+  const found = new Map<SettingName, unknown[]>();
+  for (const [name, text] of texts) {
+    requireSetting(name);
+    found.set(name, [...(found.get(name) ?? []), readSetting(name, text)]);
+  }
+  const request = [...found].map(([name, values]) => {
+    const { words, list }: RequestSetting = requestSettings[name];
+    if (values.length > 1 && !list) throw new SettingError(name, words, `is given ${values.length} times`);
+    return [name, values.length > 1 ? values : values[0]];
+  });
+  return Object.fromEntries(request);
+}
+
+/**
  * The value that a text stands for, as a command line, a form or an address has it: lists with commas between their
- * parts. Throws SettingError for what cannot be the setting's.
+ * parts. Throws SettingError for what cannot be the setting's, and for a setting that no text can stand for.
  */
 export function readSetting<Name extends SettingName>(name: Name, text: string): GenerationRequest[Name] {
   const { kind, words }: RequestSetting = requestSettings[name];
-  const value = valueFromText(kind, text);
+  const value = hasTexts(kind) ? valueFromText(kind, text) : undefined;
   if (isOfKind(kind, value)) return value as GenerationRequest[Name];
   const found = text.trim() === '' ? JSON.stringify(text) : brief(text);
   throw new SettingError(name, words, `${found}: expected ${kindInWords(kind)}${suggestion(kind, text)}`);

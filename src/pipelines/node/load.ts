@@ -79,6 +79,7 @@ export async function loadPipeline(
   return startPipeline(opened, { ...options, loras: opened.loras, drawnWith: opened.drawnWith });
 }
 
+/** How a pipeline of an open model is started. */
 export interface StartOptions
   extends Omit<LoadOptions, keyof OpenModelOptions | 'loras' | 'download' | 'signal'>,
     Pick<PipelineOptions, 'loras' | 'drawnWith'> {}

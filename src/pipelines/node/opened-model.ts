@@ -9,15 +9,23 @@ import type { DrawnWith } from '../picture-text.ts';
 import { adaptedComponents } from '../pipeline.ts';
 import { drawnWith, shownModel } from './drawn-with.ts';
 
-/** Configurations and headers were read, weights were not. */
+/** A model that was opened: configurations and headers were read, weights were not. */
 export interface OpenedModel {
   /** As it was asked for; `postcards` for the model that comes with the package. */
   readonly name: string;
   /** With other parts in place of the model's own, where they were asked for. */
   readonly files: ModelFiles;
-  /** The files with the model's own parts. */
+  /**
+   * The files with the model's own parts.
+   *
+   * @internal
+   */
   readonly own: ModelFiles;
-  /** `adaptedComponents` of the files. */
+  /**
+   * `adaptedComponents` of the files.
+   *
+   * @internal
+   */
   readonly components: Components;
   readonly loras: readonly AppliedLora[];
   /** What pictures carry of the model. Weights are read for it, once, when it is first asked for. */
