@@ -3,45 +3,47 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { z } from 'zod';
 import type { Engine } from '../engines/engine.ts';
 import { createNodeEngine } from '../engines/onnxruntime-node/engine.ts';
 import { InputError, UsageError } from '../errors.ts';
 import type { JsonObject } from '../files/json.ts';
-import { readJsonObject } from '../files/node/text-file.ts';
+import { readJsonObject, readText } from '../files/node/text-file.ts';
 import { NotFiniteError } from '../networks/finite.ts';
 import type { TrainingEvent } from '../training/loop/events.ts';
 import type { RunConfig } from '../training/runs/config.ts';
 import { plan, type RecipeKind, train } from '../training/runs/recipe.ts';
 import type { RunPlan } from '../training/runs/run.ts';
+import { listSettings } from '../training/runs/setting-list.ts';
 import { overlay } from '../training/runs/settings.ts';
 import { disposeUnlessCancelled } from './dispose.ts';
 import { type EngineOptions, engineOptions, withEngineOptions } from './options/engine.ts';
-import { integer, number } from './options/values.ts';
+import { withTrainingFlags } from './options/training.ts';
+import { integer } from './options/values.ts';
 import { createReporter, type Reporter } from './progress.ts';
 import { writeSampleSheet } from './sample-sheet.ts';
 
 export interface TrainingOptions extends EngineOptions {
   readonly out?: string;
   readonly config?: string;
-  readonly steps?: number;
-  readonly batch?: number;
-  readonly learningRate?: number;
-  readonly seed?: number;
+  /** What flags and `--set` say. */
+  readonly settings: JsonObject;
+  readonly validationPrompts?: string;
   readonly dryRun?: boolean;
   readonly replicas?: number;
   readonly json?: boolean;
 }
 
-/** The options of every training command. */
-export function addTrainingOptions(command: Command): Command {
+/** The options of every training command, with the flags of its settings. */
+export function addTrainingOptions(command: Command, settings: z.ZodType): Command {
+  const listed = listSettings(settings);
   command
     .option('--out <dir>', "the run's folder; a run that was stopped there goes on")
-    .option('--config <file>', 'settings as JSON; the options below take precedence')
-    .option('--steps <n>', 'updates of the weights', integer('--steps', { min: 1 }))
-    .option('--batch <n>', 'pictures per update', integer('--batch', { min: 1 }))
-    .option('--learning-rate <r>', 'the largest learning rate', number('--learning-rate', { min: 0 }))
-    .option('--seed <s>', 'decides initial weights, order and noise', integer('--seed', { min: 0 }))
-    .option('--dry-run', 'print settings, sizes and work, and train nothing');
+    .option('--config <file>', 'settings as JSON; the options below take precedence');
+  withTrainingFlags(command, listed);
+  if (listed.some(({ path }) => path === 'validationPrompts'))
+    command.option('--validation-prompts <file>', 'the same from a text, a prompt on each line');
+  command.option('--dry-run', 'print settings, sizes and work, and train nothing');
   return withEngineOptions(command)
     .option(
       '--replicas <n>',
@@ -58,15 +60,14 @@ export interface TrainingRun<Config extends RunConfig> {
   readonly check?: (given: JsonObject) => void;
 }
 
-/** Runs, or with --dry-run plans, a training. `extra` are settings from options of the command's own. */
+/** Runs, or with --dry-run plans, a training. */
 export async function runTraining<Config extends RunConfig>(
   run: TrainingRun<Config>,
   options: TrainingOptions,
-  extra: JsonObject,
   signal: AbortSignal,
 ): Promise<void> {
   const reporter = createReporter({ json: options.json });
-  const given = overlay(overlay(await readSettingsFile(options.config), settingsOf(options)), extra);
+  const given = await givenSettings(options);
   run.check?.(given);
   const config = await run.kind.configure(given);
   if (options.dryRun) {
@@ -146,8 +147,19 @@ async function readSettingsFile(path: string | undefined): Promise<JsonObject> {
   }
 }
 
-function settingsOf({ steps, batch, learningRate, seed }: TrainingOptions): JsonObject {
-  return { steps, batch, seed, ...(learningRate !== undefined && { optimizer: { learningRate } }) };
+/** Those of the file, and over them those of the flags. */
+async function givenSettings({ config, settings, validationPrompts }: TrainingOptions): Promise<JsonObject> {
+  const given = overlay(await readSettingsFile(config), settings);
+  if (validationPrompts === undefined) return given;
+  const lines = (await readText(validationPrompts)).split('\n').map((line) => line.trim());
+  const prompts = lines.filter((line) => line !== '');
+  if (prompts.length > 0) return overlay(given, { validationPrompts: prompts });
+  throw new InputError(
+    `--validation-prompts ${validationPrompts}: expected a prompt on each line, found none`,
+    {
+      path: validationPrompts,
+    },
+  );
 }
 
 function describe(plan: RunPlan, reporter: Reporter): void {

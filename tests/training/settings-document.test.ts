@@ -4,11 +4,12 @@
  */
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { autoencoderSettings } from '../../src/training/runs/autoencoder-config.ts';
 import { diffusionSettings } from '../../src/training/runs/diffusion-config.ts';
 import { distillationSettings } from '../../src/training/runs/distillation-config.ts';
 import { judgeSettings } from '../../src/training/runs/judge-config.ts';
+import { listSettings, type SettingSchema } from '../../src/training/runs/setting-list.ts';
 import { textSettings } from '../../src/training/runs/text-config.ts';
 
 const kinds: Readonly<Record<string, z.ZodType>> = {
@@ -19,24 +20,6 @@ const kinds: Readonly<Record<string, z.ZodType>> = {
   text: textSettings,
 };
 
-/** What the document says of a part of JSON Schema. */
-interface Schema {
-  readonly type?: string;
-  readonly const?: string;
-  readonly enum?: readonly string[];
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly exclusiveMinimum?: number;
-  readonly exclusiveMaximum?: number;
-  readonly description?: string;
-  readonly default?: unknown;
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly anyOf?: readonly Schema[];
-  readonly oneOf?: readonly Schema[];
-  readonly prefixItems?: readonly Schema[];
-  readonly items?: Schema | false;
-}
-
 interface Row {
   readonly name: string;
   readonly type: string;
@@ -44,28 +27,15 @@ interface Row {
   readonly words: string;
 }
 
-function rowsOf(schema: Schema, prefix = ''): Row[] {
-  return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
-    const path = `${prefix}${name}`;
-    if (name === 'kind' && field.const !== undefined) return [];
-    if (field.oneOf) return field.oneOf.flatMap((each) => dataRows(path, each));
-    if (path === 'data') return dataRows(path, field);
-    const inner = field.anyOf?.find(({ type }) => type !== 'null') ?? field;
-    const words = field.description ?? inner.description ?? '';
-    const own = { name: path, type: typeOf(field), default: shown(field.default), words };
-    if (!inner.properties) return [own];
-    return [...(field.anyOf ? [own] : []), ...rowsOf(inner, `${path}.`)];
-  });
+function rowsOf(settings: z.ZodType): Row[] {
+  return listSettings(settings).map(({ path, schema, words, dataKind }) =>
+    path === 'data'
+      ? { name: path, type: `{"kind": "${dataKind}", …}`, default: '', words }
+      : { name: path, type: typeOf(schema), default: shown(schema.default), words },
+  );
 }
 
-/** The settings of one kind of data. */
-function dataRows(path: string, schema: Schema): Row[] {
-  const kind = schema.properties!.kind!.const!;
-  const own = { name: path, type: `{"kind": "${kind}", …}`, default: '', words: schema.description ?? '' };
-  return [own, ...rowsOf(schema, `${path}.`)];
-}
-
-function typeOf(schema: Schema): string {
+function typeOf(schema: SettingSchema): string {
   if (schema.anyOf) return schema.anyOf.map(typeOf).join(' or ');
   if (schema.enum) return schema.enum.map((value) => `"${value}"`).join(', ');
   if (schema.prefixItems) return `a list of ${schema.prefixItems.length}: ${typeOf(schema.prefixItems[0]!)}`;
@@ -97,8 +67,7 @@ const cells = (row: Row) => [`\`${row.name}\``, row.type, row.default, row.words
 
 it('says what the settings are', async () => {
   const all = Object.entries(kinds).map(([kind, schema]) => {
-    const json = z.toJSONSchema(schema, { unrepresentable: 'any' }) as Schema;
-    return { kind, rows: rowsOf(json) };
+    return { kind, rows: rowsOf(schema) };
   });
   const [first, ...others] = all;
   const common = first!.rows.filter(({ name, type }) =>

@@ -1,28 +1,26 @@
-/** `lcm distill`: a latent consistency model from a diffusion model. */
+/** `lcm distill`, and `lcm train consistency`: a latent consistency model from a diffusion model. */
 import { Command } from 'commander';
 import { UsageError } from '../../errors.ts';
 import type { JsonObject } from '../../files/json.ts';
 import { consistencyTraining } from '../../training/runs/distill.ts';
+import { distillationSettings } from '../../training/runs/distillation-config.ts';
 import { addTrainingOptions, runTraining, type TrainingOptions } from '../training.ts';
 
-interface Options extends TrainingOptions {
-  readonly teacher?: string;
+/** `lcm distill` is the stage under the name that says what it does with a teacher. */
+export function distillCommand(signal: AbortSignal): Command {
+  return consistencyCommand('distill', signal);
 }
 
-export function distillCommand(signal: AbortSignal): Command {
+export function consistencyCommand(name: 'distill' | 'consistency', signal: AbortSignal): Command {
   return addTrainingOptions(
-    new Command('distill')
+    new Command(name)
+      .summary('a diffusion model in few steps')
       .description(
-        'Distils a diffusion model into a latent consistency model, which needs one to four steps.',
-      )
-      .option('--teacher <dir>', 'a diffusion model: a directory, a single file, or its name on the hub'),
-  ).action((options: Options) =>
-    runTraining(
-      { kind: consistencyTraining, check: requireTeacher },
-      options,
-      { teacher: options.teacher },
-      signal,
-    ),
+        'Distils a diffusion model into a latent consistency model, which needs one to four steps; or into a LoRA for it.',
+      ),
+    distillationSettings,
+  ).action((options: TrainingOptions) =>
+    runTraining({ kind: consistencyTraining, check: requireTeacher }, options, signal),
   );
 }
 

@@ -1,5 +1,6 @@
 /** `lcm train judge`: the classifier with which `lcm evaluate` measures models of postcards. */
 import { Command } from 'commander';
+import { judgeSettings } from '../../training/runs/judge-config.ts';
 import { judgeTraining } from '../../training/runs/train-judge.ts';
 import { addTrainingOptions, runTraining, type TrainingOptions } from '../training.ts';
 
@@ -10,5 +11,6 @@ export function judgeCommand(signal: AbortSignal): Command {
       .description(
         'Trains the classifier that lcm evaluate asks what postcards show, and says how often it is right.',
       ),
-  ).action((options: TrainingOptions) => runTraining({ kind: judgeTraining }, options, {}, signal));
+    judgeSettings,
+  ).action((options: TrainingOptions) => runTraining({ kind: judgeTraining }, options, signal));
 }

@@ -1,49 +1,31 @@
-/** `lcm train`: the stages before distillation. */
+/** `lcm train`: the stages of a model, one by one. */
 import { Command } from 'commander';
 import { UsageError } from '../../errors.ts';
 import type { JsonObject } from '../../files/json.ts';
+import { autoencoderSettings } from '../../training/runs/autoencoder-config.ts';
+import { diffusionSettings } from '../../training/runs/diffusion-config.ts';
+import { textSettings } from '../../training/runs/text-config.ts';
 import { autoencoderTraining } from '../../training/runs/train-autoencoder.ts';
 import { diffusionTraining } from '../../training/runs/train-diffusion.ts';
 import { textTraining } from '../../training/runs/train-text.ts';
-import { oneOf } from '../options/values.ts';
 import { addTrainingOptions, runTraining, type TrainingOptions } from '../training.ts';
+import { consistencyCommand } from './distill.ts';
 import { judgeCommand } from './train-judge.ts';
-
-interface AutoencoderOptions extends TrainingOptions {
-  readonly part?: 'all' | 'decoder';
-  readonly initial?: string;
-}
-
-interface DiffusionOptions extends TrainingOptions {
-  readonly vae?: string;
-}
 
 export function trainCommand(signal: AbortSignal): Command {
   const autoencoder = addTrainingOptions(
     new Command('autoencoder')
       .summary('pictures to latents and back')
-      .description('Trains an AutoencoderKL, or the decoder of one that was trained.')
-      .option(
-        '--part <name>',
-        'all, or decoder: leaves the latents as they are',
-        oneOf('--part', ['all', 'decoder']),
-      )
-      .option('--initial <dir>', 'an autoencoder to start from: a model, a folder or a file'),
-  ).action((options: AutoencoderOptions) =>
-    runTraining(
-      { kind: autoencoderTraining },
-      options,
-      { part: options.part, initial: options.initial },
-      signal,
-    ),
-  );
+      .description('Trains an AutoencoderKL, or the decoder of one that was trained.'),
+    autoencoderSettings('all'),
+  ).action((options: TrainingOptions) => runTraining({ kind: autoencoderTraining }, options, signal));
   const diffusion = addTrainingOptions(
     new Command('diffusion')
       .summary('sentences to latents')
-      .description('Trains a latent diffusion model: UNet and text encoder, on latents of an autoencoder.')
-      .option('--vae <dir>', 'the autoencoder that makes the latents: a model, a folder or a file'),
-  ).action((options: DiffusionOptions) =>
-    runTraining({ kind: diffusionTraining, check: requireVae }, options, { vae: options.vae }, signal),
+      .description('Trains a latent diffusion model: UNet and text encoder, on latents of an autoencoder.'),
+    diffusionSettings,
+  ).action((options: TrainingOptions) =>
+    runTraining({ kind: diffusionTraining, check: requireVae }, options, signal),
   );
   const text = addTrainingOptions(
     new Command('text')
@@ -51,12 +33,14 @@ export function trainCommand(signal: AbortSignal): Command {
       .description(
         'Trains a text encoder of postcards alone, to start a diffusion training with ("initialText"): it needs no pictures.',
       ),
-  ).action((options: TrainingOptions) => runTraining({ kind: textTraining }, options, {}, signal));
+    textSettings,
+  ).action((options: TrainingOptions) => runTraining({ kind: textTraining }, options, signal));
   return new Command('train')
     .description('Trains the parts of a model, one after the other.')
     .addCommand(autoencoder)
     .addCommand(text)
     .addCommand(diffusion)
+    .addCommand(consistencyCommand('consistency', signal))
     .addCommand(judgeCommand(signal));
 }
 

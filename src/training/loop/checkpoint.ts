@@ -35,11 +35,12 @@ const NAME = /^checkpoint-(\d+)$/;
 const ARRAYS = 'trainer.safetensors';
 const STATE = 'state.json';
 
-/** Writes the checkpoint of `state.step` and removes the older ones. Returns its folder. */
+/** Writes the checkpoint of `state.step` and removes all but the newest `keep`. Returns its folder. */
 export async function writeCheckpoint(
   directory: string,
   state: TrainingState,
   { tensors, updates }: StepperState,
+  keep = 1,
 ): Promise<string> {
   const path = join(directory, `checkpoint-${String(state.step).padStart(8, '0')}`);
   const json = JSON.stringify({ ...state, optimizerUpdates: updates }, null, 2);
@@ -51,8 +52,9 @@ export async function writeCheckpoint(
     },
     { replace: true },
   );
-  for (const { path: other } of await checkpoints(directory)) {
-    if (other !== path) await rm(other, { recursive: true, force: true });
+  const others = (await checkpoints(directory)).filter((each) => each.path !== path);
+  for (const { path: other } of others.slice(0, Math.max(0, others.length - (keep - 1)))) {
+    await rm(other, { recursive: true, force: true });
   }
   return path;
 }

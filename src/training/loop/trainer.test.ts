@@ -103,6 +103,35 @@ describe('train', () => {
     expect(await readdir(directory)).toEqual(['checkpoint-00000006', 'metrics.jsonl']);
   });
 
+  it('keeps as many checkpoints as it is told', async () => {
+    const cadence = { ...training().cadence, checkpointEverySteps: 1, keepCheckpoints: 3 };
+    await train(training({ steps: 2, cadence }));
+    expect(await readdir(directory)).toEqual([
+      ...['checkpoint-00000001', 'checkpoint-00000002', 'metrics.jsonl'],
+    ]);
+    await train(training({ cadence }));
+    expect(await readdir(directory)).toEqual([
+      ...['checkpoint-00000004', 'checkpoint-00000005', 'checkpoint-00000006', 'metrics.jsonl'],
+    ]);
+  });
+
+  it('makes one update of the gradients of several batches', async () => {
+    const goal = (value: number) => ({
+      ...{ inputs: { target: hostTensor(Float32Array.of(value), []) }, images: 2, groups: ['low', 'high'] },
+    });
+    const batch = async () => ({ ...goal(1), more: [goal(2), goal(6)], images: 6 });
+    const run = training({ steps: 2, batch });
+    await train(run);
+    // The mean of the gradients is the gradient towards the mean of the targets.
+    const whole = training({ directory: join(directory, 'whole'), steps: 2, batch: async () => goal(3) });
+    await mkdir(whole.directory);
+    await train(whole);
+    for (const [i, value] of run.parameters.values.entries())
+      expect(value).toBeCloseTo(whole.parameters.values[i]!, 6);
+    const [record] = await records();
+    expect(record).toMatchObject({ images: 12, loss_low: 1, loss_high: 3 });
+  });
+
   it('stops when asked, and goes on to the values of an undisturbed run', async () => {
     const undisturbed = training();
     await train(undisturbed);

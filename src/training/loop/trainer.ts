@@ -20,6 +20,8 @@ export interface Cadence {
   readonly checkpointEveryMinutes: number;
   /** Steps between calls of `onSample`; 0 never. */
   readonly sampleEvery: number;
+  /** How many checkpoints are kept, the newest. Default: 1. */
+  readonly keepCheckpoints?: number;
 }
 
 export interface Training {
@@ -60,7 +62,7 @@ export async function train(training: Training): Promise<TrainingResult> {
   let isWhole = true;
   const save = async () => {
     isWhole = false; // what cannot be saved now need not be tried again
-    const path = await writeCheckpoint(directory, state, await stepper.state());
+    const path = await writeCheckpoint(directory, state, await stepper.state(), cadence.keepCheckpoints);
     lastCheckpoint = performance.now();
     savedStep = state.step;
     isWhole = true;

@@ -89,13 +89,30 @@ export const latentsSettings = group('Latents of the pictures, kept in a file.',
 
 export type LatentsConfig = z.output<typeof latentsSettings>;
 
+/** For trainings whose model draws from prompts. */
+export const promptSettings = {
+  validationPrompts: z
+    .array(text('a prompt'), { error: 'a list of prompts, or null' })
+    .min(1, { error: 'a list of prompts, or null' })
+    .nullable()
+    .describe('what sample sheets show; null takes captions of pictures that are not trained on')
+    .default(null),
+};
+
 /** The settings of every training; those of one kind of training are put beside them. */
 export function runSettings(defaults: RunDefaults) {
   const { learningRate, warmupSteps, constantUntil, finalFactor, weightDecay } = defaults;
   return {
     data: dataSettings,
     steps: integer('updates of the weights', { min: 1 }).default(defaults.steps),
-    batch: integer('pictures per update', { min: 1 }).default(32),
+    epochs: number('passes over the pictures of a folder, in place of steps', { above: 0 })
+      .nullable()
+      .default(null),
+    batch: integer('pictures that are computed together', { min: 1 }).default(32),
+    accumulate: integer('batches whose gradients make one update: a larger batch in no more memory', {
+      min: 1,
+      max: 10_000,
+    }).default(1),
     seed: integer('decides initial weights, order and noise', { min: 0 }).default(0),
     optimizer: group('AdamW, with gradients clipped.', {
       learningRate: number('the largest learning rate', { above: 0 }).default(learningRate),
@@ -133,6 +150,7 @@ export function runSettings(defaults: RunDefaults) {
       sampleEvery: integer('updates between sample sheets; 0 for none', { min: 0 }).default(
         defaults.sampleEvery ?? 500,
       ),
+      keepCheckpoints: integer('checkpoints that are kept, the newest', { min: 1 }).default(1),
     }).prefault({}),
   };
 }

@@ -4,7 +4,7 @@ import { betaSchedules, stableDiffusionSchedule } from '../../diffusion/noise-sc
 import type { JsonObject } from '../../files/json.ts';
 import { postcards } from '../../models/presets.ts';
 import { unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
-import { latentsSettings, runSettings } from './config.ts';
+import { latentsSettings, promptSettings, runSettings } from './config.ts';
 import {
   boolean,
   fraction,
@@ -26,6 +26,7 @@ export const diffusionSettings = group('Training a diffusion model.', {
     ...{ steps: 10_000, learningRate: 1e-3, warmupSteps: 150, constantUntil: 0.3, finalFactor: 0.03 },
     ...{ weightDecay: 0.01, ema: 0.998 },
   }),
+  ...promptSettings,
   vae: text('a diffusers folder whose vae makes the latents'),
   latents: latentsSettings,
   initial: text(

@@ -32,6 +32,7 @@ import {
 } from './consistency-step.ts';
 import { type DistillationRunConfig, distillationRunConfig } from './distillation-config.ts';
 import { withDataOf } from './earlier-run.ts';
+import { withEpochs } from './epochs.ts';
 import { requireLatentUNet, requireTokens, storedPrediction, warnOfLongCaptions } from './fitting.ts';
 import { type LatentData, latentAutoencoder, openLatentData } from './latent-data.ts';
 import { loadParameters, networkOf, networkToWrite, storedNetworkToWrite } from './model-files.ts';
@@ -44,7 +45,7 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
   name: 'consistency',
   async configure(given) {
     const completed = await withDataOf(given.teacher, given);
-    const config = distillationRunConfig(completed);
+    const config = await withEpochs(distillationRunConfig(completed));
     if (completed.data !== undefined) return config;
     await openModel(config.teacher); // whether there is such a model at all comes first
     throw new UsageError(
@@ -134,7 +135,7 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
         kind: 'drawn',
         // A LoRA draws together with its teacher.
         ...(config.lora ? { model: config.teacher, loras: [directory] } : { model: directory, loras: [] }),
-        prompts: sampleCaptions(pictures),
+        prompts: config.validationPrompts ?? sampleCaptions(pictures),
       }),
       async start(parameters) {
         if (config.lora || config.start === 'random') return;
@@ -158,7 +159,7 @@ interface DistillationDraw extends ConsistencyDraw {
 }
 
 async function draw(
-  { seed, batch, guidance: { min, max } }: DistillationRunConfig,
+  { seed, batch, accumulate, guidance: { min, max } }: DistillationRunConfig,
   data: LatentData,
   states: CaptionStates,
   pairs: TimePairs,
@@ -166,7 +167,7 @@ async function draw(
 ): Promise<DistillationDraw> {
   const random = randomStream(seed, 1, at);
   const noise = random.normal(elementCount(data.shape));
-  const drawn = pairs.draw(random, batch, at);
+  const drawn = pairs.draw(random, batch, Math.floor(at / accumulate));
   const guidance = Array.from(random.uniform(batch), (u) => min + u * (max - min));
   const { latents, captions } = await data.batch(at);
   return {

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { solverNames } from '../../diffusion/affine.ts';
 import { isJsonObject, type JsonObject } from '../../files/json.ts';
-import { latentsSettings, runSettings } from './config.ts';
+import { latentsSettings, promptSettings, runSettings } from './config.ts';
 import { fraction, group, groupError, integer, number, oneOf, readSettings, text } from './settings.ts';
 
 const loraSettings = group('Low-rank additions.', {
@@ -38,6 +38,7 @@ export const distillationSettings = group('Distilling a latent consistency model
     ...{ steps: 1680, learningRate: 3e-4, warmupSteps: 50, constantUntil: 0.4, finalFactor: 0.05 },
     ...{ weightDecay: 0, ema: 0.995 },
   }),
+  ...promptSettings,
   teacher: text('a diffusers folder: the teacher, the start of the student, and all that is not trained'),
   latents: latentsSettings,
   start: oneOf('weights that the student starts from: those of the teacher, or random ones', [

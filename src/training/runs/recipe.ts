@@ -152,12 +152,12 @@ function requireMemory(trained: ReadonlyMap<string, Declaration>, averages: numb
 
 function planned(config: RunConfig, { objective, trained, counts }: WrittenStep, replicas: number) {
   const step = trainingProgram(objective, trained);
-  const flopsPerStep = replicas * countFlops(step);
+  const flopsPerStep = config.accumulate * replicas * countFlops(step);
   const plan: RunPlan = {
     config,
     parameters: counts,
     flopsPerStep,
-    flopsPerPicture: flopsPerStep / config.batch,
+    flopsPerPicture: flopsPerStep / (config.accumulate * config.batch),
   };
   return { plan, step };
 }

@@ -49,7 +49,7 @@ export async function inRunDirectory<T>(run: RunDirectory, use: () => Promise<T>
 }
 
 /** Settings that may differ when a run is resumed: they change neither the numbers so far nor what they mean. */
-const CHANGEABLE: ReadonlySet<string> = new Set(['steps', 'cadence']);
+const CHANGEABLE: ReadonlySet<string> = new Set(['steps', 'epochs', 'cadence', 'validationPrompts']);
 
 /** Stores the settings as `config.json`. Throws UsageError when it holds others, which would mix two trainings. */
 async function checkConfig({ directory, config }: RunDirectory): Promise<void> {

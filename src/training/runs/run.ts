@@ -11,7 +11,7 @@ import { compileShares } from '../update/data-parallel.ts';
 import type { FlatParameters } from '../update/flat-parameters.ts';
 import { learningRateFactor } from '../update/learning-rate.ts';
 import { AdamW } from '../update/optimizer.ts';
-import { type HostStepperOptions, hostStepper } from '../update/stepper.ts';
+import { type Batch, type HostStepperOptions, hostStepper } from '../update/stepper.ts';
 import type { RunConfig } from './config.ts';
 
 /** What a run needs from outside. */
@@ -107,7 +107,7 @@ const SHARED_FROM = 2 ** 18;
 export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): Promise<RunResult> {
   const { directory, onProgress, signal } = io;
   const { name, plan, step, weights, parameters, averages, feeds, batch, writeModel } = parts;
-  const { steps, optimizer, cadence } = config;
+  const { steps, accumulate, optimizer, cadence } = config;
   const modelDirectory = join(directory, 'model');
   onProgress?.({ type: 'phase', message: 'compiling the training step' });
   let written = 0;
@@ -137,7 +137,7 @@ export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): P
         feeds,
         maxGradientNorm: optimizer.maxGradientNorm,
       }),
-      batch,
+      batch: accumulate === 1 ? batch : (at) => together(batch, at * accumulate, accumulate),
       learningRate: (at) => optimizer.learningRate * learningRateFactor(optimizer.schedule, at, steps),
       cadence,
       onSample: async (at, again) => {
@@ -154,6 +154,12 @@ export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): P
     if (!signal?.aborted) await program.dispose();
     await adamW.dispose();
   }
+}
+
+/** `count` batches from number `first` on, for one update. */
+async function together(batch: RunParts['batch'], first: number, count: number): Promise<Batch> {
+  const [head, ...more] = await Promise.all(Array.from({ length: count }, (_, i) => batch(first + i)));
+  return { ...head!, more, images: count * head!.images };
 }
 
 /** Runs `use` with an executable and frees it afterwards. */

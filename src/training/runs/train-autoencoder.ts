@@ -31,6 +31,7 @@ import { autoencoderLoss, decoderLoss } from '../objectives/autoencoder.ts';
 import { Leaves } from '../objectives/leaves.ts';
 import { type AutoencoderRunConfig, autoencoderRunConfig } from './autoencoder-config.ts';
 import { withDataOf } from './earlier-run.ts';
+import { withEpochs } from './epochs.ts';
 import { batchShapes, picturesAtOnce } from './latent-data.ts';
 import { loadParameters, networkToWrite, requireReadable } from './model-files.ts';
 import { openPictures, type TrainingPictures } from './pictures.ts';
@@ -40,7 +41,7 @@ import { type RunIO, type SampleSheet, using } from './run.ts';
 /** `lcm train autoencoder`: writes the averaged weights to `vae` of a folder. */
 export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
   name: 'autoencoder',
-  configure: async (given) => autoencoderRunConfig(await withDataOf(given.initial, given)),
+  configure: async (given) => withEpochs(autoencoderRunConfig(await withDataOf(given.initial, given))),
   async open(config, watch) {
     const initial = config.initial === null ? undefined : await openInitial(config.initial);
     const model = initial ? autoencoderKLConfig(initial.config) : config.model;

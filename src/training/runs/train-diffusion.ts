@@ -17,6 +17,7 @@ import { Leaves } from '../objectives/leaves.ts';
 import { type SampledTimestep, sampleTimesteps } from '../objectives/timestep-sampling.ts';
 import { type DiffusionRunConfig, diffusionRunConfig } from './diffusion-config.ts';
 import { withDataOf } from './earlier-run.ts';
+import { withEpochs } from './epochs.ts';
 import {
   requireLatentUNet,
   requireTokens,
@@ -47,7 +48,7 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
       typeof given.initial === 'string'
         ? storedPrediction(await loadComponents(await openModel(given.initial)))
         : {};
-    return diffusionRunConfig({ ...stored, ...completed });
+    return withEpochs(diffusionRunConfig({ ...stored, ...completed }));
   },
   async open(config, watch) {
     const pictures = await openPictures(config.data, watch);
@@ -114,7 +115,12 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
           },
         };
       },
-      sheet: (model) => ({ kind: 'drawn', model, loras: [], prompts: sampleCaptions(pictures) }),
+      sheet: (model) => ({
+        kind: 'drawn',
+        model,
+        loras: [],
+        prompts: config.validationPrompts ?? sampleCaptions(pictures),
+      }),
       async start(parameters) {
         const isFresh = (name: string) =>
           name.startsWith(UNET) ? config.initial === null : startText.weights === undefined;

@@ -13,6 +13,7 @@ import { randomStream } from '../data/random-stream.ts';
 import { judgeObjective } from '../objectives/judge.ts';
 import { Leaves } from '../objectives/leaves.ts';
 import { answerTargets } from './answer-targets.ts';
+import { withEpochs } from './epochs.ts';
 import { type JudgeRunConfig, judgeRunConfig } from './judge-config.ts';
 import type { RecipeKind } from './recipe.ts';
 import type { RunIO } from './run.ts';
@@ -20,7 +21,7 @@ import type { RunIO } from './run.ts';
 /** `lcm train judge`: pictures are drawn as they are needed. */
 export const judgeTraining: RecipeKind<JudgeRunConfig> = {
   name: 'judge',
-  configure: async (given) => judgeRunConfig(given),
+  configure: (given) => withEpochs(judgeRunConfig(given)),
   async open(config) {
     const size = config.model.sample_size;
     const context = createContext(size, size);

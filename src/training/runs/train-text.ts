@@ -11,6 +11,7 @@ import { writeDiffusersDirectory } from '../../weights/node/write-diffusers.ts';
 import { Leaves } from '../objectives/leaves.ts';
 import { questionsLoss } from '../objectives/questions.ts';
 import { answerTargets } from './answer-targets.ts';
+import { withEpochs } from './epochs.ts';
 import { requireTokens } from './fitting.ts';
 import { captionIds } from './latent-data.ts';
 import { networkToWrite, withoutPrefix } from './model-files.ts';
@@ -26,7 +27,7 @@ import { freshText } from './text-start.ts';
  */
 export const textTraining: RecipeKind<TextRunConfig> = {
   name: 'text',
-  configure: async (given) => textRunConfig(given),
+  configure: (given) => withEpochs(textRunConfig(given)),
   async open(config) {
     const cards = (index: number) => postcard(index, { ...config.data, split: 'train' });
     const source = { size: Number.POSITIVE_INFINITY, caption: (index: number) => cards(index).caption };

@@ -17,6 +17,8 @@ export interface Batch {
   readonly images: number;
   /** A name per picture: the objective's `sample_loss` [B] is reported as its mean under each name. */
   readonly groups?: readonly string[];
+  /** Further batches, as large, whose gradients make one update with this one's. */
+  readonly more?: readonly Batch[] | undefined;
 }
 
 export interface Stepper {
@@ -68,9 +70,9 @@ export function hostStepper(options: HostStepperOptions): Stepper {
   const tensors = tensorsOf(options);
   return {
     async step(batch, learningRate) {
-      const shares = await program.run({ ...inputs, ...batch.inputs });
-      const norm = await optimizer.gather(shares.map(gradientsOf));
-      const reported = { ...reportedValues(shares, batch), gradient_norm: norm };
+      const { gradients, values } = await accumulated(program, inputs, [batch, ...(batch.more ?? [])]);
+      const norm = await optimizer.gather(gradients);
+      const reported = { ...values, gradient_norm: norm };
       if (!Number.isFinite(reported.loss) || !Number.isFinite(norm)) throw new NotFinite(reported);
       await optimizer.apply({ learningRate, maxGradientNorm });
       return reported;
@@ -96,6 +98,51 @@ function tensorsOf({ parameters, optimizer, averages }: HostStepperOptions): Rec
       ...Object.entries(averages).map(([name, average]) => average.parameters.tensors(`average/${name}/`)),
     ),
   };
+}
+
+type Gradients = Map<string, HostTensor>;
+
+/** The mean of the batches' gradients, for each share, and of what they report. One batch's gradients are held beside it. */
+async function accumulated(
+  program: SharedStep,
+  inputs: Readonly<Record<string, HostTensor>>,
+  batches: readonly Batch[],
+): Promise<{ gradients: Gradients[]; values: Record<'loss', number> & Record<string, number> }> {
+  const values: (Record<'loss', number> & Record<string, number>)[] = [];
+  let gradients: Gradients[] = [];
+  for (const batch of batches) {
+    const shares = await program.run({ ...inputs, ...batch.inputs });
+    values.push(reportedValues(shares, batch));
+    const further = shares.map(gradientsOf);
+    if (gradients.length === 0) gradients = further;
+    else for (const [i, sum] of gradients.entries()) addTo(sum, further[i]!);
+  }
+  if (batches.length > 1) for (const sum of gradients) scale(sum, 1 / batches.length);
+  return { gradients, values: meanOf(values) };
+}
+
+function addTo(sums: Gradients, further: Gradients): void {
+  for (const [name, tensor] of sums) {
+    const [sum, more] = [float32Data(tensor), float32Data(further.get(name)!)];
+    for (let i = 0; i < sum.length; i++) sum[i]! += more[i]!;
+  }
+}
+
+function scale(sums: Gradients, factor: number): void {
+  for (const tensor of sums.values()) {
+    const sum = float32Data(tensor);
+    for (let i = 0; i < sum.length; i++) sum[i]! *= factor;
+  }
+}
+
+/** Of every value, over those that have it: a group may be missing in a batch. */
+function meanOf<T extends Record<string, number>>(values: readonly T[]): T {
+  const names = new Set(values.flatMap((each) => Object.keys(each)));
+  const mean = (name: string) => {
+    const present = values.flatMap((each) => (name in each ? [each[name]!] : []));
+    return present.reduce((sum, value) => sum + value, 0) / present.length;
+  };
+  return Object.fromEntries([...names].map((name) => [name, mean(name)])) as T;
 }
 
 function gradientsOf(outputs: Readonly<Record<string, HostTensor>>): Map<string, HostTensor> {
