@@ -52,6 +52,7 @@ export type { JsonObject } from './files/json.ts';
 export type { DType, TypedArray } from './graph/dtype.ts';
 export { type HostTensor, hostTensor } from './graph/host-tensor.ts';
 export type { Program } from './graph/program.ts';
+export type { Quantization } from './graph/quantize.ts';
 export type { Shape } from './graph/shape.ts';
 export type {
   Attribute,

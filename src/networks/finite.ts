@@ -91,7 +91,7 @@ async function weightNotFinite(
   inputs: Readonly<Record<string, HostTensor>>,
   loras: readonly AppliedLora[],
 ): Promise<string | undefined> {
-  const { program: whole, weights } = programOf(network, specsOf(inputs), loras);
+  const { program: whole, weights } = programOf(network, specsOf(inputs), { loras });
   const waiting = [...whole.parameters];
   while (waiting.length > 0) {
     const differences: Record<string, Tensor> = {};

@@ -6,6 +6,7 @@ import type { Component } from '../components/components.ts';
 import type { DType } from '../graph/dtype.ts';
 import type { HostTensor } from '../graph/host-tensor.ts';
 import { type Program, program } from '../graph/program.ts';
+import { type Quantization, quantized } from '../graph/quantize.ts';
 import type { Shape } from '../graph/shape.ts';
 import { input, type Tensor } from '../graph/tensor.ts';
 import type { Params } from '../layers/params.ts';
@@ -67,12 +68,29 @@ export function keyOf({ name, variation = [] }: Network, specs: Specs): string {
   return `${name} ${JSON.stringify([variation, specs])}`;
 }
 
+/** What is made of a network's weights beside the model's own. */
+export interface Adaptation {
+  readonly loras?: readonly AppliedLora[];
+  /** How large weights of `quantizable` networks are held; as float32 where it is undefined. */
+  readonly quantize?: Quantization | undefined;
+}
+
+/** Networks with weights enough to be held in 8 bits: autoencoders have few, and their errors are seen at once. */
+function quantizable({ role }: Network): boolean {
+  return role === 'denoiser' || role === 'text-encoder' || role === 'second-text-encoder';
+}
+
 /** The network as a program, and the weights to bind. Throws InputError when some of them are missing. */
 export function programOf(
-  { adaptable, component: { location, weights }, write }: Network,
+  network: Network,
   specs: Specs,
-  loras: readonly AppliedLora[] = [],
+  { loras = [], quantize }: Adaptation = {},
 ): { readonly program: Program; readonly weights: Weights } {
+  const {
+    adaptable,
+    component: { location, weights },
+    write,
+  } = network;
   const stored = paramsFromWeights(weights);
   const adapted = adaptable && withLoras(stored.params, adaptable, loras);
   const inputs = Object.entries(specs).map(
@@ -82,5 +100,6 @@ export function programOf(
   stored.requireAll(location);
   adapted?.requireUsed();
   const all = adapted && adapted.weights.size > 0 ? new Map([...weights, ...adapted.weights]) : weights;
-  return { program: program(outputs), weights: all };
+  const whole = program(outputs);
+  return { program: quantize && quantizable(network) ? quantized(whole, quantize) : whole, weights: all };
 }

@@ -100,7 +100,7 @@ export class Networks {
     const calls = [...this.#callsFor(shapes), ...this.#decodingFor(shapes, 1)];
     return new Map(
       calls.map(({ network, specs }) => {
-        const { program } = programOf(network, specs, this.#runner.loras);
+        const { program } = programOf(network, specs, this.#runner.adaptation);
         return [network.role, { name: network.name, program }];
       }),
     );

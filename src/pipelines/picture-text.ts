@@ -7,6 +7,7 @@ import type { SchedulerName } from '../components/scheduler.ts';
 import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts';
 import { InputError } from '../errors.ts';
 import { parseJsonObject } from '../files/json.ts';
+import { type Quantization, quantizations } from '../graph/quantize.ts';
 import { PARAMETERS_KEYWORD } from '../images/embedded-text.ts';
 import type { PngText } from '../images/png-text.ts';
 import { shown } from '../messages.ts';
@@ -63,13 +64,15 @@ export interface Surroundings {
   /** Of image-to-image and inpainting: where the picture and the mask were, as they were asked for. */
   readonly image?: string;
   readonly mask?: string;
+  /** How large weights were held, where that was not in float32. */
+  readonly quantize?: Quantization;
   /** Of this package. */
   readonly version: string;
   readonly engine: string;
 }
 
 /** The model's part of it, whatever the request. */
-export type DrawnWith = Omit<Surroundings, 'image' | 'mask' | 'version' | 'engine'>;
+export type DrawnWith = Omit<Surroundings, 'image' | 'mask' | 'quantize' | 'version' | 'engine'>;
 
 /** Everything that decides how a picture looks, but for the weights themselves. */
 export interface PictureSettings extends Surroundings {
@@ -212,6 +215,7 @@ const further: Readonly<Record<Exclude<keyof PictureSettings, CarriedName>, (val
   image: isText,
   mask: isText,
   timeIds: (value) => areNumbers(value) && (value as number[]).length === 6,
+  quantize: (value) => quantizations.some((kind) => kind === value),
   version: isText,
   engine: isText,
 };

@@ -138,10 +138,17 @@ export function pipelineOf(
     const { image, mask } = request;
     const settingsOf = async (index: number): Promise<PictureSettings | undefined> => {
       const known = settings.seeds.length === 0 ? undefined : await made();
+      const quantized = options.quantize && { quantize: options.quantize };
       const sources = { image: image?.path, mask: mask?.path };
       return (
         known &&
-        pictureSettings(settings, index, { ...known, ...sources, engine: engine.name, version: VERSION })
+        pictureSettings(settings, index, {
+          ...known,
+          ...sources,
+          ...quantized,
+          engine: engine.name,
+          version: VERSION,
+        })
       );
     };
     const pictures = images.map(

@@ -252,6 +252,24 @@ it('reads a mask by its brightness or by its alpha, and says by which', async ()
   expect(hole.pixels).toEqual(expected.pixels);
 });
 
+it('draws with weights of 8 bits, says so in the picture, and draws it so again', async () => {
+  const common = ['a red fox', '--model', tinyModel, '--seed', '7', '--steps', '1'];
+  await run('generate', ...common, '--out', 'usual.png');
+  const drawn = await run('generate', ...common, '--quantize', 'int8-dynamic', '--out', 'bytes.png');
+  expect({ code: drawn.code, stderr: drawn.stderr }).toEqual({ code: 0, stderr: '' });
+  expect(readPictureSettings(await readPngText(read('bytes.png')))).toMatchObject({
+    quantize: 'int8-dynamic',
+  });
+  expect((await decodePng(read('bytes.png'))).data).not.toEqual((await decodePng(read('usual.png'))).data);
+
+  const again = await run('generate', '--from', 'bytes.png', '--out', 'again.png');
+  expect({ code: again.code, stderr: again.stderr }).toEqual({ code: 0, stderr: '' });
+  expect(read('again.png')).toEqual(read('bytes.png'));
+  const refused = await run('generate', ...common, '--quantize', 'int4');
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toMatch(/--quantize.*int4.*int8, int8-dynamic/s);
+});
+
 it('makes a picture again from its settings, or with some of them changed', async () => {
   await draw('--steps', '3', '--out', 'start.png');
   const made = await run(

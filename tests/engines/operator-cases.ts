@@ -153,6 +153,34 @@ export const operatorCases: Readonly<Record<string, readonly OperatorCase[]>> = 
       build: (a: Tensor, b: Tensor, bias?: Tensor) => op.gemm(a, b, bias, { transposeA, transposeB }),
     })),
   ),
+  quantizeLinear: [[4, 6], [3, 2, 2, 2], [5]].map((shape) => ({
+    title: `rank ${shape.length}`,
+    inputs: { x: random(shape), scale: positive([shape[0]!]) },
+    build: (x: Tensor, scale: Tensor) => op.quantizeLinear(x, op.divide(scale, 100)),
+    differentiable: false,
+  })),
+  dequantizeLinear: [
+    [4, 6],
+    [3, 2, 2, 2],
+  ].map((shape) => ({
+    title: `rank ${shape.length}`,
+    inputs: { x: random(shape), scale: positive([shape[0]!]) },
+    build: (x: Tensor, scale: Tensor) =>
+      op.dequantizeLinear(op.quantizeLinear(x, op.divide(scale, 100)), scale),
+    differentiable: false,
+  })),
+  dynamicQuantizeMatMul: [false, true].map((hasBias) => ({
+    title: hasBias ? 'with a bias' : 'without a bias',
+    inputs: {
+      ...{ a: random([5, 8]), b: random([6, 8]), scale: positive([6]) },
+      ...(hasBias && { bias: random([6]) }),
+    },
+    build: (a: Tensor, b: Tensor, scale: Tensor, bias?: Tensor) => {
+      const q = op.quantizeLinear(b, op.divide(scale, 100));
+      return op.dynamicQuantizeMatMul(a, op.transpose(q, [1, 0]), op.divide(scale, 100), bias);
+    },
+    differentiable: false,
+  })),
   conv2d: [
     conv(
       '1×1',

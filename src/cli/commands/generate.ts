@@ -103,11 +103,11 @@ async function generate(
   const stopwatch = new Stopwatch<Stage | 'save'>();
   const model = await stopwatch.time('load', () => openModelOf(options));
   for (const warning of warningsAbout(model)) reporter.warn(warning);
-  const { batchSize, replicas, previewVae, lowMemory } = options;
+  const { batchSize, replicas, previewVae, lowMemory, quantize } = options;
   const session = await stopwatch.time('load', () =>
     Session.start(model, {
       ...engineOptions(options),
-      ...{ batchSize, replicas, previewVae, lowMemory, onProgress: showLoading(reporter) },
+      ...{ batchSize, replicas, previewVae, lowMemory, quantize, onProgress: showLoading(reporter) },
       // All pictures are of one prompt.
       releaseTextEncoders: true,
     }),

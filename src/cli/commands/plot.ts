@@ -173,10 +173,10 @@ async function draw(
   const total = groups.flatMap(({ cells }) => cells).reduce((sum, { steps }) => sum + steps, 0);
   let done = 0;
   for (const { cells, model } of groups) {
-    const { lowMemory } = options;
+    const { lowMemory, quantize } = options;
     const session = await Session.start(model, {
       ...engineOptions(options),
-      ...{ lowMemory, onProgress: showLoading(reporter) },
+      ...{ lowMemory, quantize, onProgress: showLoading(reporter) },
     });
     try {
       for (const cell of cells) {

@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { EMBEDDED_MODEL } from '../../components/node/embedded-models.ts';
 import { UsageError } from '../../errors.ts';
+import { type Quantization, quantizations } from '../../graph/quantize.ts';
 import { pictureFormats } from '../../images/formats/picture-header.ts';
 import type { Image } from '../../images/image.ts';
 import { hasTransparency, type MaskReading, readMask } from '../../images/mask.ts';
@@ -12,6 +13,7 @@ import { type EngineOptions, withEngineOptions } from './engine.ts';
 import { type LoraOption, loraOption } from './lora.ts';
 import { type CheckpointOptions, type PartOptions, withCheckpointOptions, withPartOptions } from './model.ts';
 import { type RequestOptions, withRequestOptions } from './request.ts';
+import { oneOf } from './values.ts';
 
 /** The model with other parts and LoRAs. */
 export interface ModelOptions extends PartOptions, CheckpointOptions {
@@ -24,6 +26,7 @@ export interface GenerationOptions extends ModelOptions, EngineOptions, RequestO
   readonly mask?: string;
   readonly from?: string;
   readonly lowMemory?: boolean;
+  readonly quantize?: Quantization;
 }
 
 /** Adds the options to a command, which is returned. */
@@ -46,7 +49,15 @@ export function withGenerationOptions(command: Command): Command {
       '--from <picture>',
       'restore all settings from a picture made here, or what means the same here of those of Automatic1111, Forge and ComfyUI; what else is given overrides them',
     )
-    .option('--low-memory', 'keep one network at a time in memory: the same pictures, more loading');
+    .option(
+      '--low-memory',
+      'keep one network at a time in memory, and of a large one a part: the same pictures, more loading',
+    )
+    .option(
+      '--quantize <kind>',
+      `${quantizations.join(', ')}: hold the weights of the UNet and the text encoders in 8 bits, a quarter of the memory, for pictures that differ a little; dynamic: compute linear layers in 8 bits too, which is faster`,
+      oneOf('--quantize', quantizations),
+    );
   return withEngineOptions(command);
 }
 

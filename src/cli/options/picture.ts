@@ -121,14 +121,14 @@ function foreignOptions(
 
 /** The model, what is laid over it, and the engine as options name them. */
 function surroundings(settings: PictureSettings) {
-  const { model, unet, vae, loras, tokenizer, config, predictionType, engine } = settings;
+  const { model, unet, vae, loras, tokenizer, config, predictionType, quantize, engine } = settings;
   const device: EngineName = engineNames.find((name) => engine?.endsWith(`/${name}`)) ?? 'cpu';
   return {
     model: model === EMBEDDED_MODEL_NAME ? EMBEDDED_MODEL : model,
     unet: unet?.path,
     vae: vae?.path,
     lora: loras?.map(({ path, strength }) => ({ path, strength })),
-    ...{ tokenizer, config, predictionType },
+    ...{ tokenizer, config, predictionType, quantize },
     engine: device,
   };
 }

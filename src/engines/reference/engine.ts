@@ -27,6 +27,7 @@ import { lookup } from './kernels/lookup.ts';
 import { matrix } from './kernels/matrix.ts';
 import { movement } from './kernels/movement.ts';
 import { normalization } from './kernels/normalization.ts';
+import { quantization } from './kernels/quantization.ts';
 import { reduction } from './kernels/reduction.ts';
 import { fromHost, isFloat, rounded, toHost, type Value } from './value.ts';
 
@@ -39,6 +40,7 @@ const kernels: Readonly<Record<string, Kernel>> = {
   ...matrix,
   ...normalization,
   ...convolution,
+  ...quantization,
 };
 
 /** In which precision the reference engine computes. */

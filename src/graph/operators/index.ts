@@ -8,6 +8,7 @@ export * from './gather.ts';
 export * from './matmul.ts';
 export * from './normalization.ts';
 export * from './pointwise.ts';
+export * from './quantization.ts';
 export * from './reduce.ts';
 export * from './resize.ts';
 export * from './shape.ts';
