@@ -9,18 +9,18 @@ import { createNodeEngine } from '../engines/onnxruntime-node/engine.ts';
 import { InputError, UsageError } from '../errors.ts';
 import type { JsonObject } from '../files/json.ts';
 import { readJsonObject, readText } from '../files/node/text-file.ts';
+import { formatBytes } from '../format-bytes.ts';
 import { NotFiniteError } from '../networks/finite.ts';
 import type { TrainingEvent } from '../training/loop/events.ts';
 import type { RunConfig } from '../training/runs/config.ts';
-import { plan, type RecipeKind, train } from '../training/runs/recipe.ts';
-import type { RunPlan } from '../training/runs/run.ts';
+import { estimate, type RecipeKind, train } from '../training/runs/recipe.ts';
 import { listSettings } from '../training/runs/setting-list.ts';
 import { overlay } from '../training/runs/settings.ts';
 import { disposeUnlessCancelled } from './dispose.ts';
 import { type EngineOptions, engineOptions, withEngineOptions } from './options/engine.ts';
 import { withTrainingFlags } from './options/training.ts';
 import { integer } from './options/values.ts';
-import { createReporter, type Reporter } from './progress.ts';
+import { createReporter, duration, type Reporter } from './progress.ts';
 import { writeSampleSheet } from './sample-sheet.ts';
 
 export interface TrainingOptions extends EngineOptions {
@@ -43,7 +43,7 @@ export function addTrainingOptions(command: Command, settings: z.ZodType): Comma
   withTrainingFlags(command, listed);
   if (listed.some(({ path }) => path === 'validationPrompts'))
     command.option('--validation-prompts <file>', 'the same from a text, a prompt on each line');
-  command.option('--dry-run', 'print settings, sizes and work, and train nothing');
+  command.option('--dry-run', 'print settings, sizes, work, memory and a measured time, and train nothing');
   return withEngineOptions(command)
     .option(
       '--replicas <n>',
@@ -70,18 +70,18 @@ export async function runTraining<Config extends RunConfig>(
   const given = await givenSettings(options);
   run.check?.(given);
   const config = await run.kind.configure(given);
-  if (options.dryRun) {
-    const onProgress = (event: TrainingEvent) => show(event, reporter);
-    describe(await plan(run.kind, config, { signal, onProgress }), reporter);
-    return;
-  }
-  const { out: directory } = options;
-  if (directory === undefined) {
+  const { out: directory, dryRun } = options;
+  if (directory === undefined && !dryRun) {
     throw new UsageError('--out is missing: name the folder in which the run is kept');
   }
   const engine = createNodeEngine(engineOptions(options));
   const replicas = createReplicas(config.batch, options);
   try {
+    if (directory === undefined || dryRun) {
+      const onProgress = (event: TrainingEvent) => show(event, reporter);
+      describe(await estimate(run.kind, config, { engine, replicas, signal, onProgress }), reporter);
+      return;
+    }
     const result = await train(run.kind, config, {
       engine,
       replicas,
@@ -162,17 +162,31 @@ async function givenSettings({ config, settings, validationPrompts }: TrainingOp
   );
 }
 
-function describe(plan: RunPlan, reporter: Reporter): void {
-  reporter.event('plan', { ...plan });
+/** What a dry run says. */
+function describe(
+  { secondsPerStep, ...plan }: Awaited<ReturnType<typeof estimate>>,
+  reporter: Reporter,
+): void {
+  reporter.event('plan', { ...plan, ...(secondsPerStep !== undefined && { secondsPerStep }) });
   reporter.printText(JSON.stringify(plan.config, null, 2));
   const sizes = Object.entries(plan.parameters).map(
     ([name, count]) => `${name} ${(count / 1e6).toFixed(2)} M`,
   );
   reporter.print(`trained parameters: ${sizes.join(', ')}`);
-  const { flopsPerStep, flopsPerPicture, config } = plan;
+  const { flopsPerStep, flopsPerPicture, config, memory, disk } = plan;
   reporter.print(
     `work: ${(flopsPerStep / 1e9).toFixed(2)} GFLOP per step, ${(flopsPerPicture / 1e9).toFixed(2)} per picture, ` +
       `${((flopsPerStep * config.steps) / 1e15).toFixed(3)} PFLOP for ${config.steps} steps`,
+  );
+  reporter.print(
+    `memory: ${formatBytes(memory)} at least; disk: ${formatBytes(disk)} for latents and checkpoints`,
+  );
+  const pictures = config.batch * config.accumulate;
+  reporter.print(
+    secondsPerStep === undefined
+      ? 'time: a step is too large to be measured in half a minute; "lcm doctor" says how many GFLOP/s there are'
+      : `time, from one step that was run: ${duration(secondsPerStep)} per step, ${(pictures / secondsPerStep).toFixed(1)} pictures/s, ` +
+          `${duration(secondsPerStep * config.steps)} for ${config.steps} steps`,
   );
 }
 

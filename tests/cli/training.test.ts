@@ -56,6 +56,10 @@ it('shows settings and work without training anything', async () => {
   expect(plan).toMatchObject({
     type: 'plan',
     config: { steps: 9, model: { block_out_channels: [8, 8, 8] } },
+    memory: expect.any(Number),
+    disk: expect.any(Number),
+    // It is small enough to be run.
+    secondsPerStep: expect.any(Number),
   });
   expect(plan.flopsPerStep).toBeGreaterThan(1e6);
   expect(readdirSync(at())).not.toContain('runs');

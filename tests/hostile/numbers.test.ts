@@ -189,7 +189,7 @@ it('a training of more parameters than there is memory for is refused before any
   const training = train(autoencoderTraining, config, { engine: createReferenceEngine(), directory });
   await expect(training).rejects.toThrow(UsageError);
   await expect(training).rejects.toThrow(
-    /^training 289918 M parameters needs at least .* of memory, there are/,
+    /^training 289918 M parameters in batches of 32 needs at least .* of memory, there are .*; use a smaller batch/,
   );
   expect(existsSync(directory)).toBe(false);
 });

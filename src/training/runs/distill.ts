@@ -34,7 +34,7 @@ import { type DistillationRunConfig, distillationRunConfig } from './distillatio
 import { withDataOf } from './earlier-run.ts';
 import { withEpochs } from './epochs.ts';
 import { requireLatentUNet, requireTokens, storedPrediction, warnOfLongCaptions } from './fitting.ts';
-import { type LatentData, latentAutoencoder, openLatentData } from './latent-data.ts';
+import { type LatentData, latentAutoencoder, latentsBytes, openLatentData } from './latent-data.ts';
 import { loadParameters, networkOf, networkToWrite, storedNetworkToWrite } from './model-files.ts';
 import { openPictures, requireCaptions, sampleCaptions } from './pictures.ts';
 import { writePipeline } from './pipeline-files.ts';
@@ -94,6 +94,7 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
     };
     return {
       data: { pictures: source.identity, captions: source.captionIdentity },
+      cacheBytes: latentsBytes(vae, source, config.latents),
       write(share) {
         const leaves = new Leaves<DistillationDraw>(share);
         const states = (name: string, rows: number, of: (drawn: DistillationDraw) => HostTensor) =>

@@ -9,6 +9,7 @@ import type { Engine, Executable } from '../../engines/engine.ts';
 import { located, UsageError } from '../../errors.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
 import { concat } from '../../graph/operators/index.ts';
+import { elementCount } from '../../graph/shape.ts';
 import { autoencoderKLConfig } from '../../models/autoencoder-kl.ts';
 import { autoencoderTinyConfig } from '../../models/autoencoder-tiny.ts';
 import { float32, type Network, programOf } from '../../networks/network.ts';
@@ -88,6 +89,16 @@ export interface LatentDataOptions {
   readonly onProgress?: OnProgress | undefined;
   /** Ends the encoding at once. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Bytes of the file with the latents of a source: float16. */
+export function latentsBytes(
+  { shape }: LatentAutoencoder,
+  source: PictureSource,
+  { pictures, variants, sample }: LatentsConfig,
+): number {
+  const count = Math.min(pictures, source.pictures) * keptVariants(source, variants);
+  return 2 * count * elementCount(shape) * (sample ? 2 : 1);
 }
 
 /** Opens the data of a run. Pictures are encoded while they are needed for the first time. */

@@ -3,14 +3,10 @@
  * what is written) is said by a recipe; that which they have in common (plan, folder, initial values, averages, loop,
  * checkpoints) is `train`, once.
  */
-import { UsageError } from '../../errors.ts';
 import type { JsonObject } from '../../files/json.ts';
-import { formatBytes } from '../../format-bytes.ts';
 import { countFlops } from '../../graph/flops.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
-import { elementCount } from '../../graph/shape.ts';
 import type { Declaration } from '../../layers/params.ts';
-import { machineMemory } from '../../pipelines/node/machine-memory.ts';
 import type { Weights } from '../../weights/weights.ts';
 import { randomStream } from '../data/random-stream.ts';
 import { type Objective, trainingProgram } from '../objectives/objective.ts';
@@ -19,6 +15,7 @@ import { Ema } from '../update/ema.ts';
 import { type FlatParameters, initialize } from '../update/flat-parameters.ts';
 import type { Batch } from '../update/stepper.ts';
 import type { RunConfig } from './config.ts';
+import { measureStep, requireMemory, spaceOf } from './cost.ts';
 import type { Watch } from './pictures.ts';
 import { type RunIO, type RunPlan, type RunResult, replicasOf, runSteps, type SampleSheet } from './run.ts';
 import { inRunDirectory } from './run-directory.ts';
@@ -44,6 +41,8 @@ export interface Recipe {
   write(share: number): WrittenStep;
   /** Sets the values that training starts from where they are not the declared random ones. */
   start?(parameters: FlatParameters): Promise<void>;
+  /** Of the file in which the run keeps what it made of the pictures; none by default. */
+  readonly cacheBytes?: number;
   /** Averages of the parameters beside `model`, which every training has. */
   readonly averages?: Readonly<Record<string, AverageOptions>>;
   /** Writes what was learned so far, the averaged parameters, to a folder. */
@@ -86,7 +85,38 @@ export async function plan<Config extends RunConfig>(
   config: Config,
   watch: Watch = {},
 ): Promise<RunPlan> {
-  return planned(config, (await kind.open(config, watch)).write(config.batch), 1).plan;
+  const recipe = await kind.open(config, watch);
+  return planned(config, recipe, recipe.write(config.batch), 1).plan;
+}
+
+/** The largest step, in FLOP, that is compiled and run within half a minute where a processor is slow. */
+const MEASURED_FLOPS = 5e11;
+const MEASURING_MILLISECONDS = 30_000;
+
+/**
+ * The plan of a training on these engines, with the time of a step where that is measured within half a minute. Throws
+ * UsageError for a training that needs more memory than there is; nothing is loaded before.
+ */
+export async function estimate<Config extends RunConfig>(
+  kind: RecipeKind<Config>,
+  config: Config,
+  io: Pick<RunIO, 'engine' | 'replicas' | 'signal' | 'onProgress'>,
+): Promise<RunPlan & { readonly secondsPerStep?: number | undefined }> {
+  const recipe = await kind.open(config, io);
+  const replicas = replicasOf(io).length;
+  const written = recipe.write(shareOf(config.batch, replicas));
+  const { plan, step } = planned(config, recipe, written, replicas);
+  requireMemory(plan, config, written.trained);
+  if (plan.flopsPerStep > MEASURED_FLOPS) return plan;
+  const timeout = AbortSignal.timeout(MEASURING_MILLISECONDS);
+  const signal = AbortSignal.any([timeout, ...(io.signal ? [io.signal] : [])]);
+  try {
+    return { ...plan, secondsPerStep: await measureStep(step, written.frozen, config, { ...io, signal }) };
+  } catch (error) {
+    // A machine that is busy, or slower than any that was thought of.
+    if (timeout.aborted && !io.signal?.aborted) return plan;
+    throw error;
+  }
 }
 
 /**
@@ -101,8 +131,8 @@ export async function train<Config extends RunConfig>(
   const recipe = await kind.open(config, io);
   const replicas = replicasOf(io).length;
   const written = recipe.write(shareOf(config.batch, replicas));
-  const { plan, step } = planned(config, written, replicas);
-  requireMemory(written.trained, 1 + Object.keys(recipe.averages ?? {}).length);
+  const { plan, step } = planned(config, recipe, written, replicas);
+  requireMemory(plan, config, written.trained);
   return inRunDirectory({ ...io, config, data: recipe.data }, async () => {
     const parameters = initialize(written.trained, randomStream(config.seed, 0));
     await recipe.start?.(parameters);
@@ -135,29 +165,15 @@ export async function train<Config extends RunConfig>(
   });
 }
 
-/**
- * Every trained number is held with its gradient, its two moments and its averages, all in float32. Throws UsageError when
- * that alone is more than there is; activations come on top.
- */
-function requireMemory(trained: ReadonlyMap<string, Declaration>, averages: number): void {
-  const numbers = [...trained.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  const needed = 4 * numbers * (4 + averages);
-  const limit = machineMemory();
-  if (needed <= limit) return;
-  throw new UsageError(
-    `training ${(numbers / 1e6).toFixed(0)} M parameters needs at least ${formatBytes(needed)} of memory, ` +
-      `there are ${formatBytes(limit)}; use a smaller model`,
-  );
-}
-
-function planned(config: RunConfig, { objective, trained, counts }: WrittenStep, replicas: number) {
-  const step = trainingProgram(objective, trained);
+function planned(config: RunConfig, recipe: Recipe, written: WrittenStep, replicas: number) {
+  const step = trainingProgram(written.objective, written.trained);
   const flopsPerStep = config.accumulate * replicas * countFlops(step);
   const plan: RunPlan = {
     config,
-    parameters: counts,
+    parameters: written.counts,
     flopsPerStep,
     flopsPerPicture: flopsPerStep / (config.accumulate * config.batch),
+    ...spaceOf(config, recipe, written, step, replicas),
   };
   return { plan, step };
 }

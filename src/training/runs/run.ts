@@ -55,7 +55,7 @@ export type SampleSheet =
     };
 
 /** The engines that compute training steps. */
-export function replicasOf({ engine, replicas }: RunIO): readonly Engine[] {
+export function replicasOf({ engine, replicas }: Pick<RunIO, 'engine' | 'replicas'>): readonly Engine[] {
   return replicas && replicas.length > 0 ? replicas : [engine];
 }
 
@@ -66,6 +66,9 @@ export interface RunPlan {
   readonly parameters: Readonly<Record<string, number>>;
   readonly flopsPerStep: number;
   readonly flopsPerPicture: number;
+  /** Bytes of memory, at least; and of the disk, for the latents cache and checkpoints. */
+  readonly memory: number;
+  readonly disk: number;
 }
 
 /** What a training comes to. */

@@ -25,7 +25,13 @@ import {
   storedPrediction,
   warnOfLongCaptions,
 } from './fitting.ts';
-import { captionIds, type LatentData, latentAutoencoder, openLatentData } from './latent-data.ts';
+import {
+  captionIds,
+  type LatentData,
+  latentAutoencoder,
+  latentsBytes,
+  openLatentData,
+} from './latent-data.ts';
 import {
   loadParameters,
   networkOf,
@@ -65,6 +71,7 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
     const schedule = noiseSchedule(config.schedule);
     return {
       data: { pictures: source.identity, captions: source.captionIdentity },
+      cacheBytes: latentsBytes(vae, source, config.latents),
       write(share) {
         const shape = [share, ...vae.shape];
         const leaves = new Leaves<DiffusionDraw>(share);
