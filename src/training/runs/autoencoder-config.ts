@@ -5,7 +5,7 @@ import type { JsonObject } from '../../files/json.ts';
 import { autoencoderKLConfig } from '../../models/autoencoder-kl.ts';
 import { postcards } from '../../models/presets.ts';
 import { runSettings } from './config.ts';
-import { group, integer, networkConfig, number, oneOf, readSettings, text } from './settings.ts';
+import { boolean, group, integer, networkConfig, number, oneOf, readSettings, text } from './settings.ts';
 
 /** For 64×64 pictures: about 57,000 of them give 31 dB, with the decoder alone afterwards 32 dB. */
 const DEFAULTS = {
@@ -28,6 +28,9 @@ export function autoencoderSettings(part: 'all' | 'decoder') {
     initial: text('a diffusers folder whose vae the training starts from; null starts from random weights')
       .nullable()
       .default(null),
+    grow: boolean(
+      'puts another level around "initial", as wide as its outermost: its latents then stand for twice as many pixels along each side, and mean what they meant',
+    ).default(false),
     model: networkConfig(
       "diffusers' AutoencoderKL configuration, for a start from random weights",
       // The scaling is measured when the training is done.
@@ -67,6 +70,11 @@ export function autoencoderRunConfig(given: JsonObject = {}): AutoencoderRunConf
   if (config.part === 'decoder' && config.initial === null) {
     throw new UsageError(
       'training the decoder alone needs a trained autoencoder to start from: name its folder with --initial, or as "initial" in the settings',
+    );
+  }
+  if (config.grow && (config.initial === null || config.part === 'decoder')) {
+    throw new UsageError(
+      'an autoencoder that is to grow ("grow") needs a smaller one to start from, as "initial" in the settings, and the part "all"',
     );
   }
   return config;

@@ -59,6 +59,15 @@ describe('settings of runs', () => {
     }
   });
 
+  it('grow what there is, and all of it', () => {
+    for (const given of [{ grow: true }, { grow: true, initial: 'x', part: 'decoder' }]) {
+      expect(refusal(autoencoderRunConfig, given)).toMatch(
+        /^an autoencoder that is to grow .* needs a smaller one/,
+      );
+    }
+    expect(autoencoderRunConfig({ grow: true, initial: 'x' }).grow).toBe(true);
+  });
+
   it('name one place to take the text encoder from', () => {
     expect(diffusion({ initialText: 'runs/text/model' }).initialText).toBe('runs/text/model');
     expect(refusal(diffusion, { initial: 'runs/ldm/model', initialText: 'runs/text/model' })).toBe(

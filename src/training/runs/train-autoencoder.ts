@@ -1,7 +1,6 @@
 /** Training an AutoencoderKL from pictures: encoder and decoder together, or the decoder alone. */
 import { join } from 'node:path';
 import { autoencoder } from '../../components/autoencoder.ts';
-import type { StoredAutoencoder } from '../../components/model-files.ts';
 import { openAutoencoder } from '../../components/node/open-model.ts';
 import { UsageError } from '../../errors.ts';
 import { mean } from '../../evaluation/mean.ts';
@@ -32,6 +31,7 @@ import { Leaves } from '../objectives/leaves.ts';
 import { type AutoencoderRunConfig, autoencoderRunConfig } from './autoencoder-config.ts';
 import { withDataOf } from './earlier-run.ts';
 import { withEpochs } from './epochs.ts';
+import { grownAutoencoder } from './grown-autoencoder.ts';
 import { batchShapes, picturesAtOnce } from './latent-data.ts';
 import { loadParameters, networkToWrite, requireReadable } from './model-files.ts';
 import { openPictures, type TrainingPictures } from './pictures.ts';
@@ -43,8 +43,8 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
   name: 'autoencoder',
   configure: async (given) => withEpochs(autoencoderRunConfig(await withDataOf(given.initial, given))),
   async open(config, watch) {
-    const initial = config.initial === null ? undefined : await openInitial(config.initial);
-    const model = initial ? autoencoderKLConfig(initial.config) : config.model;
+    const initial = config.initial === null ? undefined : await openInitial(config.initial, config.grow);
+    const model = initial?.config ?? config.model;
     const pictures = await openPictures(config.data, watch);
     const source = pictures.train;
     const sizes = autoencoder('AutoencoderKL', model);
@@ -90,7 +90,9 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
         };
       },
       async start(parameters) {
-        if (initial) await loadParameters(parameters, initial.weights, config.initial ?? '');
+        if (!initial) return;
+        const { weights, startsAtRandom } = initial;
+        await loadParameters(parameters, weights, config.initial ?? '', startsAtRandom);
       },
       sheet: () => examples,
       async writeModel(directory, average, io) {
@@ -111,11 +113,18 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
   },
 };
 
-/** The autoencoder `name`, as `--vae` takes it. Throws UsageError for one that is not trained here. */
-async function openInitial(name: string): Promise<StoredAutoencoder> {
+/**
+ * The autoencoder `name`, as `--vae` takes it, with another level around it where it is to grow. Throws UsageError for one
+ * that is not trained here.
+ */
+async function openInitial(name: string, grow: boolean) {
   const stored = requireReadable(await openAutoencoder(name));
-  if (stored.className === 'AutoencoderKL') return stored;
-  throw new UsageError(`${name} is an ${stored.className}; trained are AutoencoderKL`);
+  if (stored.className !== 'AutoencoderKL') {
+    throw new UsageError(`${name} is an ${stored.className}; trained are AutoencoderKL`);
+  }
+  if (grow) return grownAutoencoder(stored);
+  const { config, weights } = stored;
+  return { config: autoencoderKLConfig(config), weights, startsAtRandom: undefined };
 }
 
 interface AutoencoderDraw {
