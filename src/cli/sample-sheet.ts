@@ -27,7 +27,7 @@ export async function writeSampleSheet(
 }
 
 async function drawn(
-  { model, loras, prompts }: Extract<SampleSheet, { kind: 'drawn' }>,
+  { model, loras, prompts, nearest }: Extract<SampleSheet, { kind: 'drawn' }>,
   engine: NodeEngineOptions,
   signal: AbortSignal,
 ): Promise<{ images: readonly Image[]; columns: number; description: string }> {
@@ -35,6 +35,15 @@ async function drawn(
   const pipeline = await loadPipeline(model, { ...engine, loras: applied });
   try {
     const { images } = await pipeline.generate({ prompt: prompts, seed: 0, signal });
+    const near = (await nearest?.(images)) ?? [];
+    if (near.length === images.length) {
+      const distances = near.map(({ distance }) => distance.toFixed(2)).join(', ');
+      return {
+        images: [...images, ...near.map(({ image }) => image)],
+        columns: images.length,
+        description: `${prompts.join('\n')}\nbelow: the nearest pictures trained on, at the distances ${distances}`,
+      };
+    }
     const columns = Math.ceil(Math.sqrt(2 * images.length));
     return { images, columns, description: prompts.join('\n') };
   } finally {

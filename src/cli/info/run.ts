@@ -35,7 +35,7 @@ export async function describeRun(path: string, reporter: Reporter): Promise<voi
 }
 
 function lossesOf(record: MetricsRecord): string {
-  const losses = Object.entries(record).filter(([name]) => name === 'loss' || name.startsWith('loss_'));
+  const losses = Object.entries(record).filter(([name]) => /^(validation_)?loss(_|$)/.test(name));
   const rate = record.images_per_second;
   return [
     ...losses.map(([name, value]) => `${name} ${value.toPrecision(3)}`),

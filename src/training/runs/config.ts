@@ -151,6 +151,10 @@ export function runSettings(defaults: RunDefaults) {
         defaults.sampleEvery ?? 500,
       ),
       keepCheckpoints: integer('checkpoints that are kept, the newest', { min: 1 }).default(1),
+      validationBatches: integer(
+        'batches of pictures kept for tests whose loss is told with every sample sheet; 0 for none',
+        { min: 0 },
+      ).default(4),
     }).prefault({}),
   };
 }

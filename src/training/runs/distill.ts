@@ -14,6 +14,7 @@ import { elementCount } from '../../graph/shape.ts';
 import { normalInitializer } from '../../layers/initializers.ts';
 import { clipTextConfig } from '../../models/clip-text.ts';
 import { type UNet2DConditionConfig, unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
+import type { Generator } from '../../random/generator.ts';
 import { formatLora } from '../../weights/lora-file.ts';
 import { CONSISTENCY_METADATA } from '../../weights/lora-title.ts';
 import { writeSafetensors } from '../../weights/node/safetensors-file.ts';
@@ -34,7 +35,14 @@ import { type DistillationRunConfig, distillationRunConfig } from './distillatio
 import { withDataOf } from './earlier-run.ts';
 import { withEpochs } from './epochs.ts';
 import { requireLatentUNet, requireTokens, storedPrediction, warnOfLongCaptions } from './fitting.ts';
-import { type LatentData, latentAutoencoder, latentsBytes, openLatentData } from './latent-data.ts';
+import {
+  type LatentBatch,
+  type LatentData,
+  latentAutoencoder,
+  latentsBytes,
+  nearestIn,
+  openLatentData,
+} from './latent-data.ts';
 import { loadParameters, networkOf, networkToWrite, storedNetworkToWrite } from './model-files.ts';
 import { openPictures, requireCaptions, sampleCaptions } from './pictures.ts';
 import { writePipeline } from './pipeline-files.ts';
@@ -92,6 +100,7 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
       boundary: lcmBoundary(config.timestepScaling, config.sigmaData),
       distance: distanceOf(config, vae.shape),
     };
+    let opened: LatentData | undefined;
     return {
       data: { pictures: source.identity, captions: source.captionIdentity },
       cacheBytes: latentsBytes(vae, source, config.latents),
@@ -113,17 +122,30 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
           counts: { [config.lora ? 'lora' : 'unet']: step.trained.count },
           frozen: step.frozen,
           async open(io) {
-            const data = await openLatentData({ ...config, ...io, vae, source });
+            const data = await openLatentData({ ...config, ...io, vae, pictures });
+            opened = data;
+            const { testBatch } = data;
             const states = new CaptionStates({ ...io, encoder: captions });
+            const batchOf = async (update: number, batch: LatentBatch, random: Generator) => {
+              const drawn = await draw(config, batch, states, pairs, update, random);
+              return {
+                inputs: leaves.inputs(drawn),
+                images: config.batch,
+                groups: drawn.pairs.map(({ group }) => group),
+              };
+            };
             return {
               async batch(at) {
-                const drawn = await draw(config, data, states, pairs, at);
-                return {
-                  inputs: leaves.inputs(drawn),
-                  images: config.batch,
-                  groups: drawn.pairs.map(({ group }) => group),
-                };
+                const update = Math.floor(at / config.accumulate);
+                return batchOf(update, await data.batch(at), randomStream(config.seed, 1, at));
               },
+              validation: pictures.test &&
+                testBatch && {
+                  pictures: pictures.test.size,
+                  // Times are those of the end of the training, so that all losses are of the same task.
+                  batch: async (at) =>
+                    batchOf(config.steps - 1, await testBatch(at), randomStream(config.seed, 6, at)),
+                },
               async close() {
                 await data.close();
                 await states.close();
@@ -137,6 +159,7 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
         // A LoRA draws together with its teacher.
         ...(config.lora ? { model: config.teacher, loras: [directory] } : { model: directory, loras: [] }),
         prompts: config.validationPrompts ?? sampleCaptions(pictures),
+        nearest: nearestIn(pictures, opened),
       }),
       async start(parameters) {
         if (config.lora || config.start === 'random') return;
@@ -160,21 +183,20 @@ interface DistillationDraw extends ConsistencyDraw {
 }
 
 async function draw(
-  { seed, batch, accumulate, guidance: { min, max } }: DistillationRunConfig,
-  data: LatentData,
+  { batch, guidance: { min, max } }: DistillationRunConfig,
+  { latents, captions }: LatentBatch,
   states: CaptionStates,
   pairs: TimePairs,
-  at: number,
+  update: number,
+  random: Generator,
 ): Promise<DistillationDraw> {
-  const random = randomStream(seed, 1, at);
-  const noise = random.normal(elementCount(data.shape));
-  const drawn = pairs.draw(random, batch, Math.floor(at / accumulate));
+  const noise = random.normal(elementCount(latents.shape));
+  const drawn = pairs.draw(random, batch, update);
   const guidance = Array.from(random.uniform(batch), (u) => min + u * (max - min));
-  const { latents, captions } = await data.batch(at);
   return {
     pairs: drawn,
     latents,
-    noise: hostTensor(noise, data.shape),
+    noise: hostTensor(noise, latents.shape),
     guidance,
     states: await states.of(captions),
     unconditionalStates: await states.of(['']),

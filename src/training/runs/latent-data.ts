@@ -1,36 +1,40 @@
-/** Latents and captions for training in latent space: a trained autoencoder and a tokenizer over a picture source. */
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { type Autoencoder, autoencoder } from '../../components/autoencoder.ts';
 import type { Component } from '../../components/components.ts';
 import type { StoredAutoencoder } from '../../components/model-files.ts';
-import { abortable } from '../../engines/abortable.ts';
-import type { Engine, Executable } from '../../engines/engine.ts';
+import type { Engine } from '../../engines/engine.ts';
 import { located, UsageError } from '../../errors.ts';
 import { type HostTensor, hostTensor } from '../../graph/host-tensor.ts';
-import { concat } from '../../graph/operators/index.ts';
 import { elementCount } from '../../graph/shape.ts';
-import { autoencoderKLConfig } from '../../models/autoencoder-kl.ts';
-import { autoencoderTinyConfig } from '../../models/autoencoder-tiny.ts';
-import { float32, type Network, programOf } from '../../networks/network.ts';
+import { type Image, tensorToImage } from '../../images/image.ts';
 import type { Generator } from '../../random/generator.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
-import { convertTensor } from '../../weights/convert.ts';
-import { loadTensors } from '../../weights/load-tensors.ts';
-import { bytesOf } from '../../weights/safetensors.ts';
 import { ExampleOrder, keptVariants } from '../data/example-order.ts';
 import { LatentsCache } from '../data/latents-cache.ts';
+import { nearestLatents } from '../data/nearest-latents.ts';
 import type { PictureSize, PictureSource } from '../data/picture-source.ts';
 import { randomStream } from '../data/random-stream.ts';
 import type { OnProgress } from '../loop/events.ts';
 import type { LatentsConfig } from './config.ts';
 import { requireReadable } from './model-files.ts';
+import { fingerprint, PictureEncoder } from './picture-encoder.ts';
+import type { TrainingPictures } from './pictures.ts';
+import type { NearPicture } from './run.ts';
+
+/** One batch. */
+export interface LatentBatch {
+  /** Scaled, [B, C, h, w]. */
+  readonly latents: HostTensor;
+  readonly captions: readonly string[];
+}
 
 export interface LatentData {
-  /** Of one batch: [B, C, h, w]. */
-  readonly shape: Shape4;
-  /** Scaled latents and the captions of batch `step`. */
-  batch(step: number): Promise<{ readonly latents: HostTensor; readonly captions: readonly string[] }>;
+  /** Batch `step`, the same at every call. */
+  batch(step: number): Promise<LatentBatch>;
+  /** Batches of pictures that are kept for tests; undefined where there are none. */
+  readonly testBatch: ((at: number) => Promise<LatentBatch>) | undefined;
+  /** The pictures trained on that come nearest to others by their latents, as far as they were encoded. */
+  nearest(images: readonly Image[]): Promise<NearPicture[]>;
   close(): Promise<void>;
 }
 
@@ -43,7 +47,7 @@ export function picturesAtOnce({ height, width }: PictureSource): number {
   return Math.max(1, Math.min(MOST_AT_ONCE, Math.floor(PIXELS_AT_ONCE / (height * width))));
 }
 
-type Shape4 = readonly [number, number, number, number];
+export type Shape4 = readonly [number, number, number, number];
 
 /** Shapes of a batch of pictures and of their latents. Throws UsageError for pictures that are no multiple of a latent. */
 export function batchShapes(
@@ -80,7 +84,7 @@ export function latentAutoencoder(stored: StoredAutoencoder, source: PictureSour
 export interface LatentDataOptions {
   readonly engine: Engine;
   readonly vae: LatentAutoencoder;
-  readonly source: PictureSource;
+  readonly pictures: TrainingPictures;
   readonly latents: LatentsConfig;
   readonly batch: number;
   readonly seed: number;
@@ -103,16 +107,13 @@ export function latentsBytes(
 
 /** Opens the data of a run. Pictures are encoded while they are needed for the first time. */
 export async function openLatentData(options: LatentDataOptions): Promise<LatentData> {
-  const { engine, vae, source, latents, batch, seed, directory, onProgress, signal } = options;
+  const { vae, pictures, latents, batch, seed, directory, onProgress } = options;
+  const { train: source, test } = pictures;
   const shape: Shape4 = [batch, ...vae.shape];
   const block = picturesAtOnce(source);
   const { pixels } = batchShapes(vae.config, block, source);
-  let compiled: Promise<Executable> | undefined;
-  const encoder = () => {
-    if (!compiled) onProgress?.({ type: 'phase', message: 'compiling the encoder of pictures' });
-    compiled ??= compileEncoder(engine, vae, pixels, latents.sample);
-    return abortable(compiled, signal);
-  };
+  const encoder = new PictureEncoder({ ...options, shape: pixels, withDeviation: latents.sample });
+  const autoencoder = await fingerprint(vae.stored);
   const count = Math.min(latents.pictures, source.size);
   if (Number.isFinite(source.size) && count < source.size) {
     onProgress?.({
@@ -120,47 +121,78 @@ export async function openLatentData(options: LatentDataOptions): Promise<Latent
       message: `the first ${count} of ${source.size} pictures are trained on; the setting latents.pictures says how many are`,
     });
   }
-  const variants = keptVariants(source, latents.variants);
-  const orderOf = (seed: number) => new ExampleOrder({ source, seed, batch, count, variants });
-  const order = orderOf(seed);
-  const [channels, height, width] = vae.shape;
-  const cache = await LatentsCache.open({
-    path: latents.file ?? join(directory, 'latents.safetensors'),
-    count: Array.from(order.encounters()).length,
-    source,
-    size: source,
-    encounters: (seed) => orderOf(seed).encounters(),
-    encoder,
-    block,
-    seed,
-    shape: latents.sample ? [2 * channels, height, width] : vae.shape,
-    onProgress,
-    signal,
-    description: {
-      pictures: source.identity,
-      autoencoder: await fingerprint(vae.stored),
-      ...(variants > 1 && { views: viewsOf(source, variants) }),
-      ...(latents.sample && { contents: 'mean and standard deviation' }),
-    },
-  });
+  /** The latents of some examples of a source, kept in a file. */
+  const kept = async (of: PictureSource, count: number, path: string) => {
+    const variants = keptVariants(of, latents.variants);
+    const orderOf = (seed: number) => new ExampleOrder({ source: of, seed, batch, count, variants });
+    const order = orderOf(seed);
+    const [channels, height, width] = vae.shape;
+    const cache = await LatentsCache.open({
+      ...options,
+      path,
+      count: Array.from(order.encounters()).length,
+      source: of,
+      size: of,
+      encounters: (seed) => orderOf(seed).encounters(),
+      encoder: () => encoder.executable(),
+      block,
+      shape: latents.sample ? [2 * channels, height, width] : vae.shape,
+      description: {
+        pictures: of.identity,
+        autoencoder,
+        ...(variants > 1 && { views: viewsOf(of, variants) }),
+        ...(latents.sample && { contents: 'mean and standard deviation' }),
+      },
+    });
+    return { cache, order };
+  };
+  const trained = await kept(source, count, latents.file ?? join(directory, 'latents.safetensors'));
+  let tested: ReturnType<typeof kept> | undefined;
+  const read = async ({ cache, order }: Awaited<ReturnType<typeof kept>>, of: PictureSource, at: number) => {
+    const examples = order.batch(at);
+    const values = await cache.read(examples);
+    const drawn = latents.sample ? sampled(values, batch, randomStream(seed, 5, at)) : values;
+    return {
+      latents: hostTensor(drawn, shape),
+      captions: examples.map(({ example }) => of.caption(example)),
+    };
+  };
   return {
-    shape,
-    async batch(step) {
-      const examples = order.batch(step);
-      const kept = await cache.read(examples);
-      const values = latents.sample ? drawn(kept, batch, randomStream(seed, 5, step)) : kept;
-      return {
-        latents: hostTensor(values, shape),
-        captions: examples.map(({ example }) => source.caption(example)),
-      };
+    batch: (step) => read(trained, source, step),
+    testBatch:
+      test &&
+      (async (at) => {
+        const most = Math.min(test.size, LARGEST_TEST);
+        tested ??= kept(test, most, join(directory, 'latents-of-tests.safetensors'));
+        return read(await tested, test, at);
+      }),
+    nearest: async (images) => {
+      const means = await encoder.means(images);
+      const near = nearestLatents(means, elementCount(vae.shape), trained.cache.known());
+      const found = near.flatMap(({ seen, distance }) => (seen ? [{ picture: seen.picture, distance }] : []));
+      const originals = await source.pixels(found.map(({ picture }) => picture));
+      return found.map(({ distance }, i) => ({
+        image: tensorToImage(originals, source.width, source.height, i),
+        distance,
+      }));
     },
     async close() {
-      await cache.close();
-      // An engine finishes what it is at before it lets go, and frees the rest itself when it is disposed of.
-      if (!signal?.aborted) await (await compiled)?.dispose();
+      await trained.cache.close();
+      await (await tested?.catch(() => undefined))?.cache.close(); // heard by whoever reads
+      await encoder.close();
     },
   };
 }
+
+/** For a sample sheet: nothing where pictures are drawn without end, or before the data are open. */
+export function nearestIn({ train }: TrainingPictures, data: LatentData | undefined) {
+  return data && Number.isFinite(train.pictures)
+    ? (images: readonly Image[]) => data.nearest(images)
+    : undefined;
+}
+
+/** Pictures of those kept for tests that are encoded at most. */
+const LARGEST_TEST = 1024;
 
 /** The ids of captions, [B, L] int64; every id sequence of the `dropped` ones is that of the empty caption. */
 export function captionIds(
@@ -177,44 +209,11 @@ function viewsOf({ variety: { crop, flip } }: PictureSource, variants: number): 
 }
 
 /** Means and standard deviations [N, 2·C, h, w] → what is drawn from the posterior, mean + deviation · noise, [N, C, h, w]. */
-function drawn(moments: Float32Array, count: number, random: Generator): Float32Array {
+function sampled(moments: Float32Array, count: number, random: Generator): Float32Array {
   const size = moments.length / count / 2;
   const noise = random.normal(count * size);
   return noise.map((value, i) => {
     const at = Math.floor(i / size) * 2 * size + (i % size);
     return moments[at]! + moments[at + size]! * value;
   });
-}
-
-/** pixels [N, 3, H, W] → scaled posterior means [N, C, h, w], or [N, 2·C, h, w] with the standard deviations after them. */
-async function compileEncoder(engine: Engine, vae: LatentAutoencoder, shape: Shape4, withDeviation: boolean) {
-  const network: Network = {
-    role: 'encoder',
-    name: 'autoencoder encoder',
-    component: vae,
-    write(params, { pixels }) {
-      const { mean, deviation } = vae.config.encode(params, pixels!);
-      if (!withDeviation) return { latents: mean };
-      if (deviation) return { latents: concat([mean, deviation], 1) };
-      throw new UsageError(
-        `${vae.location} is an ${vae.config.className}, which has no posterior to draw latents from; set latents.sample to false`,
-      );
-    },
-  };
-  const { program, weights } = programOf(network, { pixels: float32(shape) });
-  return engine.compile(program, { weights, name: network.name });
-}
-
-/**
- * A digest of what the latents depend on, so that a cache is not used with another encoder: settings by their
- * meaning, however the file spells them, and the encoder's weights by their values, whatever type they are stored in. A decoder trained further changes nothing.
- */
-async function fingerprint({ className, config: json, weights }: StoredAutoencoder): Promise<string> {
-  const config = className === 'AutoencoderTiny' ? autoencoderTinyConfig(json) : autoencoderKLConfig(json);
-  const hash = createHash('sha256').update(JSON.stringify(config));
-  const names = [...weights.keys()].filter((name) => /^(encoder|quant_conv)\./.test(name)).sort();
-  for (const [name, tensor] of await loadTensors(weights, names)) {
-    hash.update(name).update(bytesOf(convertTensor(tensor, 'float32')));
-  }
-  return hash.digest('hex').slice(0, 32);
 }

@@ -19,6 +19,7 @@ import { measureStep, requireMemory, spaceOf } from './cost.ts';
 import type { Watch } from './pictures.ts';
 import { type RunIO, type RunPlan, type RunResult, replicasOf, runSteps, type SampleSheet } from './run.ts';
 import { inRunDirectory } from './run-directory.ts';
+import type { Validation } from './validation.ts';
 
 /** A kind of training: from settings to a recipe. */
 export interface RecipeKind<Config extends RunConfig> {
@@ -76,6 +77,8 @@ export interface WrittenStep {
 export interface Batches {
   /** Batch `step`, the same at every call. */
   batch(step: number): Promise<Batch>;
+  /** The same of pictures that are not trained on; absent where there are none. */
+  readonly validation?: Validation | undefined;
   close?(): Promise<void>;
 }
 
@@ -154,6 +157,7 @@ export async function train<Config extends RunConfig>(
         averages,
         feeds,
         batch: (at) => batches.batch(at),
+        validation: batches.validation && { ...batches.validation, model: model.parameters },
         writeModel: (directory) => recipe.writeModel(directory, model.parameters, io),
         sheet: recipe.sheet,
       });

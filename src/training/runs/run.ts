@@ -13,6 +13,7 @@ import { learningRateFactor } from '../update/learning-rate.ts';
 import { AdamW } from '../update/optimizer.ts';
 import { type Batch, type HostStepperOptions, hostStepper } from '../update/stepper.ts';
 import type { RunConfig } from './config.ts';
+import { type Validation, validate } from './validation.ts';
 
 /** What a run needs from outside. */
 export interface RunIO {
@@ -44,6 +45,8 @@ export type SampleSheet =
       readonly model: string;
       readonly loras: readonly string[];
       readonly prompts: readonly string[];
+      /** Finds the pictures trained on that come nearest to those drawn; absent where there is no end of them. */
+      readonly nearest?: ((images: readonly Image[]) => Promise<NearPicture[]>) | undefined;
     }
   | {
       readonly kind: 'pictures';
@@ -53,6 +56,13 @@ export type SampleSheet =
       /** What they show. */
       readonly description: string;
     };
+
+/** A picture that was trained on. */
+export interface NearPicture {
+  readonly image: Image;
+  /** How far it is from another: the root of the mean squared difference of their latents, 0 for a copy. */
+  readonly distance: number;
+}
 
 /** The engines that compute training steps. */
 export function replicasOf({ engine, replicas }: Pick<RunIO, 'engine' | 'replicas'>): readonly Engine[] {
@@ -97,6 +107,8 @@ export interface RunParts {
   readonly averages: HostStepperOptions['averages'];
   readonly feeds?: HostStepperOptions['feeds'];
   readonly batch: Training['batch'];
+  /** Batches of pictures that are not trained on, and the averaged parameters, whose loss on them is told. */
+  readonly validation?: (Validation & { readonly model: FlatParameters }) | undefined;
   /** Writes what was learned so far to the folder. */
   readonly writeModel: (modelDirectory: string) => Promise<void>;
   /** What the model that was just written to the folder has to show; undefined for what cannot be seen. */
@@ -145,6 +157,11 @@ export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): P
       cadence,
       onSample: async (at, again) => {
         await write(at);
+        if (parts.validation) {
+          const { validation } = parts;
+          const inputs = { ...validation.model.tensors(), ...feeds };
+          await validate({ ...io, program, inputs, validation, cadence, step: at, again });
+        }
         if (parts.sheet) await io.onSample?.({ step: at, sheet: parts.sheet(modelDirectory), again });
       },
       onProgress,

@@ -77,14 +77,18 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
           counts: { vae: trained.count },
           frozen: new Map([...(initial?.weights ?? [])].filter(([name]) => !trained.declarations.has(name))),
           open: async () => {
-            const order = new ExampleOrder({ source, seed: config.seed, batch: config.batch });
-            return {
-              batch: async (at) => ({
-                inputs: leaves.inputs(
-                  await draw(config, batchShapes(sizes, config.batch, seen), source, order, at),
-                ),
+            const whole = batchShapes(sizes, config.batch, seen);
+            const batchesOf = (of: PictureSource, streams: Streams) => {
+              const order = new ExampleOrder({ source: of, seed: config.seed, batch: config.batch });
+              return async (at: number) => ({
+                inputs: leaves.inputs(await draw(config, whole, of, order, at, streams)),
                 images: config.batch,
-              }),
+              });
+            };
+            const { test } = pictures;
+            return {
+              batch: batchesOf(source, { noise: 1, crops: 2 }),
+              validation: test && { pictures: test.size, batch: batchesOf(test, { noise: 6, crops: 7 }) },
             };
           },
         };
@@ -143,20 +147,28 @@ function seenOf({ cropSize }: AutoencoderRunConfig, { height, width }: PictureSo
   );
 }
 
+/** Names of the random numbers that a batch is made with. */
+interface Streams {
+  readonly noise: number;
+  readonly crops: number;
+}
+
 async function draw(
   { seed, cropSize }: AutoencoderRunConfig,
   shapes: ReturnType<typeof batchShapes>,
   source: PictureSource,
   order: ExampleOrder,
   at: number,
+  streams: Streams,
 ): Promise<AutoencoderDraw> {
   const examples = order.batch(at);
-  const noise = randomStream(seed, 1, at).normal(elementCount(shapes.latents));
+  const noise = randomStream(seed, streams.noise, at).normal(elementCount(shapes.latents));
   const whole = await source.pixels(
     examples.map(({ picture }) => picture),
     examples.map((example) => viewOf(source, seed, example)),
   );
-  const pixels = cropSize === null ? whole : randomCrops(whole, source, cropSize, randomStream(seed, 2, at));
+  const crops = () => randomCrops(whole, source, cropSize!, randomStream(seed, streams.crops, at));
+  const pixels = cropSize === null ? whole : crops();
   return {
     pixels: hostTensor(pixels, shapes.pixels),
     noise: hostTensor(noise, shapes.latents),

@@ -8,6 +8,7 @@ import { type Declaration, DeclaredParams } from '../../layers/params.ts';
 import { clipText } from '../../models/clip-text.ts';
 import { unet2DCondition } from '../../models/unet-2d-condition.ts';
 import { unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
+import type { Generator } from '../../random/generator.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { withPrefix } from '../../weights/source.ts';
 import type { PictureSource } from '../data/picture-source.ts';
@@ -27,9 +28,11 @@ import {
 } from './fitting.ts';
 import {
   captionIds,
+  type LatentBatch,
   type LatentData,
   latentAutoencoder,
   latentsBytes,
+  nearestIn,
   openLatentData,
 } from './latent-data.ts';
 import {
@@ -69,6 +72,7 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
     requireWidth(unetConfig, textEncoder, ofText);
     warnOfLongCaptions(tokenizer, source, watch);
     const schedule = noiseSchedule(config.schedule);
+    let opened: LatentData | undefined;
     return {
       data: { pictures: source.identity, captions: source.captionIdentity },
       cacheBytes: latentsBytes(vae, source, config.latents),
@@ -105,18 +109,28 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
           trained: new Map([...withNames(unet, UNET), ...withNames(text, TEXT_ENCODER)]),
           counts: { unet: unet.count, text_encoder: text.count },
           async open(io) {
-            const data = await openLatentData({ ...config, ...io, vae, source });
+            const data = await openLatentData({ ...config, ...io, vae, pictures });
+            opened = data;
+            const { testBatch } = data;
+            const batchOf = (drawn: DiffusionDraw) => ({
+              inputs: leaves.inputs(drawn),
+              images: config.batch,
+              groups: drawn.samples.map(({ t }) => `quarter_${1 + Math.floor((4 * t) / schedule.length)}`),
+            });
             return {
               async batch(at) {
-                const drawn = await draw(config, data, tokenizer, schedule, at);
-                return {
-                  inputs: leaves.inputs(drawn),
-                  images: config.batch,
-                  groups: drawn.samples.map(
-                    ({ t }) => `quarter_${1 + Math.floor((4 * t) / schedule.length)}`,
-                  ),
-                };
+                const random = randomStream(config.seed, 1, at);
+                return batchOf(draw(config, await data.batch(at), tokenizer, schedule, random));
               },
+              validation: pictures.test &&
+                testBatch && {
+                  pictures: pictures.test.size,
+                  async batch(at) {
+                    const random = randomStream(config.seed, 6, at);
+                    const whole = { ...config, captionDropout: 0 };
+                    return batchOf(draw(whole, await testBatch(at), tokenizer, schedule, random));
+                  },
+                },
               close: () => data.close(),
             };
           },
@@ -127,6 +141,7 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
         model,
         loras: [],
         prompts: config.validationPrompts ?? sampleCaptions(pictures),
+        nearest: nearestIn(pictures, opened),
       }),
       async start(parameters) {
         const isFresh = (name: string) =>
@@ -164,21 +179,19 @@ interface DiffusionDraw {
   readonly ids: HostTensor;
 }
 
-async function draw(
-  { seed, batch, timesteps, captionDropout }: DiffusionRunConfig,
-  data: LatentData,
+function draw(
+  { batch, timesteps, captionDropout }: DiffusionRunConfig,
+  { latents, captions }: LatentBatch,
   tokenizer: ClipTokenizer,
   schedule: NoiseSchedule,
-  at: number,
-): Promise<DiffusionDraw> {
-  const random = randomStream(seed, 1, at);
-  const noise = random.normal(elementCount(data.shape));
+  random: Generator,
+): DiffusionDraw {
+  const noise = random.normal(elementCount(latents.shape));
   const samples = sampleTimesteps(random, batch, schedule.length, timesteps);
   const dropped = Array.from(random.uniform(batch), (u) => u < captionDropout);
-  const { latents, captions } = await data.batch(at);
   return {
     latents,
-    noise: hostTensor(noise, data.shape),
+    noise: hostTensor(noise, latents.shape),
     samples,
     ids: captionIds(tokenizer, captions, dropped),
   };

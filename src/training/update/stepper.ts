@@ -154,7 +154,7 @@ function gradientsOf(outputs: Readonly<Record<string, HostTensor>>): Map<string,
 }
 
 /** The means of all scalars among the outputs, and those of `sample_loss` per group of the batch. */
-function reportedValues(
+export function reportedValues(
   shares: readonly Readonly<Record<string, HostTensor>>[],
   batch: Batch,
 ): Record<'loss', number> & Record<string, number> {
