@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, it, vi } from 'vitest';
 import { hostTensor } from '../graph/host-tensor.ts';
 import { openForDrawing } from '../pipelines/node/opened-model.ts';
-import { formatLora } from '../weights/lora-file.ts';
+import { formatLora } from '../weights/format-lora.ts';
 import { writeSafetensors } from '../weights/node/safetensors-file.ts';
 import { safetensorsOf } from '../weights/open-safetensors.ts';
 import { replicasFor } from './replicas.ts';

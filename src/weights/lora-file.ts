@@ -5,7 +5,6 @@
  */
 import { InputError } from '../errors.ts';
 import { parseJsonObject } from '../files/json.ts';
-import type { HostTensor } from '../graph/host-tensor.ts';
 import { elementCount, formatShape } from '../graph/shape.ts';
 import { brief, listed } from '../messages.ts';
 import { isFloat } from './convert.ts';
@@ -204,28 +203,4 @@ function configIn(metadata: Readonly<Record<string, string>>, file: string): Ada
   if (text === undefined) return undefined;
   const from = `${file}, lora_adapter_metadata`;
   return { from, json: parseJsonObject(text, from) };
-}
-
-/**
- * The file of a trained LoRA in peft's layout, as diffusers saves it. `factors`: `<layer>.lora_A.weight` [r, …] and
- * `<layer>.lora_B.weight` [O, r, …] of every layer, float32.
- */
-export function formatLora(
-  factors: ReadonlyMap<string, HostTensor>,
-  { component = 'unet', rank, alpha }: { component?: LoraComponent; rank: number; alpha: number },
-): { tensors: Map<string, HostTensor>; metadata: Record<string, string> } {
-  const layers = [...factors.keys()].map((name) => name.replace(/\.lora_[AB]\.weight$/, ''));
-  const config = {
-    r: rank,
-    lora_alpha: alpha,
-    peft_type: 'LORA',
-    target_modules: [...new Set(layers)].sort(),
-  };
-  const named = <T>(entries: Iterable<[string, T]>) =>
-    [...entries].map(([name, value]): [string, T] => [`${component}.${name}`, value]);
-  const adapter = Object.fromEntries(named<unknown>(Object.entries(config)));
-  return {
-    tensors: new Map(named(factors)),
-    metadata: { format: 'pt', lora_adapter_metadata: JSON.stringify(adapter, null, 2) },
-  };
 }

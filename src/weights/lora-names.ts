@@ -47,6 +47,13 @@ const COMPONENTS: Readonly<Record<string, LoraComponent>> = {
   text_encoder_2: 'text_encoder_2',
 };
 
+/** What kohya's layout calls them. */
+export const KOHYA_PREFIXES: Readonly<Record<LoraComponent, string>> = {
+  unet: 'lora_unet',
+  text_encoder: 'lora_te',
+  text_encoder_2: 'lora_te2',
+};
+
 const PARTS: Readonly<Record<string, LoraPart>> = { A: 'down', B: 'up', down: 'down', up: 'up' };
 
 /** What a tensor is by its name; undefined for what is not LoRA in any of the layouts. */

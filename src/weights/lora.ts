@@ -70,14 +70,7 @@ export function withLoras(
     params,
     weights,
     requireUsed() {
-      for (const { lora, layers, used } of adapters) {
-        const unused = [...layers.keys()].filter((key) => !used.has(key));
-        if (unused.length === 0) continue;
-        throw new InputError(
-          `${lora.from} does not fit this model: ${unused.length} of its ${layers.size} layers for the ${component} are not there, such as ${listed(unused, LISTED)}. Was it made for another kind of model?`,
-          { path: lora.from, code: 'mismatch' },
-        );
-      }
+      for (const { lora, used } of adapters) requireLayers(lora, component, used);
     },
   };
 }
@@ -95,20 +88,46 @@ function addition({ lora, strength, factor }: Adapter, layer: LoraLayer, shape: 
   const { down, up, alpha, rankStabilized } = layer;
   const a = factor(down);
   const b = factor(up);
-  const rank = a.shape[0] ?? 0;
+  const rank = requireFactors(lora, layer, { shapeA: a.shape, shapeB: b.shape, shape });
   const outputs = shape[0]!;
   const inputs = elementCount(shape) / outputs;
-  if (rank === 0 || elementCount(a.shape) !== rank * inputs || elementCount(b.shape) !== outputs * rank) {
-    throw new InputError(
-      `${lora.from}: ${down} ${formatShape(a.shape)} and ${up} ${formatShape(b.shape)} do not make up a weight of the shape ${formatShape(shape)}; the LoRA was made for another model`,
-      { path: lora.from, code: 'mismatch' },
-    );
-  }
   const perAlpha = strength / (rankStabilized ? Math.sqrt(rank) : rank);
   const scale =
     typeof alpha === 'string' ? multiply(reshape(factor(alpha), []), perAlpha) : (alpha ?? rank) * perAlpha;
   const product = matmul(multiply(reshape(b, [outputs, rank]), scale), reshape(a, [rank, inputs]));
   return reshape(product, shape);
+}
+
+/**
+ * The rank of a layer's two factors. Throws InputError when they do not make up a weight of `shape`. shapeA: of `down`,
+ * [r, …]; shapeB: of `up`, [O, r, …].
+ */
+export function requireFactors(
+  { from }: Pick<Lora, 'from'>,
+  { down, up }: Pick<LoraLayer, 'down' | 'up'>,
+  { shapeA, shapeB, shape }: { shapeA: Shape; shapeB: Shape; shape: Shape },
+): number {
+  const rank = shapeA[0] ?? 0;
+  const outputs = shape[0]!;
+  const inputs = elementCount(shape) / outputs;
+  if (rank === 0 || elementCount(shapeA) !== rank * inputs || elementCount(shapeB) !== outputs * rank) {
+    throw new InputError(
+      `${from}: ${down} ${formatShape(shapeA)} and ${up} ${formatShape(shapeB)} do not make up a weight of the shape ${formatShape(shape)}; the LoRA was made for another model`,
+      { path: from, code: 'mismatch' },
+    );
+  }
+  return rank;
+}
+
+/** Throws InputError when a LoRA has layers for the network beside those that were `used`. */
+export function requireLayers(lora: Lora, component: LoraComponent, used: ReadonlySet<string>): void {
+  const layers = lora.layers[component];
+  const unused = [...layers.keys()].filter((key) => !used.has(key));
+  if (unused.length === 0) return;
+  throw new InputError(
+    `${lora.from} does not fit this model: ${unused.length} of its ${layers.size} layers for the ${component} are not there, such as ${listed(unused, LISTED)}. Was it made for another kind of model?`,
+    { path: lora.from, code: 'mismatch' },
+  );
 }
 
 /**

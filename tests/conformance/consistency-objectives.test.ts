@@ -80,7 +80,7 @@ describeGolden('objectives', (folder) => {
       },
       {
         states: input('states', states),
-        unconditionalStates: input('unconditional_states', [1, states[1]!, states[2]!]),
+        unconditional: { states: input('unconditional_states', [1, states[1]!, states[2]!]) },
       },
       {
         shape,

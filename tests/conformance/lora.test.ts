@@ -3,12 +3,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createNodeEngine } from '../../src/engines/onnxruntime-node/engine.ts';
+import { float32Data } from '../../src/graph/host-tensor.ts';
 import { program } from '../../src/graph/program.ts';
 import { zerosInitializer } from '../../src/layers/initializers.ts';
 import { clipText, clipTextConfig } from '../../src/models/clip-text.ts';
 import { unet2DConditionConfig } from '../../src/models/unet-2d-condition-config.ts';
+import { loadTensors } from '../../src/weights/load-tensors.ts';
 import { type AppliedLora, withLoras } from '../../src/weights/lora.ts';
 import { readLora } from '../../src/weights/lora-file.ts';
+import { mergeLoras } from '../../src/weights/merge-loras.ts';
 import { parseSafetensors } from '../../src/weights/safetensors.ts';
 import { paramsFromWeights } from '../../src/weights/source.ts';
 import { adaptedOutputs, unetOutput } from './adapted.ts';
@@ -83,6 +86,13 @@ describeGolden('lora', (folder) => {
         await executable.dispose();
         for (const key of wanted)
           expectClose(merged[key]!.data as Float32Array, floats(fused, prefix + key), 1e-6);
+
+        const summed = await mergeLoras(weights, 'unet', loras);
+        for (const [key, tensor] of await loadTensors(summed, wanted)) {
+          expectClose(float32Data(tensor), floats(fused, `${prefix}${key}`), 1e-5, 'relative');
+        }
+        // What no LoRA adapts stays where it is.
+        expect(summed.get('conv_in.bias')).toBe(weights.get('conv_in.bias'));
       },
     );
   });

@@ -68,7 +68,7 @@ describeGolden('training', (folder) => {
       },
       {
         states: input('states', states),
-        unconditionalStates: input('unconditional_states', [1, states[1]!, states[2]!]),
+        unconditional: { states: input('unconditional_states', [1, states[1]!, states[2]!]) },
       },
       {
         shape,

@@ -69,6 +69,7 @@ it('stay as they are in a student of the model, whose own have floats where diff
   const student = join(folder.path, 'student');
   await writePipeline(student, {
     kind: 'LatentConsistencyModelPipeline',
+    schedulerClass: 'LCMScheduler',
     vae: await stored('vae'),
     unet: networkToWrite('unet', unet, new Map()),
     textEncoder: await stored('text_encoder'),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InputError, UsageError } from '../../errors.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
-import { formatLora } from '../../weights/lora-file.ts';
+import { formatLora } from '../../weights/format-lora.ts';
 import { writeSafetensors } from '../../weights/node/safetensors-file.ts';
 import { loraOption, openLoras } from './lora.ts';
 

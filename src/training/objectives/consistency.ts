@@ -38,15 +38,15 @@ import {
 } from '../../graph/operators/index.ts';
 import type { Shape } from '../../graph/shape.ts';
 import type { Tensor } from '../../graph/tensor.ts';
-import type { Denoiser } from './diffusion.ts';
+import type { AddedTensors, Denoiser } from './diffusion.ts';
 import type { Leaves } from './leaves.ts';
 import type { Objective } from './objective.ts';
 import type { TimePair } from './time-pairs.ts';
 
 export interface GuidedTeacher {
   readonly model: Denoiser;
-  /** States of the empty caption, [1, L, D]. */
-  readonly unconditionalStates: Tensor;
+  /** Of the empty caption: states [1, L, D], and for Stable Diffusion XL pooled [1, P]. */
+  readonly unconditional: { readonly states: Tensor; readonly pooled?: Tensor | undefined };
   readonly solver: Solver;
   /** Steps of the solver from `start` to `end`. */
   readonly substeps: number;
@@ -95,12 +95,14 @@ export interface ConsistencyConditioning {
   readonly states: Tensor;
   /** The guidance strength embedded, [B, E], for students that have an input for it. */
   readonly guidanceEmbedding?: Tensor | undefined;
+  /** For Stable Diffusion XL. */
+  readonly added?: AddedTensors | undefined;
 }
 
 /** Writes the loss of a consistency step, and declares the leaves that it needs. */
 export function consistencyLoss<Drawn extends ConsistencyDraw>(
   { student, target, teacher }: ConsistencyModels,
-  { states, guidanceEmbedding }: ConsistencyConditioning,
+  { states, guidanceEmbedding, added }: ConsistencyConditioning,
   { shape, predictionType, boundary, distance }: ConsistencyOptions,
   leaves: Leaves<Drawn>,
 ): Objective {
@@ -123,14 +125,14 @@ export function consistencyLoss<Drawn extends ConsistencyDraw>(
   const consistency = (model: Denoiser, sample: Tensor, name: 'start' | 'end') => {
     const timesteps = leaves.vector(`${name}_timesteps`, ({ pairs }) => pairs.map((pair) => pair[name].t));
     const f = (pair: TimePair) => consistencyOf(predictionType, boundary, pair[name]);
-    const output = model(sample, timesteps, states, guidanceEmbedding);
+    const output = model(sample, timesteps, states, guidanceEmbedding, added);
     return affineSum(leaves, `${name}_f`, f, sample, [output]);
   };
 
   const noised = noisedAt('start', ({ start, pureNoise }) => (pureNoise ? { alpha: 0, sigma: 1 } : start));
   const previous = stopGradient(
     teacher
-      ? guidedSteps(teacher, noised, states, predictionType, leaves)
+      ? guidedSteps(teacher, noised, { states, added }, predictionType, leaves)
       : noisedAt('end', ({ end }) => end),
   );
   const prediction = consistency(student, noised, 'start');
@@ -146,19 +148,26 @@ export function consistencyLoss<Drawn extends ConsistencyDraw>(
  * so this equals guiding each of them.
  */
 function guidedSteps<Drawn extends ConsistencyDraw>(
-  { model, unconditionalStates, solver, substeps }: GuidedTeacher,
+  { model, unconditional, solver, substeps }: GuidedTeacher,
   start: Tensor,
-  states: Tensor,
+  { states, added }: Pick<ConsistencyConditioning, 'states' | 'added'>,
   type: PredictionType,
   leaves: Leaves<Drawn>,
 ): Tensor {
   const batch = start.shape[0]!;
-  const both = concat([states, expandTo(unconditionalStates, states.shape)], 0);
+  const withEmpty = (captions: Tensor, empty: Tensor) =>
+    concat([captions, expandTo(empty, captions.shape)], 0);
+  const both = withEmpty(states, unconditional.states);
+  const bothAdded = added && {
+    textEmbeds: withEmpty(added.textEmbeds, unconditional.pooled!),
+    timeIds: concat([added.timeIds, added.timeIds], 0),
+  };
   const guidance = leaves.perSample('guidance', (drawn) => drawn.guidance);
   const guided = (sample: Tensor, timesteps: Tensor): Tensor => {
-    const outputs = model(concat([sample, sample], 0), concat([timesteps, timesteps], 0), both);
-    const [conditional, unconditional] = split(outputs, [batch, batch], 0) as [Tensor, Tensor];
-    return add(conditional, multiply(guidance, subtract(conditional, unconditional)));
+    const twice = (x: Tensor) => concat([x, x], 0);
+    const outputs = model(twice(sample), twice(timesteps), both, undefined, bothAdded);
+    const [conditional, empty] = split(outputs, [batch, batch], 0) as [Tensor, Tensor];
+    return add(conditional, multiply(guidance, subtract(conditional, empty)));
   };
   let x = start;
   for (let step = 0; step < substeps; step++) {

@@ -156,7 +156,8 @@ export function earlierSigma(t: number, stage: number, ratio: number): number {
   return Math.max(0, t * (1 - n / ratio ** (stage + 1)));
 }
 
-function logNormalWithin(
+/** A σ of the levels' range. */
+export function logNormalWithin(
   random: Generator,
   { mean, deviation }: LogNormal,
   { min, max }: SigmaLevels,

@@ -46,7 +46,10 @@ async function opened() {
 it('encodes each caption once, to the bit as in a batch with others', async () => {
   const { tokenizer, text } = await opened();
   const { engine: counting, runs } = counted();
-  const states = new CaptionStates({ engine: counting, encoder: captionEncoder(text, tokenizer) });
+  const states = new CaptionStates({
+    engine: counting,
+    encoder: captionEncoder([{ network: text, tokenizer }]),
+  });
   const captions = ['a red house', '', 'a lighthouse at night', 'a red house'];
   const found = await states.of(captions);
   expect(await states.of(captions)).toEqual(found);
@@ -58,15 +61,15 @@ it('encodes each caption once, to the bit as in a batch with others', async () =
   const { lastHiddenState } = clipText(config, params.params, input('ids', ids.shape, 'int64'));
   const together = await engine.compile(program({ states: lastHiddenState }), { weights: text.weights });
   const { states: expected } = await together.run({ ids });
-  expect(found.shape).toEqual(expected!.shape);
-  expect(float32Data(found)).toEqual(float32Data(expected!));
+  expect(found.states.shape).toEqual(expected!.shape);
+  expect(float32Data(found.states)).toEqual(float32Data(expected!));
   await together.dispose();
   await states.close();
 });
 
 it('keeps no more than it may, and gives the same for the rest', async () => {
   const { tokenizer, text } = await opened();
-  const encoder = captionEncoder(text, tokenizer);
+  const encoder = captionEncoder([{ network: text, tokenizer }]);
   const { engine: counting, runs } = counted();
   const states = new CaptionStates({
     engine: counting,

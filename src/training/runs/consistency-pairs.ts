@@ -5,17 +5,22 @@ import { skippingGrid } from '../../diffusion/skipping-grid.ts';
 import { UsageError } from '../../errors.ts';
 import { elementCount, type Shape } from '../../graph/shape.ts';
 import type { ConsistencyDistance } from '../objectives/consistency.ts';
+import type { PredictionType } from '../objectives/diffusion.ts';
 import { improvedPairs, scheduleLevels, tuningPairs } from '../objectives/sigma-pairs.ts';
+import { logNormalLevels, minSnrWeight, uniformLevels } from '../objectives/single-levels.ts';
 import { gridPairs, middleTimestep, type TimePairs } from '../objectives/time-pairs.ts';
 import type { DistillationRunConfig } from './distillation-config.ts';
 
 /** Throws UsageError for a grid that the schedule does not have, and for more sub-steps than it has timesteps. */
 export function pairsOf(
-  { pairs, steps, gridSize, pureNoise, substeps }: DistillationRunConfig,
+  { pairs, steps, gridSize, pureNoise, substeps, minSnrGamma }: DistillationRunConfig,
   schedule: NoiseSchedule,
+  predictionType: PredictionType,
 ): TimePairs {
   const { kind, mean, deviation, firstIntervals: first, lastIntervals: last, stages, ratio } = pairs;
   const sigmas = { density: { mean, deviation }, steps, pureNoise };
+  const weight = minSnrGamma === null ? () => 1 : minSnrWeight(predictionType, minSnrGamma);
+  const single = { weight, pureNoise };
   switch (kind) {
     case 'grid': {
       const grid = skippingGrid(gridSize, schedule.length);
@@ -31,6 +36,10 @@ export function pairsOf(
       return improvedPairs(scheduleLevels(schedule), { ...sigmas, intervals: { first, last } });
     case 'continuous':
       return tuningPairs(scheduleLevels(schedule), { ...sigmas, stages, ratio });
+    case 'uniform':
+      return uniformLevels(schedule, single);
+    case 'lognormal':
+      return logNormalLevels(scheduleLevels(schedule), sigmas.density, single);
   }
 }
 

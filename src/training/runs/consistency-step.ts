@@ -1,4 +1,4 @@
-/** The training step of consistency training, assembled from networks, however they were opened. */
+/** The training steps of students, assembled from networks, however they were opened. */
 import type { Solver } from '../../diffusion/affine.ts';
 import { guidanceScaleEmbedding } from '../../diffusion/guidance-embedding.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
@@ -9,10 +9,23 @@ import { unet2DCondition } from '../../models/unet-2d-condition.ts';
 import type { UNet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import { paramsFromWeights, withPrefix } from '../../weights/source.ts';
 import type { Weights } from '../../weights/weights.ts';
-import { type ConsistencyDraw, type ConsistencyOptions, consistencyLoss } from '../objectives/consistency.ts';
-import type { Denoiser } from '../objectives/diffusion.ts';
+import {
+  type ConsistencyDraw,
+  type ConsistencyOptions,
+  consistencyLoss,
+  type GuidedTeacher,
+} from '../objectives/consistency.ts';
+import {
+  type AddedTensors,
+  type Denoiser,
+  type DiffusionBatch,
+  diffusionLoss,
+  outputLoss,
+  type PredictionType,
+} from '../objectives/diffusion.ts';
 import type { Leaves } from '../objectives/leaves.ts';
 import type { Objective } from '../objectives/objective.ts';
+import type { TimePair } from '../objectives/time-pairs.ts';
 
 export interface ConsistencyNetworks {
   readonly student: UNet2DConditionConfig;
@@ -34,11 +47,13 @@ export interface ConsistencyNetworks {
 export interface ConsistencyText {
   /** Caption states, [B, L, D]. */
   readonly states: Tensor;
-  /** Of the empty caption, [1, L, D]; needed by a guided teacher. */
-  readonly unconditionalStates: Tensor | undefined;
+  /** For Stable Diffusion XL. */
+  readonly added?: AddedTensors | undefined;
+  /** Of the empty caption; needed by a guided teacher. */
+  readonly unconditional: GuidedTeacher['unconditional'] | undefined;
 }
 
-export interface ConsistencyStep {
+export interface TrainingStep {
   readonly objective: Objective;
   readonly trained: DeclaredParams;
   /** Weights that are bound when the step is compiled. */
@@ -51,14 +66,13 @@ const TEACHER = 'teacher/';
 
 /** Throws InputError when `base` lacks weights. */
 export function consistencyStep<Drawn extends ConsistencyDraw>(
-  { student, base, lora, ownTarget, solver }: ConsistencyNetworks,
-  { states, unconditionalStates }: ConsistencyText,
+  networks: ConsistencyNetworks,
+  { states, added, unconditional }: ConsistencyText,
   options: ConsistencyOptions,
   leaves: Leaves<Drawn>,
-): ConsistencyStep {
-  const stored = withPrefix(base.weights, TEACHER);
-  const frozen = paramsFromWeights(stored, TEACHER);
-  const trained = new DeclaredParams();
+): TrainingStep {
+  const { student, lora, ownTarget, solver } = networks;
+  const written = writeNetworks(networks);
   const target = new DeclaredParams(TARGET);
   const width = student.time_cond_proj_dim;
   const guidanceEmbedding =
@@ -67,29 +81,84 @@ export function consistencyStep<Drawn extends ConsistencyDraw>(
           hostTensor(guidanceScaleEmbedding(guidance, width), [guidance.length, width]),
         )
       : undefined;
-  const studentModel = network(
-    student,
-    lora ? loraParams(trained.params, frozen.params, lora).params : trained.params,
-  );
   const objective = consistencyLoss(
     {
-      student: studentModel,
-      target: lora || ownTarget ? studentModel : network(student, target.params),
+      student: written.student,
+      target: lora || ownTarget ? written.student : network(student, target.params),
       teacher: solver && {
-        model: network(base.config, frozen.params),
-        unconditionalStates: unconditionalStates!,
+        model: written.teacher,
+        unconditional: unconditional!,
         ...solver,
       },
     },
-    { states, guidanceEmbedding },
+    { states, guidanceEmbedding, added },
     options,
     leaves,
   );
-  frozen.requireAll(base.location);
-  return { objective, trained, frozen: solver || lora ? stored : new Map() };
+  written.requireAll();
+  return { objective, trained: written.trained, frozen: solver || lora ? written.stored : new Map() };
+}
+
+/**
+ * A step that looks at one level of noise at a time: the diffusion objective, or the teacher's own output for a smaller
+ * student. Throws InputError when `base` lacks weights.
+ */
+export function denoisingStep<Drawn extends ConsistencyDraw>(
+  networks: Pick<ConsistencyNetworks, 'student' | 'base' | 'lora'>,
+  kind: 'diffusion' | 'output',
+  { states, added }: Pick<ConsistencyText, 'states' | 'added'>,
+  { shape, predictionType }: Pick<ConsistencyOptions, 'shape'> & { predictionType: PredictionType },
+  leaves: Leaves<Drawn>,
+): TrainingStep {
+  const written = writeNetworks(networks);
+  const ofPairs = (of: (pair: TimePair) => number) => (drawn: Drawn) => drawn.pairs.map(of);
+  const batch: DiffusionBatch = {
+    latents: leaves.tensor('latents', shape, (drawn) => drawn.latents),
+    noise: leaves.tensor('noise', shape, (drawn) => drawn.noise),
+    timesteps: leaves.vector(
+      'timesteps',
+      ofPairs(({ start }) => start.t),
+    ),
+    alpha: leaves.perSample(
+      'alpha',
+      ofPairs(({ start, pureNoise }) => (pureNoise ? 0 : start.alpha)),
+    ),
+    sigma: leaves.perSample(
+      'sigma',
+      ofPairs(({ start, pureNoise }) => (pureNoise ? 1 : start.sigma)),
+    ),
+    weights: leaves.vector(
+      'weights',
+      ofPairs(({ weight }) => weight),
+    ),
+    states,
+    added,
+  };
+  const objective =
+    kind === 'output'
+      ? outputLoss(written.student, written.teacher, batch)
+      : diffusionLoss(written.student, predictionType, batch);
+  written.requireAll();
+  const isFrozen = kind === 'output' || networks.lora !== null;
+  return { objective, trained: written.trained, frozen: isFrozen ? written.stored : new Map() };
+}
+
+/** Student and teacher on one graph: stored weights are shared by the teacher and the frozen part of a LoRA. */
+function writeNetworks({ student, base, lora }: Pick<ConsistencyNetworks, 'student' | 'base' | 'lora'>) {
+  const stored = withPrefix(base.weights, TEACHER);
+  const frozen = paramsFromWeights(stored, TEACHER);
+  const trained = new DeclaredParams();
+  const params = lora ? loraParams(trained.params, frozen.params, lora).params : trained.params;
+  return {
+    student: network(student, params),
+    teacher: network(base.config, frozen.params),
+    trained,
+    stored,
+    requireAll: () => frozen.requireAll(base.location),
+  };
 }
 
 function network(config: UNet2DConditionConfig, params: Params): Denoiser {
-  return (sample, timestep, encoderHiddenStates, timestepCond) =>
-    unet2DCondition(config, params, { sample, timestep, encoderHiddenStates, timestepCond });
+  return (sample, timestep, encoderHiddenStates, timestepCond, addedCond) =>
+    unet2DCondition(config, params, { sample, timestep, encoderHiddenStates, timestepCond, addedCond });
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { solverNames } from '../../diffusion/affine.ts';
 import { isJsonObject, type JsonObject } from '../../files/json.ts';
+import { loraFormats } from '../../weights/format-lora.ts';
 import { latentsSettings, promptSettings, runSettings } from './config.ts';
 import { fraction, group, groupError, integer, number, oneOf, readSettings, text } from './settings.ts';
 
@@ -13,16 +14,16 @@ const loraSettings = group('Low-rank additions.', {
 /** Which levels of noise are compared. σ is told as in the papers, whose data have the deviation 0.5. */
 const pairSettings = group('Which two levels of noise are compared.', {
   kind: oneOf(
-    'grid: neighbours on the grid of timesteps; karras: neighbours among levels that double in number (iCT); continuous: any level and one below, nearer and nearer (ECT)',
-    ['grid', 'karras', 'continuous'],
+    'grid: neighbours on the grid of timesteps; karras: neighbours among levels that double in number (iCT); continuous: any level and one below, nearer and nearer (ECT); for the objectives diffusion and output, one level: uniform, a timestep, or lognormal',
+    ['grid', 'karras', 'continuous', 'uniform', 'lognormal'],
   ).default('grid'),
   firstIntervals: integer('karras: intervals between levels at the beginning', {
     min: 1,
     max: 10_000,
   }).default(10),
   lastIntervals: integer('karras: and at most', { min: 1, max: 10_000 }).default(1280),
-  mean: number('karras, continuous: mean of ln σ, for data of the deviation 0.5').default(-1.1),
-  deviation: number('karras, continuous: standard deviation of ln σ', { above: 0 }).default(2),
+  mean: number('karras, continuous, lognormal: mean of ln σ, for data of the deviation 0.5').default(-1.1),
+  deviation: number('karras, continuous, lognormal: standard deviation of ln σ', { above: 0 }).default(2),
   stages: integer('continuous: stages of equal length', { min: 1, max: 64 }).default(8),
   ratio: number('continuous: by which every stage shrinks the gap', { above: 1 }).default(2),
 })
@@ -40,11 +41,29 @@ export const distillationSettings = group('Distilling a latent consistency model
   }),
   ...promptSettings,
   teacher: text('a diffusers folder: the teacher, the start of the student, and all that is not trained'),
+  loras: z
+    .array(text('a LoRA'), { error: 'a list of LoRAs, e.g. ["style.safetensors:0.8"]' })
+    .describe('LoRAs that the teacher, and the start of the student, has merged in')
+    .default([]),
   latents: latentsSettings,
-  start: oneOf('weights that the student starts from: those of the teacher, or random ones', [
-    'teacher',
-    'random',
-  ]).default('teacher'),
+  objective: oneOf(
+    'consistency; diffusion, which trains the teacher on (with lora, an ordinary LoRA), its text encoder as it is; output, which makes a smaller student predict what the teacher predicts',
+    ['consistency', 'diffusion', 'output'],
+  ).default('consistency'),
+  student: z
+    .record(z.string(), z.unknown(), { error: 'an object with fields of a UNet configuration, or null' })
+    .nullable()
+    .describe(
+      'fields of diffusers\' UNet2DConditionModel configuration in which the student differs from the teacher, e.g. {"layers_per_block": 1}; it starts from the weights that both have',
+    )
+    .default(null),
+  start: text(
+    'weights that the student starts from: "teacher", "random", or a model, such as one of the objective output, whose UNet it then is',
+  ).default('teacher'),
+  captionDropout: fraction('the share of captions that are left out').default(0),
+  minSnrGamma: number('diffusion, output: γ of min-SNR weights; null weighs all levels alike', { above: 0 })
+    .nullable()
+    .default(null),
   stepBack: oneOf(
     'what gives the earlier point: guided steps of the teacher, or the same noise without any teacher',
     ['teacher', 'data'],
@@ -117,25 +136,59 @@ export const distillationSettings = group('Distilling a latent consistency model
     .refine(({ kind, c }) => kind !== 'huber' || c !== null, { path: ['c'], error: 'huber needs a number' })
     .prefault({}),
   targetEma: fraction('decay of the target network').default(0.95),
+  saveDtype: oneOf('in which type weights are written', ['float32', 'float16', 'bfloat16']).default(
+    'float32',
+  ),
+  loraFormat: oneOf(
+    "a LoRA's layout: diffusers' and peft's, or that of kohya's programs",
+    loraFormats,
+  ).default('peft'),
   pureNoise: fraction('the share of samples that start from pure noise, as sampling does').default(0.06),
 })
-  .refine(({ lora, stepBack }) => lora === null || stepBack === 'teacher', {
-    path: ['lora'],
-    error: 'a LoRA is distilled from a teacher; set stepBack to "teacher", or lora to null',
+  .refine(
+    ({ lora, stepBack, objective }) => lora === null || stepBack === 'teacher' || objective !== 'consistency',
+    {
+      path: ['lora'],
+      error: 'a LoRA is distilled from a teacher; set stepBack to "teacher", or lora to null',
+    },
+  )
+  .refine(({ lora, objective }) => lora === null || objective !== 'output', {
+    path: ['objective'],
+    error: 'a LoRA has nothing to learn from the output of its own teacher; set lora to null',
   })
   .refine(({ lora, start }) => lora === null || start === 'teacher', {
     path: ['start'],
     error: 'a LoRA is added to the weights of the teacher; set start to "teacher", or lora to null',
   })
-  .refine(({ pairs, stepBack }) => pairs.kind === 'grid' || stepBack === 'data', {
+  .refine(({ lora, student }) => lora === null || student === null, {
+    path: ['student'],
+    error: 'a LoRA is added to the network of the teacher; set student or lora to null',
+  })
+  .refine(
+    ({ objective, pairs, stepBack }) =>
+      pairs.kind === 'grid' || stepBack === 'data' || objective !== 'consistency',
+    {
+      path: ['pairs', 'kind'],
+      error: 'a teacher steps along the grid; set stepBack to "data", or pairs.kind to "grid"',
+    },
+  )
+  .refine(({ objective, pairs }) => isSingle(pairs.kind) === (objective !== 'consistency'), {
     path: ['pairs', 'kind'],
-    error: 'a teacher steps along the grid; set stepBack to "data", or pairs.kind to "grid"',
+    error: 'uniform and lognormal are for the objectives diffusion and output, all others for consistency',
   });
+
+const isSingle = (kind: string) => kind === 'uniform' || kind === 'lognormal';
 
 /** Settings of distilling a latent consistency model, with every gap filled. */
 export type DistillationRunConfig = z.output<typeof distillationSettings>;
 
 /** Throws UsageError for settings that do not exist, are not what they have to be, or do not go together. */
 export function distillationRunConfig(given: JsonObject): DistillationRunConfig {
-  return readSettings(distillationSettings, given);
+  const { objective, pairs = {} } = given;
+  const isDenoising = objective === 'diffusion' || objective === 'output';
+  const changed = isDenoising && isJsonObject(pairs) && pairs.kind === undefined;
+  return readSettings(
+    distillationSettings,
+    changed ? { ...given, pairs: { ...pairs, kind: 'uniform' } } : given,
+  );
 }

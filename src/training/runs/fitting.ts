@@ -24,23 +24,29 @@ export function storedPrediction({ location, scheduler }: Pick<Components, 'loca
   return { predictionType, schedule: readConfig('training', config, { defaults: ddpmSchedule }) };
 }
 
-/** Throws UsageError for a UNet that does not predict the noise of latents from them, a time and captions alone. */
+/** Throws UsageError for a UNet of other latents, or one that takes further ones, as those for inpainting do. */
 export function requireLatentUNet(
   unet: UNet2DConditionConfig,
   vae: LatentAutoencoder,
   location: string,
 ): void {
   const [channels] = vae.shape;
-  if (unet.addition_embed_type === 'text_time') {
-    throw new UsageError(
-      `${location} is a Stable Diffusion XL, whose UNet takes more than captions; trained and distilled are models in the manner of Stable Diffusion 1 and 2`,
-    );
-  }
   if (unet.in_channels !== channels || unet.out_channels !== channels) {
     throw new UsageError(
       `the UNet of ${location} takes ${unet.in_channels} channels and gives ${unet.out_channels}, the autoencoder has ${channels}; expected a model that draws from captions alone, no inpainting`,
     );
   }
+}
+
+/** Throws UsageError for Stable Diffusion XL, which is distilled, but not trained with its text encoders. */
+export function requireOneText(
+  { addition_embed_type: added }: UNet2DConditionConfig,
+  location: string,
+): void {
+  if (added !== 'text_time') return;
+  throw new UsageError(
+    `${location} is a Stable Diffusion XL, whose UNet takes more than captions; trained are models in the manner of Stable Diffusion 1 and 2`,
+  );
 }
 
 /** Throws UsageError for a tokenizer that gives other numbers of tokens than the text encoder takes. */

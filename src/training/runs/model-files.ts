@@ -10,11 +10,12 @@ import type { ModelToWrite } from '../../weights/node/write-diffusers.ts';
 import { foreignNames, readableType, type Weights } from '../../weights/weights.ts';
 import type { FlatParameters } from '../update/flat-parameters.ts';
 
-/** The networks that are trained, by folder, with the classes that diffusers knows them by. */
-const NETWORKS = {
+/** The networks of models that are trained, by folder, with the classes that diffusers knows them by. */
+export const NETWORKS = {
   vae: 'AutoencoderKL',
   unet: 'UNet2DConditionModel',
   text_encoder: 'CLIPTextModel',
+  text_encoder_2: 'CLIPTextModelWithProjection',
 } as const;
 export type NetworkName = keyof typeof NETWORKS;
 

@@ -21,6 +21,7 @@ import { withDataOf } from './earlier-run.ts';
 import { withEpochs } from './epochs.ts';
 import {
   requireLatentUNet,
+  requireOneText,
   requireTokens,
   requireWidth,
   storedPrediction,
@@ -67,6 +68,7 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
     const { text: startText, unetConfig, initial } = await networks(config, source);
     const { tokenizer, tokenizerFiles, config: textEncoder } = startText;
     const ofText = config.initial ?? config.initialText ?? 'the settings';
+    requireOneText(unetConfig, config.initial ?? 'the settings');
     requireLatentUNet(unetConfig, vae, config.initial ?? 'the settings');
     requireTokens(tokenizer, textEncoder, ofText);
     requireWidth(unetConfig, textEncoder, ofText);
@@ -152,6 +154,7 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
         const tensors = model.tensors();
         await writePipeline(directory, {
           kind: 'StableDiffusionPipeline',
+          schedulerClass: 'DDIMScheduler',
           vae: await storedNetworkToWrite(vae.stored.className, vae.stored),
           unet: networkToWrite(
             'unet',
