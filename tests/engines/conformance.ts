@@ -39,7 +39,8 @@ export const checks: readonly Check[] = [
   ...Object.entries(operatorCases).flatMap(([operator, cases]) =>
     cases.map((single) => ({
       name: `${operator}: ${single.title}`,
-      run: (engine: Engine, tolerance: number) => checkOperator(engine, single, tolerance),
+      run: (engine: Engine, tolerance: number) =>
+        checkOperator(engine, single, Math.max(tolerance, single.tolerance ?? 0)),
     })),
   ),
   ...(['float32', 'float16', 'bfloat16'] as const).map((dtype) => ({

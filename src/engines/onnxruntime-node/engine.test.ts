@@ -6,10 +6,20 @@ import { afterAll, describe, expect, test } from 'vitest';
 import type { ByteSource } from '../../files/files.ts';
 import { float32ToFloat16 } from '../../graph/float16.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
-import { add, gather, gemm, matmul, multiply } from '../../graph/operators/index.ts';
+import {
+  add,
+  dynamicQuantizeMatMul,
+  gather,
+  gemm,
+  matmul,
+  multiply,
+  quantizeLinear,
+  transpose,
+} from '../../graph/operators/index.ts';
 import { program } from '../../graph/program.ts';
 import { constant, input, operation, parameter, type Tensor } from '../../graph/tensor.ts';
 import type { Weight, Weights } from '../../weights/weights.ts';
+import { createReferenceEngine } from '../reference/engine.ts';
 import { createNodeEngine } from './engine.ts';
 
 // What every engine must do is in tests/engines/conformance.ts; here is what only this one does.
@@ -115,6 +125,28 @@ describe('errors of ONNX Runtime', () => {
     await expect(executable.run(ids(9n))).rejects.toThrow(/text encoder failed: .*op_0_Gather/s);
     expect([...(await executable.run(ids(2n))).looked!.data]).toEqual([4, 5]);
   });
+});
+
+test('rounds both factors of a product in 8 bits, as the operator says', async () => {
+  const wave = (rows: number, columns: number) =>
+    hostTensor(
+      range(rows * columns).map((i) => Math.sin(1.7 * i) + 0.3),
+      [rows, columns],
+    );
+  const a = input('a', [7, 64]);
+  const scale = constant(hostTensor(new Float32Array(32).fill(0.01), [32]));
+  const b = transpose(quantizeLinear(input('b', [32, 64]), scale), [1, 0]);
+  const whole = program({ y: dynamicQuantizeMatMul(a, b, scale, input('bias', [32])) });
+  const inputs = { a: wave(7, 64), b: wave(32, 64), bias: hostTensor(range(32), [32]) };
+  const [expected, result] = await Promise.all(
+    [createReferenceEngine(), engine].map(async (each) => {
+      const executable = await each.compile(whole);
+      const { y } = await executable.run(inputs);
+      await executable.dispose();
+      return y!.data as Float32Array;
+    }),
+  );
+  for (const [i, value] of expected!.entries()) expect(result![i]).toBeCloseTo(value, 4);
 });
 
 test('a device that this build does not have is refused, not replaced by the CPU', async () => {
