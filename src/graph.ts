@@ -124,6 +124,7 @@ export type {
   RunOptions,
   Value,
 } from './engines/engine.ts';
+export type { Precision } from './engines/precision.ts';
 export { createReferenceEngine, type ReferenceEngineOptions } from './engines/reference/engine.ts';
 
 // Parts of models, networks that are called with values, and pipelines of them.

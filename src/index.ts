@@ -36,12 +36,14 @@ export { modelFingerprint } from './components/node/fingerprint.ts';
 export { type OpenModelOptions, type OtherParts, openModel } from './components/node/open-model.ts';
 export type { SingleFileOptions } from './components/node/single-file.ts';
 export type { StoredModel } from './components/node/stored-model.ts';
+export { createEngine, type EngineDevice, type EngineOptions } from './engines/create-engine.ts';
 export type { DeviceTensor, KeepingEngine, KeepingExecutable, KeptResult, Value } from './engines/engine.ts';
 export {
   createNodeEngine,
   type NodeDevice,
   type NodeEngineOptions,
 } from './engines/onnxruntime-node/engine.ts';
+export type { OpenVinoDevice } from './engines/openvino/devices.ts';
 export { folderFiles } from './files/node/folder.ts';
 export { type CachedModelOptions, cachedModel, findCachedModel } from './hub/node/cache.ts';
 export type { HubWait } from './hub/node/requests.ts';

@@ -17,6 +17,7 @@
  */
 
 export type { CompileOptions, Engine, Executable, RunOptions } from './engines/engine.ts';
+export type { Precision } from './engines/precision.ts';
 export type { JudgeConfig } from './evaluation/judge.ts';
 export type { ByteSource } from './files/files.ts';
 export type { JsonObject } from './files/json.ts';

@@ -43,6 +43,7 @@ export {
 export type { LcmOptions } from './diffusion/samplers/lcm.ts';
 export type { TcdOptions } from './diffusion/samplers/tcd.ts';
 export type { CompileOptions, Engine, Executable, RunOptions } from './engines/engine.ts';
+export type { Precision } from './engines/precision.ts';
 export type { ErrorCode, ErrorFields, ErrorJson, InputErrorFields, Mention, Message } from './errors.ts';
 export { InputError, SettingError, UsageError } from './errors.ts';
 export { blobFiles, memoryFiles } from './files/blobs.ts';

@@ -1,5 +1,5 @@
 /** How a training is doing, as a sheet of pictures. */
-import type { NodeEngineOptions } from '../engines/onnxruntime-node/engine.ts';
+import type { EngineOptions } from '../engines/create-engine.ts';
 import { grid } from '../images/grid.ts';
 import type { Image } from '../images/image.ts';
 import { encodePng } from '../images/png.ts';
@@ -16,7 +16,7 @@ const SMALL = 128;
 export async function writeSampleSheet(
   path: string,
   sheet: SampleSheet,
-  engine: NodeEngineOptions,
+  engine: EngineOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const { images, columns, description } =
@@ -28,7 +28,7 @@ export async function writeSampleSheet(
 
 async function drawn(
   { model, loras, prompts, nearest }: Extract<SampleSheet, { kind: 'drawn' }>,
-  engine: NodeEngineOptions,
+  engine: EngineOptions,
   signal: AbortSignal,
 ): Promise<{ images: readonly Image[]; columns: number; description: string }> {
   const applied = await openLoras(loras.map((path) => ({ path, strength: 1 })));

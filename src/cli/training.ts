@@ -4,8 +4,8 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { z } from 'zod';
+import { createEngine } from '../engines/create-engine.ts';
 import type { Engine } from '../engines/engine.ts';
-import { createNodeEngine } from '../engines/onnxruntime-node/engine.ts';
 import { InputError, UsageError } from '../errors.ts';
 import type { JsonObject } from '../files/json.ts';
 import { readJsonObject, readText } from '../files/node/text-file.ts';
@@ -74,7 +74,7 @@ export async function runTraining<Config extends RunConfig>(
   if (directory === undefined && !dryRun) {
     throw new UsageError('--out is missing: name the folder in which the run is kept');
   }
-  const engine = createNodeEngine(engineOptions(options));
+  const engine = createEngine(engineOptions(options));
   const replicas = createReplicas(config.batch, options);
   try {
     if (directory === undefined || dryRun) {
@@ -131,7 +131,7 @@ function createReplicas(batch: number, options: TrainingOptions): Engine[] {
   const count = options.replicas ?? (options.engine === 'cpu' ? (fitting ?? 1) : 1);
   if (count === 1) return [];
   const each = { ...options, threads: Math.max(1, Math.floor(threads / count)) };
-  return Array.from({ length: count }, () => createNodeEngine(engineOptions(each)));
+  return Array.from({ length: count }, () => createEngine(engineOptions(each)));
 }
 
 async function readSettingsFile(path: string | undefined): Promise<JsonObject> {

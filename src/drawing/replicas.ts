@@ -1,13 +1,13 @@
 /** How many engines share the pictures of a request. */
 import { availableParallelism } from 'node:os';
 import type { Components } from '../components/components.ts';
-import type { NodeDevice } from '../engines/onnxruntime-node/engine.ts';
+import type { EngineDevice } from '../engines/create-engine.ts';
 import { mention, mentioning, SettingError } from '../errors.ts';
 import { elementCount } from '../graph/shape.ts';
 import { machineMemory } from '../pipelines/node/machine-memory.ts';
 
 export interface ReplicaOptions {
-  readonly device?: NodeDevice | undefined;
+  readonly device?: EngineDevice | undefined;
   readonly threads?: number | undefined;
   readonly lowMemory?: boolean | undefined;
   readonly batchSize?: number | undefined;

@@ -4,11 +4,15 @@ import type { HostTensor } from '../graph/host-tensor.ts';
 import type { Program } from '../graph/program.ts';
 import type { Shape } from '../graph/shape.ts';
 import type { Weights } from '../weights/weights.ts';
+import type { Precision } from './precision.ts';
 
 /** What computes programs: ONNX Runtime, or anything else that has their operators. */
 export interface Engine {
   /** For people and reports, e.g. `onnxruntime-node/cpu`. */
   readonly name: string;
+
+  /** In what it computes. Default: float32. */
+  readonly precision?: Precision;
 
   /**
    * Makes a program ready to run. Parameters found in `weights` are bound once (packed, cast, moved to the

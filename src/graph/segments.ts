@@ -25,7 +25,36 @@ export function segments(whole: Program, count: number): Program[] {
   operations.forEach((node, i) => {
     segmentOf.set(node, cuts.filter((cut) => cut <= i).length);
   });
+  return divided(whole, segmentOf, cuts.length + 1);
+}
 
+/** Operators to which rounded operands do harm: angles of a thousand radians, of which 8 bits say nothing. */
+const SENSITIVE: ReadonlySet<string> = new Set(['Sin', 'Cos']);
+/** Operators whose work would be too much for what is computed apart. */
+const HEAVY: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'MatMul', 'Gemm', 'FusedMatMul']);
+
+/**
+ * A program in two segments, of which an engine of half precision has to compute the first in float32: sines and cosines
+ * with what they are computed from, as in the embeddings of timesteps. The program alone where it has none.
+ */
+export function sensitiveFirst(whole: Program): Program[] {
+  const fixed = fixedNodes(whole);
+  const operations = whole.operations.filter((node) => !fixed.has(node));
+  const first = new Set<Node>();
+  for (const node of operations.toReversed()) {
+    if (!SENSITIVE.has(node.type) && !first.has(node)) continue;
+    if (HEAVY.has(node.type)) return [whole];
+    first.add(node);
+    for (const tensor of node.inputs) if (tensor && !fixed.has(tensor.node)) first.add(tensor.node);
+  }
+  if (!operations.some((node) => first.has(node))) return [whole];
+  const segmentOf = new Map<Node, number>(operations.map((node) => [node, first.has(node) ? 0 : 1]));
+  return divided(whole, segmentOf, 2);
+}
+
+/** segmentOf: of every operation that does not depend on parameters and constants alone; none before what it reads. */
+function divided(whole: Program, segmentOf: ReadonlyMap<Node, number>, count: number): Program[] {
+  const operations = whole.operations.filter((node) => segmentOf.has(node));
   // By node and output: what crosses a cut, as the later segments' input.
   const handedOn = new Map<Node, Map<number, Tensor>>();
   for (const node of operations) {
@@ -39,7 +68,7 @@ export function segments(whole: Program, count: number): Program[] {
     }
   }
 
-  return Array.from({ length: cuts.length + 1 }, (_, segment) => {
+  return Array.from({ length: count }, (_, segment) => {
     const written = new Map<Node, readonly Tensor[]>();
     const here = (tensor: Tensor): Tensor => {
       const made = segmentOf.get(tensor.node);

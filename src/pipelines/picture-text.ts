@@ -5,6 +5,7 @@
 
 import type { SchedulerName } from '../components/scheduler.ts';
 import { type PredictionType, predictionTypes } from '../diffusion/prediction.ts';
+import { type Precision, precisions } from '../engines/precision.ts';
 import { InputError } from '../errors.ts';
 import { parseJsonObject } from '../files/json.ts';
 import { type Quantization, quantizations } from '../graph/quantize.ts';
@@ -69,10 +70,15 @@ export interface Surroundings {
   /** Of this package. */
   readonly version: string;
   readonly engine: string;
+  /** In what the engine computed, where that was not float32. */
+  readonly precision?: Precision;
 }
 
 /** The model's part of it, whatever the request. */
-export type DrawnWith = Omit<Surroundings, 'image' | 'mask' | 'quantize' | 'version' | 'engine'>;
+export type DrawnWith = Omit<
+  Surroundings,
+  'image' | 'mask' | 'quantize' | 'version' | 'engine' | 'precision'
+>;
 
 /** Everything that decides how a picture looks, but for the weights themselves. */
 export interface PictureSettings extends Surroundings {
@@ -218,6 +224,7 @@ const further: Readonly<Record<Exclude<keyof PictureSettings, CarriedName>, (val
   quantize: (value) => quantizations.some((kind) => kind === value),
   version: isText,
   engine: isText,
+  precision: (value) => precisions.some((precision) => precision === value),
 };
 
 /**

@@ -132,6 +132,8 @@ export function pipelineOf(
     return textToImage(model, networks, request);
   };
   const made = once(drawnWith ?? namedBy(model, options.loras ?? []));
+  const { name: engineName, precision = 'float32' } = engine;
+  const computed = { engine: engineName, ...(precision !== 'float32' && { precision }) };
   /** With pictures that know what they were drawn with. */
   async function* drawn(request: GenerationRequest): AsyncGenerator<GenerationStep, Generation> {
     const { images, settings, ...rest } = yield* steps(request);
@@ -146,7 +148,7 @@ export function pipelineOf(
           ...known,
           ...sources,
           ...quantized,
-          engine: engine.name,
+          ...computed,
           version: VERSION,
         })
       );

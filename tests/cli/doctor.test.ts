@@ -21,17 +21,30 @@ it('tries every engine, draws, measures, and weighs the cache', async () => {
     .split('\n')
     .map((line) => JSON.parse(line));
   expect(lines.map(({ type }) => type)).toEqual([
-    ...['versions', 'processor', 'memory', 'cache'],
-    ...['engine', 'engine', 'engine', 'engine', 'engine', 'model', 'speed', 'done'],
+    ...['versions', 'processor', 'memory', 'cache', 'openvino'],
+    ...lines.flatMap(({ type }) => (type === 'engine' ? [type] : [])),
+    ...['model', 'speed', 'done'],
   ]);
-  const [versions, processor, memory, cache, ...rest] = lines;
+  const [versions, processor, memory, cache, openVino, ...rest] = lines;
   expect(versions).toMatchObject({ node: process.versions.node, nodeSuffices: true, requiredNode: '20.19' });
   expect(processor.usable).toBeGreaterThan(0);
   expect(memory.total).toBeGreaterThanOrEqual(memory.available);
   expect(cache).toMatchObject({ models: 1, bytes: 1000 });
 
-  const engines = rest.slice(0, 5);
-  expect(engines.map(({ engine }) => engine)).toEqual(['cpu', 'webgpu', 'cuda', 'coreml', 'dml']);
+  const found = openVino.devices.map(({ name }: { name: string }) =>
+    name === 'CPU' ? 'openvino' : `openvino:${name}`,
+  );
+  const engines = rest.slice(0, -3);
+  expect(engines.map(({ engine }) => engine)).toEqual([
+    ...['cpu', 'webgpu', 'cuda', 'coreml', 'dml'],
+    ...(found.length > 0 ? found : ['openvino']),
+  ]);
+  if (openVino.path === undefined) {
+    expect(openVino.reason).toMatch(/not found in .*site-packages.*; get it with "pip install openvino"/);
+  } else {
+    expect(openVino.version).toMatch(/^20\d\d/);
+    expect(engines[5]).toMatchObject({ engine: 'openvino', works: true });
+  }
   for (const { works, error, tolerance, reason } of engines) {
     if (works) expect(error).toBeLessThanOrEqual(tolerance);
     else expect(reason).toMatch(/^\S.{10,}$/);
@@ -39,7 +52,7 @@ it('tries every engine, draws, measures, and weighs the cache', async () => {
   expect(engines[0]).toMatchObject({ works: true });
   // No system has both.
   expect(engines[3].works && engines[4].works).toBe(false);
-  const [picture, speed, done] = rest.slice(5);
+  const [picture, speed, done] = rest.slice(-3);
   expect(picture).toMatchObject({ works: true, engine: 'cpu' });
   expect(speed.gemmPeak).toBeGreaterThan(0);
   expect(speed.gflopsPerLargeStep).toBeCloseTo(803.27, 1);
@@ -53,7 +66,7 @@ it('ends with 1 when no engine works', async () => {
     'doctor',
   );
   expect(code).toBe(1);
-  expect(stdout).toMatch(/^engines {4}cpu {5}no: no threads today$/m);
+  expect(stdout).toMatch(/^engines {4}cpu {11}no: no threads today$/m);
   expect(stdout).not.toMatch(/^(model|speed)/m);
 });
 

@@ -5,8 +5,9 @@ import { formatBytes } from '../../format-bytes.ts';
 import { disposeUnlessCancelled } from '../dispose.ts';
 import { checkEngine, type EngineCheck } from '../doctor/engine-check.ts';
 import { cache, memory, processor, versions } from '../doctor/machine.ts';
+import { type OpenVinoReport, openVino, openVinoLines } from '../doctor/openvino.ts';
 import { measureSpeed, openedModel, type Speed } from '../doctor/speed.ts';
-import { type EngineName, engineNames } from '../options/engine.ts';
+import { type EngineName, engineNames, engineOf } from '../options/engine.ts';
 import { number } from '../options/values.ts';
 import { createReporter, duration, type Reporter } from '../progress.ts';
 
@@ -33,15 +34,29 @@ export function doctorCommand(signal: AbortSignal): Command {
 async function examine({ seconds, json }: Options, signal: AbortSignal): Promise<void> {
   const reporter = createReporter({ json });
   await describeMachine(reporter);
-  const checks = await Promise.all(engineNames.map((name) => checkEngine(name, { signal })));
+  const { devices } = await describeOpenVino(reporter, signal);
+  const checks = await Promise.all(namesToTry(devices).map((name) => checkEngine(name, { signal })));
   for (const [i, check] of checks.entries()) {
     reporter.event('engine', { ...check });
-    line(reporter, i === 0 ? 'engines' : '', `${check.engine.padEnd(8)}${verdict(check)}`);
+    line(reporter, i === 0 ? 'engines' : '', `${check.engine.padEnd(14)}${verdict(check)}`);
   }
   const working = checks.find(({ works }) => works);
   if (working) await describeModel(working.engine, seconds, reporter, signal);
   else process.exitCode = 1;
   reporter.event('done', { works: working !== undefined });
+}
+
+/** Of OpenVINO's devices those that are there; without any of them `openvino` says why. */
+function namesToTry(devices: OpenVinoReport['devices']): EngineName[] {
+  const found = devices.map(({ name }) => engineOf(`openvino:${name}`));
+  return [...new Set([...engineNames.filter((name) => !name.startsWith('openvino:')), ...found])];
+}
+
+async function describeOpenVino(reporter: Reporter, signal: AbortSignal): Promise<OpenVinoReport> {
+  const report = await openVino({ signal });
+  reporter.event('openvino', { ...report });
+  for (const [i, text] of openVinoLines(report).entries()) line(reporter, i === 0 ? 'OpenVINO' : '', text);
+  return report;
 }
 
 async function describeMachine(reporter: Reporter): Promise<void> {

@@ -6,7 +6,7 @@ import { loadComponents } from '../../components/components.ts';
 import { EMBEDDED_JUDGE, EMBEDDED_MODEL } from '../../components/node/embedded-models.ts';
 import { openModel } from '../../components/node/open-model.ts';
 import { createContext } from '../../datasets/node/canvas.ts';
-import { createNodeEngine } from '../../engines/onnxruntime-node/engine.ts';
+import { createEngine } from '../../engines/create-engine.ts';
 import { UsageError } from '../../errors.ts';
 import { Autoencoding } from '../../evaluation/autoencoding.ts';
 import { contactSheet, type Evaluation, type EvaluationRow, evaluate } from '../../evaluation/evaluate.ts';
@@ -86,7 +86,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     return thing;
   };
   try {
-    const engine = keep(createNodeEngine(engineOptions(options)));
+    const engine = keep(createEngine(engineOptions(options)));
     const isWholeProcessor = options.engine === 'cpu' && options.threads === undefined;
     const replicas = isWholeProcessor ? availableParallelism() : undefined;
     const drawing = { ...engineOptions(options), replicas };

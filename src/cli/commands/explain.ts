@@ -10,8 +10,8 @@ import { squareSide } from '../../components/size.ts';
 import { createContext } from '../../datasets/node/canvas.ts';
 import { postcard } from '../../datasets/postcards/postcards.ts';
 import { renderTensor } from '../../datasets/postcards/render.ts';
+import { createEngine } from '../../engines/create-engine.ts';
 import type { Engine } from '../../engines/engine.ts';
-import { createNodeEngine } from '../../engines/onnxruntime-node/engine.ts';
 import { UsageError } from '../../errors.ts';
 import { Autoencoding } from '../../evaluation/autoencoding.ts';
 import { describeErrors, explainConsistency, type LoadedModel } from '../../evaluation/consistency.ts';
@@ -93,7 +93,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   }
   const reporter = createReporter({ json: options.json });
   const pathOf = await outputPaths(options.out, 1);
-  const engine = createNodeEngine(engineOptions(options));
+  const engine = createEngine(engineOptions(options));
   try {
     const files = await openModel(options.model, options);
     const student = await load(files, engine);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { changesSince } from '../../drawing/changes-since.ts';
 import { Session } from '../../drawing/session.ts';
-import { nodeEngineName } from '../../engines/onnxruntime-node/engine.ts';
+import { engineName } from '../../engines/create-engine.ts';
 import { UsageError } from '../../errors.ts';
 import { PARAMETERS_KEYWORD } from '../../images/embedded-text.ts';
 import { encodePng } from '../../images/png.ts';
@@ -151,13 +151,16 @@ interface DrawnGroup extends PlannedGroup {
 
 async function withSettings(
   group: PlannedGroup,
-  { image, mask, engine, from }: Options,
+  { image, mask, engine, precision, from }: Options,
   restored: RestoredOptions | undefined,
   warn: (message: string) => void,
 ): Promise<DrawnGroup> {
   const drawn = await group.model.drawnWith();
   for (const change of changesSince(restored?.drawnWith ?? {}, drawn)) warn(`--from ${from}: ${change}`);
-  const made = { ...drawn, image, mask, engine: nodeEngineName(engine), version: await version() };
+  const made = {
+    ...{ ...drawn, image, mask, engine: engineName(engine), version: await version() },
+    ...(precision !== 'float32' && { precision }),
+  };
   const cells = group.cells.map((cell) => ({ ...cell, carried: pictureSettings(cell.settings, 0, made) }));
   return { ...group, cells };
 }

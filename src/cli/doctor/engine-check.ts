@@ -1,8 +1,10 @@
 /** Whether an engine works: a small network on it against the same on the reference engine. */
 import { fileURLToPath } from 'node:url';
+import { createEngine } from '../../engines/create-engine.ts';
 import type { Engine } from '../../engines/engine.ts';
-import { createNodeEngine } from '../../engines/onnxruntime-node/engine.ts';
 import { engineTolerance } from '../../engines/onnxruntime-node/tolerance.ts';
+import { isOpenVino } from '../../engines/openvino/devices.ts';
+import { openVinoTolerance } from '../../engines/openvino/tolerance.ts';
 import { createReferenceEngine } from '../../engines/reference/engine.ts';
 import { float32Data, hostTensor } from '../../graph/host-tensor.ts';
 import { conv2d, matmul, multiply, reshape, silu, softmax, transpose } from '../../graph/operators/index.ts';
@@ -29,7 +31,7 @@ export interface EngineCheck {
 /** Asks a process of its own. Rejects only when `signal` ends the wait. */
 export async function checkEngine(engine: EngineName, options: ChildOptions): Promise<EngineCheck> {
   const child = fileURLToPath(new URL('./engine-child.js', import.meta.url));
-  const tolerance = engineTolerance[engine];
+  const tolerance = isOpenVino(engine) ? openVinoTolerance.float32 : engineTolerance[engine];
   try {
     const reply = (await askChild(child, [engine], options)) as EngineReply;
     if ('failure' in reply) return { engine, works: false, tolerance, reason: readable(reply.failure) };
@@ -46,7 +48,7 @@ export async function checkEngine(engine: EngineName, options: ChildOptions): Pr
 
 /** In the child: compiles and runs the network. */
 export async function tryEngine(device: EngineName): Promise<number> {
-  const engine = createNodeEngine({ device });
+  const engine = createEngine({ device });
   try {
     const [found, expected] = [await outputOf(engine), await outputOf(createReferenceEngine())];
     const scale = expected.reduce((largest, value) => Math.max(largest, Math.abs(value)), 1);

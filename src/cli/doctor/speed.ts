@@ -3,7 +3,7 @@
 import { denoiser } from '../../components/denoiser.ts';
 import { EMBEDDED_MODEL } from '../../components/node/embedded-models.ts';
 import { abortable } from '../../engines/abortable.ts';
-import { createNodeEngine } from '../../engines/onnxruntime-node/engine.ts';
+import { createEngine } from '../../engines/create-engine.ts';
 import { InputError } from '../../errors.ts';
 import { stableDiffusion15 } from '../../models/presets.ts';
 import { loadPipeline } from '../../pipelines/node/load.ts';
@@ -57,7 +57,7 @@ export async function measureSpeed(
   seconds: number,
   signal: AbortSignal,
 ): Promise<Speed> {
-  const engine = createNodeEngine({ device });
+  const engine = createEngine({ device });
   let peak: number;
   try {
     const measuring = gemmPeak(engine, { sizes: [512, 1024], seconds: seconds / 4, atLeast: 1 });

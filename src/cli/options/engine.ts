@@ -1,14 +1,33 @@
 /** The engines that commands offer. */
 import type { Command } from 'commander';
-import type { NodeDevice, NodeEngineOptions } from '../../engines/onnxruntime-node/engine.ts';
+import type { EngineOptions as CreateOptions, EngineDevice } from '../../engines/create-engine.ts';
+import { deviceName, isOpenVino, openVinoDevices } from '../../engines/openvino/devices.ts';
+import { type Precision, precisions } from '../../engines/precision.ts';
 import { integer, oneOf } from './values.ts';
 
-export type EngineName = NodeDevice;
+export type EngineName = EngineDevice;
 
-export const engineNames: readonly EngineName[] = ['cpu', 'webgpu', 'cuda', 'coreml', 'dml'];
+export const engineNames: readonly EngineName[] = [
+  'cpu',
+  'webgpu',
+  'cuda',
+  'coreml',
+  'dml',
+  ...openVinoDevices,
+];
+
+/** Of OpenVINO also a device that is not listed: `openvino:GPU.1`. */
+export function engineOf(text: string): EngineName {
+  if (isOpenVino(text) && !engineNames.includes(text)) {
+    const name = deviceName(text);
+    return name === 'CPU' ? 'openvino' : `openvino:${name}`;
+  }
+  return oneOf('--engine', engineNames)(text);
+}
 
 export interface EngineOptions {
   readonly engine: EngineName;
+  readonly precision: Precision;
   readonly threads?: number;
   readonly compiledCache?: string;
 }
@@ -16,7 +35,13 @@ export interface EngineOptions {
 /** Adds the options to a command, which is returned. */
 export function withEngineOptions(command: Command): Command {
   return command
-    .option('--engine <name>', engineNames.join(', '), oneOf('--engine', engineNames), 'cpu')
+    .option('--engine <name>', engineNames.join(', '), engineOf, 'cpu')
+    .option(
+      '--precision <type>',
+      `${precisions.join(', ')}: in what the engine computes; other than float32 with openvino`,
+      oneOf('--precision', precisions),
+      'float32',
+    )
     .option('--threads <n>', 'processor threads', integer('--threads', { min: 1, max: 1024 }))
     .option(
       '--compiled-cache <folder>',
@@ -24,6 +49,6 @@ export function withEngineOptions(command: Command): Command {
     );
 }
 
-export function engineOptions({ engine, threads, compiledCache }: EngineOptions): NodeEngineOptions {
-  return { device: engine, threads, compiledCache };
+export function engineOptions({ engine, precision, threads, compiledCache }: EngineOptions): CreateOptions {
+  return { device: engine, precision, threads, compiledCache };
 }

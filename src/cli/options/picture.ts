@@ -2,6 +2,7 @@
 
 import { stat } from 'node:fs/promises';
 import { EMBEDDED_MODEL, EMBEDDED_MODEL_NAME } from '../../components/node/embedded-models.ts';
+import { deviceOf } from '../../engines/create-engine.ts';
 import { InputError, withPlace } from '../../errors.ts';
 import { localPath } from '../../hub/node/cache.ts';
 import { readEmbeddedText } from '../../images/embedded-text.ts';
@@ -11,7 +12,6 @@ import { readForeignSettings } from '../../pipelines/foreign/read.ts';
 import type { ForeignSettings } from '../../pipelines/foreign/settings.ts';
 import type { DrawnWith } from '../../pipelines/picture-text.ts';
 import { type PictureSettings, pictureRequest, readPictureSettings } from '../../pipelines/picture-text.ts';
-import { type EngineName, engineNames } from './engine.ts';
 
 export interface RestoredOptions {
   readonly prompt: string;
@@ -121,15 +121,16 @@ function foreignOptions(
 
 /** The model, what is laid over it, and the engine as options name them. */
 function surroundings(settings: PictureSettings) {
-  const { model, unet, vae, loras, tokenizer, config, predictionType, quantize, engine } = settings;
-  const device: EngineName = engineNames.find((name) => engine?.endsWith(`/${name}`)) ?? 'cpu';
+  const { model, unet, vae, loras, tokenizer, config, predictionType, quantize, engine, precision } =
+    settings;
   return {
     model: model === EMBEDDED_MODEL_NAME ? EMBEDDED_MODEL : model,
     unet: unet?.path,
     vae: vae?.path,
     lora: loras?.map(({ path, strength }) => ({ path, strength })),
     ...{ tokenizer, config, predictionType, quantize },
-    engine: device,
+    engine: deviceOf(engine ?? '') ?? 'cpu',
+    precision: precision ?? 'float32',
   };
 }
 

@@ -5,7 +5,7 @@ import { axisOption, requireDistinct } from './axes.ts';
 import { cellsOf, groupByModel, type PlotAxes } from './cells.ts';
 
 const [x, y, z] = [axisOption('--x'), axisOption('--y'), axisOption('--z')];
-const options: GenerationOptions = { model: 'm', engine: 'cpu', seed: 7 };
+const options: GenerationOptions = { model: 'm', engine: 'cpu', precision: 'float32', seed: 7 };
 const cells = (axes: PlotAxes, prompt = 'a fox', given: Partial<GenerationOptions> = {}) =>
   cellsOf(axes, { prompt, options: { ...options, ...given } });
 

@@ -4,12 +4,14 @@ import { writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import type { Program } from '../../graph/program.ts';
+import { sensitiveFirst } from '../../graph/segments.ts';
 import { checkKept } from '../check-inputs.ts';
-import type { CompileOptions, Executable, KeepingEngine, KeepingExecutable } from '../engine.ts';
+import type { CompileOptions, Executable, KeepingEngine, KeepingExecutable, Value } from '../engine.ts';
 import { serialize } from '../onnx/serialize.ts';
 import { CompiledCache, cacheKey } from '../onnxruntime-node/compiled-cache.ts';
 import { weightFiles } from '../onnxruntime-node/weight-files.ts';
 import type { Precision } from '../precision.ts';
+import { segmented } from '../segmented.ts';
 import { BufferPool } from '../thread/buffer-pool.ts';
 import type { ThreadTensor } from '../thread/device-tensor.ts';
 import { named, ThreadExecutable } from '../thread/executable.ts';
@@ -20,6 +22,8 @@ import { HeldValues } from './held-values.ts';
 import { openVinoLibrary } from './installation.ts';
 import type { Properties } from './library.ts';
 import type { CompileRequest, Description, Request, Result } from './messages.ts';
+
+export type { Description, DeviceDescription } from './messages.ts';
 
 /** How OpenVINO computes. */
 export interface OpenVinoEngineOptions {
@@ -87,8 +91,11 @@ class OpenVinoEngine implements KeepingEngine, AsyncDisposable {
   }
 
   async compile(program: Program, options: CompileOptions = {}): Promise<Executable> {
-    const { executable, dispose } = await this.#compile(program, options);
-    return { run: (inputs, runOptions) => executable.run(inputs, runOptions), dispose };
+    const { name = 'program', weights } = options;
+    const { segments, executables } = await this.#compileAll(program, options);
+    if (executables.length === 1) return executables[0]!;
+    const bound = (parameter: string) => weights?.has(parameter) ?? false;
+    return segmented({ name, whole: program, segments, bound }, executables);
   }
 
   async compileKeeping(
@@ -96,16 +103,46 @@ class OpenVinoEngine implements KeepingEngine, AsyncDisposable {
     keep: readonly string[],
     options: CompileOptions = {},
   ): Promise<KeepingExecutable> {
-    checkKept(options.name ?? 'program', program.outputs.keys(), keep);
-    const { executable, dispose } = await this.#compile(program, options);
+    const { name = 'program' } = options;
+    checkKept(name, program.outputs.keys(), keep);
+    const { executables } = await this.#compileAll(program, options);
+    const [first, last = first] = executables as [OpenVinoExecutable, OpenVinoExecutable?];
+    const read = (value: ThreadTensor) => this.#read(value);
     return {
-      run: (inputs, runOptions) =>
-        executable.runKeeping(inputs, keep, (value) => this.#read(value), runOptions),
-      dispose,
+      async run(inputs, runOptions) {
+        if (last === first) return first.runKeeping(inputs, keep, read, runOptions);
+        const { outputs } = await first.runKeeping(first.of(inputs), [], read, runOptions);
+        const rest = await last.runKeeping(last.of({ ...inputs, ...outputs }), keep, read, runOptions);
+        const own = Object.entries(outputs).filter(([output]) => program.outputs.has(output));
+        return { outputs: { ...Object.fromEntries(own), ...rest.outputs }, kept: rest.kept };
+      },
+      async dispose() {
+        for (const executable of executables) await executable.dispose();
+      },
     };
   }
 
-  async #compile(program: Program, { weights = new Map(), name = 'program', signal }: CompileOptions) {
+  /** In half precision what rounding harms is computed apart, in float32. */
+  async #compileAll(program: Program, options: CompileOptions) {
+    const segments = this.precision === 'float32' ? [program] : sensitiveFirst(program);
+    const executables: OpenVinoExecutable[] = [];
+    try {
+      for (const segment of segments) {
+        const isLast = executables.length === segments.length - 1;
+        executables.push(await this.#compile(segment, isLast ? this.precision : 'float32', options));
+      }
+    } catch (error) {
+      for (const executable of executables) await executable.dispose();
+      throw error;
+    }
+    return { segments, executables };
+  }
+
+  async #compile(
+    program: Program,
+    precision: Precision,
+    { weights = new Map(), name = 'program', signal }: CompileOptions,
+  ): Promise<OpenVinoExecutable> {
     signal?.throwIfAborted();
     if (this.#disposed) throw new Error(`${name} cannot be compiled: the engine was disposed of`);
     // OpenVINO maps files where they lie, by their whole paths; what is in memory is then written into the model.
@@ -132,17 +169,16 @@ class OpenVinoEngine implements KeepingEngine, AsyncDisposable {
       const request: CompileRequest = {
         ...{ kind: 'compile', session, library: this.#library, model: model.bytes },
         ...{ inputs: [...model.inputs.keys()], outputs },
-        ...{ device: this.#device, precision: this.precision, properties: this.#properties() },
+        ...{ device: this.#device, precision, properties: this.#properties() },
       };
       // Of values in memory nobody knows whether they are the same the next time.
       const cache = held === undefined || weights.size === 0 ? this.#cache : undefined;
       await this.#cached(request, cache, files?.versions ?? [], signal);
-      const executable = new ThreadExecutable(name, session, model, this.#client, this.#pool);
-      return { executable, dispose: () => executable.dispose().then(free) };
+      return new OpenVinoExecutable(name, session, model, this.#client, this.#pool, free);
     } catch (error) {
       free();
       signal?.throwIfAborted();
-      throw named(`${name} does not compile on ${this.name} in ${this.precision}`, error);
+      throw named(`${name} does not compile on ${this.name} in ${precision}`, error);
     }
   }
 
@@ -221,5 +257,33 @@ class OpenVinoEngine implements KeepingEngine, AsyncDisposable {
     for (const held of this.#held) held.free();
     this.#held.clear();
     this.#pool.clear();
+  }
+}
+
+/** Which gives back, when it is disposed of, what it read where it lay. */
+class OpenVinoExecutable extends ThreadExecutable {
+  readonly #names: readonly string[];
+  readonly #free: () => void;
+
+  constructor(
+    ...[name, session, model, client, pool, free]: [
+      ...ConstructorParameters<typeof ThreadExecutable>,
+      () => void,
+    ]
+  ) {
+    super(name, session, model, client, pool);
+    this.#names = [...model.inputs.keys()];
+    this.#free = free;
+  }
+
+  /** Of these values those that it takes. */
+  of(values: Readonly<Record<string, Value>>): Record<string, Value> {
+    const known = this.#names.filter((name) => name in values);
+    return Object.fromEntries(known.map((name) => [name, values[name]!]));
+  }
+
+  override async dispose(): Promise<void> {
+    await super.dispose();
+    this.#free();
   }
 }

@@ -13,9 +13,22 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** Names a library file, or a folder with it, in place of all that is looked at otherwise. */
 export const LIBRARY_VARIABLE = 'OPENVINO_LIB';
 
-export const howToGet =
-  'get it with "pip install openvino", "apt install openvino", "brew install openvino" or an archive of openvino.ai; ' +
-  `where it lies elsewhere, name its folder of libraries in ${LIBRARY_VARIABLE}`;
+/** Where it is looked for, in this order. */
+const origins = {
+  setUp: 'INTEL_OPENVINO_DIR',
+  archive: 'archives in the folders that Intel names',
+  activePython: 'the active Python environment',
+  venv: '.venv and venv',
+  python: "Pythons' site-packages",
+  homebrew: "Homebrew's folders",
+  system: "the system's folders of libraries",
+} as const;
+
+/** Where it was looked for in vain, and how to get it. */
+export const notFound =
+  `not found in ${[LIBRARY_VARIABLE, ...Object.values(origins)].join(', ')}; ` +
+  'get it with "pip install openvino", "apt install openvino", "brew install openvino" or an archive, ' +
+  `or name its folder of libraries in ${LIBRARY_VARIABLE}`;
 
 /** A folder, and how somebody would call what installs OpenVINO there. */
 interface Place {
@@ -28,15 +41,13 @@ export interface OpenVinoSearch {
   readonly path: string | undefined;
   /** How it came to be there. */
   readonly origin: string | undefined;
-  /** The kinds of places that were looked at, in order. */
-  readonly looked: readonly string[];
 }
 
 /** The library. Throws InputError, with the places that were looked at, where there is none. */
 export function openVinoLibrary(environment: Environment = process.env): string {
-  const { path, looked } = findOpenVino(environment);
+  const { path } = findOpenVino(environment);
   if (path !== undefined) return path;
-  throw new InputError(`OpenVINO was not found in ${looked.join(', ')}; ${howToGet}`);
+  throw new InputError(`OpenVINO was ${notFound}`);
 }
 
 /** Looks for it. Throws InputError when OPENVINO_LIB names something else. */
@@ -49,15 +60,14 @@ export function findOpenVino(environment: Environment = process.env): OpenVinoSe
         `${LIBRARY_VARIABLE} is ${named}; expected ${pattern.example} or a folder with it, such as site-packages/openvino/libs`,
       );
     }
-    return { path, origin: LIBRARY_VARIABLE, looked: [LIBRARY_VARIABLE] };
+    return { path, origin: LIBRARY_VARIABLE };
   }
-  const places = placesFor(environment);
-  const looked = [...new Set(places.map(({ origin }) => origin))];
+  const places = [...archives(environment), ...wheels(environment), ...systemFolders()];
   for (const { folder, origin } of places) {
     const path = libraryIn(folder);
-    if (path !== undefined) return { path, origin, looked };
+    if (path !== undefined) return { path, origin };
   }
-  return { path: undefined, origin: undefined, looked };
+  return { path: undefined, origin: undefined };
 }
 
 const patterns: Readonly<
@@ -85,34 +95,25 @@ function libraryIn(folder: string): string | undefined {
   return name === undefined ? undefined : join(folder, name);
 }
 
-function placesFor(environment: Environment): Place[] {
-  return [...archives(environment), ...wheels(environment), ...systemFolders()];
-}
-
 /** Where archives are unpacked: what their setupvars script names, and the folders that Intel's instructions use. */
 function archives(environment: Environment): Place[] {
-  const roots = [
-    environment.INTEL_OPENVINO_DIR,
-    ...(process.platform === 'win32'
-      ? ['C:\\Program Files (x86)\\Intel', 'C:\\Program Files\\Intel', 'C:\\Intel']
-      : ['/opt/intel', join(homedir(), 'intel')]
-    ).flatMap((folder) => foldersIn(folder, /^openvino/i)),
-  ];
   const below =
     process.platform === 'win32'
       ? ['runtime/bin/intel64/Release', 'runtime/bin/arm64/Release']
       : process.platform === 'darwin'
         ? ['runtime/lib/arm64/Release', 'runtime/lib/intel64/Release']
         : ['runtime/lib/intel64', 'runtime/lib/aarch64', 'runtime/lib/arm64'];
-  return roots
-    .filter((root) => root !== undefined)
-    .flatMap((root) =>
-      below.map((path) => ({
-        folder: join(root, path),
-        origin:
-          root === environment.INTEL_OPENVINO_DIR ? 'INTEL_OPENVINO_DIR' : `archives (${dirname(root)})`,
-      })),
-    );
+  const usual =
+    process.platform === 'win32'
+      ? ['C:\\Program Files (x86)\\Intel', 'C:\\Program Files\\Intel', 'C:\\Intel']
+      : ['/opt/intel', join(homedir(), 'intel')];
+  const under = (origin: string) => (root: string) =>
+    below.map((path) => ({ folder: join(root, path), origin }));
+  const { INTEL_OPENVINO_DIR: named } = environment;
+  return [
+    ...(named ? under(origins.setUp)(named) : []),
+    ...usual.flatMap((folder) => foldersIn(folder, /^openvino/i)).flatMap(under(origins.archive)),
+  ];
 }
 
 /** pip's wheel: in the environment that is active, in those of this folder, then where the PATH's and others' Pythons are. */
@@ -135,9 +136,9 @@ function wheels(environment: Environment): Place[] {
   const from = (origin: string) => (prefix: string) =>
     sitePackages(prefix).map((folder) => ({ folder: join(folder, 'openvino', 'libs'), origin }));
   return [
-    ...active.flatMap(from('the active Python environment')),
-    ...['.venv', 'venv'].flatMap(from('.venv and venv')),
-    ...others.flatMap(from("Pythons' site-packages")),
+    ...active.flatMap(from(origins.activePython)),
+    ...['.venv', 'venv'].flatMap(from(origins.venv)),
+    ...others.flatMap(from(origins.python)),
   ];
 }
 
@@ -168,8 +169,8 @@ function systemFolders(): Place[] {
   const homebrew = ['/opt/homebrew/lib', '/usr/local/opt/openvino/lib', '/home/linuxbrew/.linuxbrew/lib'];
   const system = [`/usr/lib/${multiarch}`, '/usr/lib64', '/usr/lib', '/usr/local/lib', '/usr/local/lib64'];
   return [
-    ...homebrew.map((folder) => ({ folder, origin: "Homebrew's folders" })),
-    ...system.map((folder) => ({ folder, origin: "the system's folders of libraries" })),
+    ...homebrew.map((folder) => ({ folder, origin: origins.homebrew })),
+    ...system.map((folder) => ({ folder, origin: origins.system })),
   ];
 }
 

@@ -2,7 +2,7 @@
 
 import { EMBEDDED_MODEL } from '../../components/node/embedded-models.ts';
 import { type OpenModelOptions, openAutoencoder } from '../../components/node/open-model.ts';
-import { createNodeEngine, type NodeEngineOptions } from '../../engines/onnxruntime-node/engine.ts';
+import { createEngine, type EngineOptions, isOnProcessor } from '../../engines/create-engine.ts';
 import { InputError } from '../../errors.ts';
 import { isOnHubAlone } from '../../hub/node/cache.ts';
 import { pullModel } from '../../hub/node/pull.ts';
@@ -16,7 +16,7 @@ import { type OpenedModel, openForDrawing } from './opened-model.ts';
 
 /** How a pipeline is loaded: the engine, other parts of the model, LoRAs, and memory. */
 export interface LoadOptions
-  extends NodeEngineOptions,
+  extends EngineOptions,
     OpenModelOptions,
     Omit<
       PipelineOptions,
@@ -92,11 +92,11 @@ export async function startPipeline(
   const previewVae =
     options.previewVae === undefined ? undefined : await openAutoencoder(options.previewVae, files);
   // What a graphics processor has, nobody tells us.
-  const machine = (options.device ?? 'cpu') === 'cpu' ? machineMemory() : undefined;
-  const engine = createNodeEngine(options);
+  const machine = isOnProcessor(options.device ?? 'cpu') ? machineMemory() : undefined;
+  const engine = createEngine(options);
   const { replicas: count = 1, onProgress } = options;
   const replicas = Array.from({ length: count > 1 ? count : 0 }, () =>
-    createNodeEngine({ ...options, threads: 1 }),
+    createEngine({ ...options, threads: 1 }),
   );
   try {
     return pipelineOf(components, engine, {
