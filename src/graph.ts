@@ -87,6 +87,7 @@ export { type Transformer2DOptions, transformer2D } from './layers/transformer-2
 export { Generator, type GeneratorState } from './random/generator.ts';
 export type { MersenneTwisterState } from './random/mersenne-twister.ts';
 export { loadTensors, weightsOf } from './weights/load-tensors.ts';
+export { encodeSafetensors, parseSafetensors, type SafetensorsContent } from './weights/safetensors.ts';
 export { paramsFromWeights, StoredParams } from './weights/source.ts';
 export type { ForeignType, Storage, StoredType, Weight, Weights } from './weights/weights.ts';
 
@@ -132,7 +133,7 @@ export { createReferenceEngine, type ReferenceEngineOptions } from './engines/re
 export { type Autoencoder, autoencoder, type Posterior } from './components/autoencoder.ts';
 export { type Component, type Components, loadComponents, type TextPart } from './components/components.ts';
 export { type Denoiser, type DenoiserInputs, denoiser } from './components/denoiser.ts';
-export type { Network, NetworkRole, Specs, TensorSpec, Tensors } from './networks/network.ts';
+export type { Adaptation, Network, NetworkRole, Specs, TensorSpec, Tensors } from './networks/network.ts';
 export { NetworkRunner, type RunnerOptions } from './networks/runner.ts';
 export { pipelineOf } from './pipelines/pipeline.ts';
 

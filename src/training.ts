@@ -67,13 +67,14 @@ export { type JudgeRunConfig, judgeSettings } from './training/runs/judge-config
 export type { Watch } from './training/runs/pictures.ts';
 export type { AverageOptions, Batches, WrittenStep } from './training/runs/recipe.ts';
 export { plan, type Recipe, type RecipeKind, train } from './training/runs/recipe.ts';
-export type { RunIO, RunPlan, RunResult, Sample, SampleSheet } from './training/runs/run.ts';
+export type { NearPicture, RunIO, RunPlan, RunResult, Sample, SampleSheet } from './training/runs/run.ts';
 export { group, readSettings } from './training/runs/settings.ts';
 export { type TextRunConfig, textSettings } from './training/runs/text-config.ts';
 export { autoencoderTraining } from './training/runs/train-autoencoder.ts';
 export { diffusionTraining } from './training/runs/train-diffusion.ts';
 export { judgeTraining } from './training/runs/train-judge.ts';
 export { textTraining } from './training/runs/train-text.ts';
+export type { Validation } from './training/runs/validation.ts';
 export { FlatParameters, initialize, type Slot } from './training/update/flat-parameters.ts';
 export type { Batch } from './training/update/stepper.ts';
 export type { ForeignType, Storage, StoredType, Weight, Weights } from './weights/weights.ts';

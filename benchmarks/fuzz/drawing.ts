@@ -28,9 +28,3 @@ export async function draw(
   }
   return 'drawn';
 }
-
-/** Ends the engine's thread. */
-export async function closeEngine(): Promise<void> {
-  await engine?.dispose();
-  engine = undefined;
-}

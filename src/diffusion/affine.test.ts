@@ -1,19 +1,22 @@
 import { describe, expect, it } from 'vitest';
 import {
   type Affine,
+  type Boundary,
   consistencyOf,
   ddim,
   dpmSolver2,
   heun,
   type Level,
   lcmBoundary,
-  noBoundary,
   noiseOf,
   originalOf,
   type Solver,
 } from './affine.ts';
 import { predictedNoise, predictedOriginal, predictionTypes } from './prediction.ts';
 import { dpmSolverSinglestepSampler } from './samplers/index.ts';
+
+/** f = x̂_0: enough for networks that predict v or ε, whose x̂_0 is x where σ is 0. */
+const noBoundary: Boundary = () => ({ skip: 0, out: 1 });
 
 const at = (angle: number): Level => ({ t: 1000 * angle, alpha: Math.cos(angle), sigma: Math.sin(angle) });
 const value = ({ sample, outputs }: Affine, x: number, given: readonly number[]) =>

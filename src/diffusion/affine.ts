@@ -59,12 +59,6 @@ export function lcmBoundary(timestepScaling = 10, sigmaData = 0.5): Boundary {
 }
 
 /**
- * f = x̂_0. Enough for networks that predict v or ε, whose x̂_0 is x where σ is 0. With v, and data of unit variance,
- * this is Karras et al. 2022's preconditioning (table 1, σ_data = 1) in variance-preserving coordinates.
- */
-export const noBoundary: Boundary = () => ({ skip: 0, out: 1 });
-
-/**
  * That of Song et al. 2023 (appendix C): f = c_skip x̃ + c_out F, where F is what the network says in Karras et al.'s
  * form of x̂_0 and x̃ = x/α; here told of x̂_0, so that it serves networks of any prediction. f(x, σ) = x̃ from σ_min
  * down to clean data.

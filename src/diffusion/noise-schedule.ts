@@ -92,18 +92,6 @@ export function addNoise(
   );
 }
 
-/** The target of a v-predicting network, v = α_t ε − σ_t x_0 (Salimans and Ho 2022, appendix D). */
-export function velocity(
-  schedule: NoiseSchedule,
-  original: Float32Array,
-  noise: Float32Array,
-  timesteps: readonly number[],
-): Float32Array<ArrayBuffer> {
-  return perImage(timesteps, original, noise, (t, x, e) =>
-    weightedSum(at(schedule.alphas, t), e, -at(schedule.sigmas, t), x),
-  );
-}
-
 function perImage(
   timesteps: readonly number[],
   x: Float32Array,

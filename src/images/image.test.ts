@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { UsageError } from '../errors.ts';
 import { grid } from './grid.ts';
 import { createImage, flatten, type Image, imageToTensor, tensorToImage } from './image.ts';
-import { crop, type ResizeFilter, resize, resizeAndCropToCenter } from './resize.ts';
+import { type ResizeFilter, resize } from './resize.ts';
 
 function filled(width: number, height: number, color: number[]): Image {
   const image = createImage(width, height, color.length === 4 ? 4 : 3);
@@ -126,13 +126,5 @@ describe('resizing', () => {
   it('does not let transparent colours bleed', () => {
     const image = createImage(2, 1, 4, Uint8Array.of(200, 100, 50, 255, 0, 255, 0, 0));
     expect(Array.from(resize(image, 1, 1, 'box').data)).toEqual([200, 100, 50, 128]);
-  });
-
-  it('crops the middle of the longer side', () => {
-    const image = createImage(4, 1, 3, Uint8Array.from([1, 2, 3, 4].flatMap((v) => [v, v, v])));
-    expect(Array.from(crop(image, 1, 0, 2, 1).data)).toEqual([2, 2, 2, 3, 3, 3]);
-    const wide = resizeAndCropToCenter(filled(300, 100, [5, 6, 7]), 64, 64);
-    expect(wide).toEqual(filled(64, 64, [5, 6, 7]));
-    expect(() => crop(image, 3, 0, 2, 1)).toThrow(UsageError);
   });
 });

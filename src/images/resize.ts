@@ -1,6 +1,5 @@
 /** Resizing with PIL's filters, and the centre crop that training pictures get. */
 
-import { UsageError } from '../errors.ts';
 import { createImage, type Image } from './image.ts';
 
 export type ResizeFilter = 'box' | 'bicubic' | 'lanczos';
@@ -117,44 +116,4 @@ export function resize(image: Image, width: number, height: number, filter: Resi
     resized.data[i] = byte(value);
   }
   return resized;
-}
-
-/**
- * The rectangle of width × height pixels at (left, top).
- *
- * @throws UsageError when it does not lie within the image
- */
-export function crop(image: Image, left: number, top: number, width: number, height: number): Image {
-  const { channels } = image;
-  const within = left >= 0 && top >= 0 && left + width <= image.width && top + height <= image.height;
-  if (!Number.isInteger(left) || !Number.isInteger(top) || !within) {
-    throw new UsageError(
-      `a crop of ${width}×${height} at (${left}, ${top}) does not lie within ${image.width}×${image.height}`,
-    );
-  }
-  const cropped = createImage(width, height, channels);
-  for (let y = 0; y < height; y++) {
-    const from = ((top + y) * image.width + left) * channels;
-    cropped.data.set(image.data.subarray(from, from + width * channels), y * width * channels);
-  }
-  return cropped;
-}
-
-/** Resizes so that the shorter side fits and crops the longer side around its middle. */
-export function resizeAndCropToCenter(
-  image: Image,
-  width: number,
-  height: number,
-  filter?: ResizeFilter,
-): Image {
-  const scale = Math.max(width / image.width, height / image.height);
-  const fitted = resize(
-    image,
-    Math.max(width, Math.round(image.width * scale)),
-    Math.max(height, Math.round(image.height * scale)),
-    filter,
-  );
-  const left = Math.floor((fitted.width - width) / 2);
-  const top = Math.floor((fitted.height - height) / 2);
-  return crop(fitted, left, top, width, height);
 }

@@ -10,9 +10,6 @@ const EOS = '<|endoftext|>';
 /** What every vocabulary has, so that any text can be written: bos, eos, every byte within and at the end of a word. */
 const ALPHABET = [BOS, EOS, ...BYTE_SYMBOLS, ...BYTE_SYMBOLS.map((symbol) => symbol + END_OF_WORD)];
 
-/** Tokens that a vocabulary has before it learns any. */
-export const ALPHABET_SIZE = ALPHABET.length;
-
 /** The files of a tokenizer folder that diffusers and transformers read, by name. */
 export type TokenizerFiles = Readonly<Record<string, string>>;
 
@@ -95,7 +92,7 @@ export function tokenizerFiles(
 }
 
 /**
- * A tokenizer for texts like `texts`: at most `size` tokens, of which `ALPHABET_SIZE` are given, and `maxLength` ids
+ * A tokenizer for texts like `texts`: at most `size` tokens, of which those of the alphabet are given, and `maxLength` ids
  * per text.
  */
 export function trainTokenizer(texts: Iterable<string>, size: number, maxLength: number): TokenizerFiles {

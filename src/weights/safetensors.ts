@@ -22,6 +22,7 @@ import {
 const LAYOUT_ORDER = Object.values(DTYPES);
 const FORMAT_NAMES = new Map(Object.entries(DTYPES).map(([name, dtype]) => [dtype, name]));
 
+/** What a safetensors file holds. */
 export interface SafetensorsContent {
   readonly tensors: Map<string, HostTensor>;
   readonly metadata: Readonly<Record<string, string>>;

@@ -1,7 +1,7 @@
 /** Levels, scalings, distances and pairs of consistency training without a teacher, against closed forms. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { karrasBoundary, noBoundary } from '../../src/diffusion/affine.ts';
+import { type Boundary, karrasBoundary } from '../../src/diffusion/affine.ts';
 import { consistencyScalings, denoiserScalings, karrasSigmas } from '../../src/diffusion/karras.ts';
 import { createReferenceEngine } from '../../src/engines/reference/engine.ts';
 import { float32Data, type HostTensor, hostTensor } from '../../src/graph/host-tensor.ts';
@@ -19,6 +19,9 @@ import { earlierSigma, levelCount, levelProbabilities } from '../../src/training
 import type { TimePair } from '../../src/training/objectives/time-pairs.ts';
 import { pseudoHuberOf } from '../../src/training/runs/consistency-pairs.ts';
 import { describeGolden, expectClose, floats, readJson, readTensors } from './golden.ts';
+
+/** f = x̂_0: enough for networks that predict v or ε, whose x̂_0 is x where σ is 0. */
+const noBoundary: Boundary = () => ({ skip: 0, out: 1 });
 
 interface Fixture {
   readonly edm: readonly {
