@@ -1,7 +1,7 @@
 /** Group and layer normalisation with learned scale and shift. */
 import * as ops from '../graph/operators/index.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { onesInitializer, zerosInitializer } from './initializers.ts';
+import { type Initializer, onesInitializer, zerosInitializer } from './initializers.ts';
 import type { GroupStatistics, Params } from './params.ts';
 
 /**
@@ -58,8 +58,13 @@ export function groupStatistics(x: Tensor, groups: number): GroupStatistics {
  * layerNorm(p.in('norm2'), input('x', [2, 77, 32])).shape; // [2, 77, 32]
  * ```
  */
-export function layerNorm(p: Params, x: Tensor, epsilon = 1e-5): Tensor {
+export function layerNorm(
+  p: Params,
+  x: Tensor,
+  epsilon = 1e-5,
+  scaleInitializer: Initializer = onesInitializer,
+): Tensor {
   const features = x.shape.at(-1)!;
-  const scale = p.weight('weight', [features], onesInitializer);
+  const scale = p.weight('weight', [features], scaleInitializer);
   return ops.layerNorm(x, scale, p.weight('bias', [features], zerosInitializer), epsilon);
 }

@@ -1,7 +1,7 @@
 /** What a text says as a whole, from the states of its tokens: diffusers' `TextTimeEmbedding`. */
 import * as ops from '../graph/operators/index.ts';
 import type { Tensor } from '../graph/tensor.ts';
-import { normalInitializer } from './initializers.ts';
+import { normalInitializer, zerosInitializer } from './initializers.ts';
 import { linear } from './linear.ts';
 import { layerNorm } from './normalization.ts';
 import type { Params } from './params.ts';
@@ -12,7 +12,8 @@ import type { Params } from './params.ts';
  */
 export function pooledTextEmbedding(p: Params, states: Tensor, channels: number, heads: number): Tensor {
   const pooled = attentionPooling(p.in('pool'), layerNorm(p.in('norm1'), states), heads);
-  return layerNorm(p.in('norm2'), linear(p.in('proj'), pooled, channels));
+  // Scaled by zeros at first, so that a UNet that was trained without it starts as it was.
+  return layerNorm(p.in('norm2'), linear(p.in('proj'), pooled, channels), 1e-5, zerosInitializer);
 }
 
 /** [B, L, D] → [B, D]. */

@@ -207,6 +207,34 @@ it('more sub-steps than timesteps are refused', async () => {
   );
 });
 
+it('a latent consistency model goes on as a diffusion model, told the text as a whole as well', async () => {
+  const initial = join(pipelines, 'lcm/model');
+  const directory = join(folder, 'from-lcm');
+  const config = await diffusionTraining.configure({
+    ...{ ...short, initial, vae: initial, pooledText: true },
+    optimizer: { learningRate: 1e-12 },
+  });
+  const { modelDirectory } = await train(diffusionTraining, config, { engine, directory });
+  const model = await openModel(modelDirectory);
+  const { unet, pipelineClass } = await loadComponents(model);
+  expect(pipelineClass).toBe('StableDiffusionPipeline');
+  expect(unet.config.guidanceWidth).toBeUndefined();
+
+  const before = (await (await openModel(initial)).network('unet')).weights;
+  const after = (await model.network('unet')).weights;
+  expect([...before.keys()].filter((name) => !after.has(name))).toEqual(['time_embedding.cond_proj.weight']);
+  const added = [...after.keys()].filter((name) => !before.has(name));
+  expect(added.every((name) => name.startsWith('add_embedding.'))).toBe(true);
+  // It begins as it was: what is added counts nothing yet, and the rest is the same.
+  const numbersOf = async (weights: Weights, name: string) =>
+    float32Data((await loadTensors(weights, [name])).get(name)!);
+  const scale = await numbersOf(after, 'add_embedding.norm2.weight');
+  expect(Math.max(...scale.map(Math.abs))).toBeLessThan(1e-9);
+  const name = 'down_blocks.0.resnets.0.conv1.weight';
+  const [was, is] = [await numbersOf(before, name), await numbersOf(after, name)];
+  expect(Math.max(...is.map((value, i) => Math.abs(value - was[i]!)))).toBeLessThan(1e-6);
+});
+
 it('what cannot be a teacher is refused with the reason', async () => {
   const planned = async (teacher: string) =>
     plan(consistencyTraining, await consistencyTraining.configure({ ...short, teacher }));

@@ -29,8 +29,6 @@ const unet = {
   norm_num_groups: 4,
   cross_attention_dim: 32,
   transformer_layers_per_block: 1,
-  addition_embed_type: 'text',
-  addition_embed_type_num_heads: 2,
 };
 
 it('a text encoder learns from captions alone, and a denoiser begins with it', async () => {
@@ -55,19 +53,30 @@ it('a text encoder learns from captions alone, and a denoiser begins with it', a
   ]);
   const read = JSON.parse((await stored.text('tokenizer/training_captions.json'))!);
   expect(read).toMatchObject({ complete: true, words: expect.arrayContaining(['lighthouse', 'left']) });
-  const short = { steps: 1, batch: 1, unet, latents: { pictures: 4 }, data: { kind: 'postcards' }, vae };
-  const start = await diffusionTraining.configure({
-    ...{ ...short, initialText: modelDirectory, cadence: { sampleEvery: 0 } },
-    optimizer: { learningRate: 1e-12 },
-  });
-  const result = await train(diffusionTraining, start, { engine, directory: join(folder, 'diffusion') });
-  // What the model was trained on comes with it, and it says what it does not know.
-  expect((await loadComponents(await openModel(result.modelDirectory))).captions).toEqual(read);
   const name = 'text_model.encoder.layers.0.mlp.fc1.weight';
   const weightsOf = async (model: string) => {
     const { weights } = await (await openModel(model)).network('text_encoder');
     return float32Data((await loadTensors(weights, [name])).get(name)!);
   };
+
+  // It goes on from what it has learned.
+  const again = await textTraining.configure({ initial: modelDirectory, steps: 1, cadence: { logEvery: 1 } });
+  const onward = join(folder, 'onward');
+  const further = await train(textTraining, again, { engine, directory: onward });
+  const classes = (await openModel(further.modelDirectory)).classes;
+  expect([...classes]).toEqual([...stored.classes]);
+  const [taught, onwards] = [await weightsOf(modelDirectory), await weightsOf(further.modelDirectory)];
+  expect(Math.max(...onwards.map((value, i) => Math.abs(value - taught[i]!)))).toBeLessThan(1e-4);
+  const short = { steps: 1, batch: 1, unet, latents: { pictures: 4 }, data: { kind: 'postcards' }, vae };
+  const start = await diffusionTraining.configure({
+    ...{ ...short, initialText: modelDirectory, pooledText: true, cadence: { sampleEvery: 0 } },
+    optimizer: { learningRate: 1e-12 },
+  });
+  const result = await train(diffusionTraining, start, { engine, directory: join(folder, 'diffusion') });
+  const { config: unetConfig } = await (await openModel(result.modelDirectory)).network('unet');
+  expect(unetConfig).toMatchObject({ addition_embed_type: 'text', addition_embed_type_num_heads: 2 });
+  // What the model was trained on comes with it, and it says what it does not know.
+  expect((await loadComponents(await openModel(result.modelDirectory))).captions).toEqual(read);
   const [before, after] = [await weightsOf(modelDirectory), await weightsOf(result.modelDirectory)];
   expect(after).toHaveLength(64 * 32);
   expect(Math.max(...after.map((value, i) => Math.abs(value - before[i]!)))).toBeLessThan(1e-6);

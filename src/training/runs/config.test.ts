@@ -68,13 +68,6 @@ describe('settings of runs', () => {
     expect(autoencoderRunConfig({ grow: true, initial: 'x' }).grow).toBe(true);
   });
 
-  it('name one place to take the text encoder from', () => {
-    expect(diffusion({ initialText: 'runs/text/model' }).initialText).toBe('runs/text/model');
-    expect(refusal(diffusion, { initial: 'runs/ldm/model', initialText: 'runs/text/model' })).toBe(
-      'the setting "initialText": "initial" names runs/ldm/model, which has a text encoder of its own; leave one of the two out',
-    );
-  });
-
   it('know the kind of data by what is said of them', () => {
     expect(diffusion({}).data).toEqual({ kind: 'postcards', seed: 0, size: 64, positionProbability: 0.5 });
     const folder = {

@@ -35,10 +35,13 @@ export const diffusionSettings = group('Training a diffusion model.', {
     .nullable()
     .default(null),
   initialText: text(
-    'a diffusers folder whose text encoder and tokenizer a start afresh begins with, such as lcm train text writes; null starts them afresh as well',
+    'a diffusers folder whose text encoder and tokenizer are taken in place of those of "initial" or of fresh ones, such as lcm train text writes',
   )
     .nullable()
     .default(null),
+  pooledText: boolean(
+    'whether the UNet is told the text as a whole, beside the time, as well as word by word: addition_embed_type "text"',
+  ).default(false),
   unet: networkConfig(
     "diffusers' UNet2DConditionModel configuration, for a start afresh",
     postcards.unet.config,
@@ -73,15 +76,7 @@ export const diffusionSettings = group('Training a diffusion model.', {
     0.1,
   ),
 }).check((context) => {
-  const { timesteps, schedule, initial, initialText } = context.value;
-  if (initial !== null && initialText !== null) {
-    context.issues.push({
-      code: 'custom',
-      path: ['initialText'],
-      input: initialText,
-      message: `"initial" names ${initial}, which has a text encoder of its own; leave one of the two out`,
-    });
-  }
+  const { timesteps, schedule } = context.value;
   const { from, to, tilt } = timesteps;
   if (tilt > 0 && !(from <= to && to < schedule.num_train_timesteps)) {
     context.issues.push({

@@ -4,7 +4,7 @@ import type { JsonObject } from '../../files/json.ts';
 import { clipTextConfig } from '../../models/clip-text.ts';
 import { postcards } from '../../models/presets.ts';
 import { postcardsOnly, runSettings } from './config.ts';
-import { group, integer, networkConfig, readSettings } from './settings.ts';
+import { group, integer, networkConfig, readSettings, text } from './settings.ts';
 
 /** What a text encoder and its tokenizer are where they start afresh. */
 export const freshTextSettings = {
@@ -26,6 +26,11 @@ export const textSettings = group('Training a text encoder.', {
     ...{ weightDecay: 1e-2, ema: 0.995, sampleEvery: 0 },
   }),
   data: postcardsOnly,
+  initial: text(
+    'a diffusers folder whose text encoder and tokenizer the training goes on with; null starts afresh',
+  )
+    .nullable()
+    .default(null),
   ...freshTextSettings,
 });
 

@@ -7,7 +7,7 @@ import { elementCount } from '../../graph/shape.ts';
 import { type Declaration, DeclaredParams } from '../../layers/params.ts';
 import { clipText } from '../../models/clip-text.ts';
 import { unet2DCondition } from '../../models/unet-2d-condition.ts';
-import { unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
+import { type UNet2DConditionConfig, unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import type { Generator } from '../../random/generator.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { withPrefix } from '../../weights/source.ts';
@@ -65,9 +65,9 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
     requireCaptions(pictures, config.data, watch);
     const source = pictures.train;
     const vae = latentAutoencoder(await openAutoencoder(config.vae), source);
-    const { text: startText, unetConfig, initial } = await networks(config, source);
+    const { text: startText, unetConfig, weights, isFresh } = await networks(config, source);
     const { tokenizer, tokenizerFiles, config: textEncoder } = startText;
-    const ofText = config.initial ?? config.initialText ?? 'the settings';
+    const ofText = config.initialText ?? config.initial ?? 'the settings';
     requireOneText(unetConfig, config.initial ?? 'the settings');
     requireLatentUNet(unetConfig, vae, config.initial ?? 'the settings');
     requireTokens(tokenizer, textEncoder, ofText);
@@ -146,9 +146,7 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
         nearest: nearestIn(pictures, opened),
       }),
       async start(parameters) {
-        const isFresh = (name: string) =>
-          name.startsWith(UNET) ? config.initial === null : startText.weights === undefined;
-        await loadParameters(parameters, initial, ofText, isFresh);
+        await loadParameters(parameters, weights, config.initial ?? ofText, isFresh);
       },
       async writeModel(directory, model) {
         const tensors = model.tensors();
@@ -210,12 +208,31 @@ function withNames({ declarations }: DeclaredParams, prefix: string): [string, D
 
 /** What the networks are, and the weights that they start from: stored ones, as far as the settings name any. */
 async function networks(config: DiffusionRunConfig, source: PictureSource) {
-  const from = config.initial ?? config.initialText;
-  const text = from === null ? await freshText(config, source) : await storedText(from, source);
-  const unet = config.initial === null ? undefined : await networkOf(await openModel(config.initial), 'unet');
-  const initial = new Map([
-    ...withPrefix(unet?.weights ?? new Map(), UNET),
-    ...withPrefix(text.weights ?? new Map(), TEXT_ENCODER),
-  ]);
-  return { text, unetConfig: unet ? unet2DConditionConfig(unet.config) : config.unet, initial };
+  const { initial } = config;
+  const initialText = config.initialText ?? initial;
+  const text = initialText === null ? await freshText(config, source) : await storedText(initialText, source);
+  const stored = initial === null ? undefined : await networkOf(await openModel(initial), 'unet');
+  // The guidance that a latent consistency model is told is no part of a diffusion model.
+  const base = stored ? { ...unet2DConditionConfig(stored.config), time_cond_proj_dim: null } : config.unet;
+  const isPooled = config.pooledText && base.addition_embed_type === null;
+  const unetConfig: UNet2DConditionConfig = {
+    ...base,
+    ...(isPooled && {
+      addition_embed_type: 'text',
+      addition_embed_type_num_heads: text.config.num_attention_heads,
+    }),
+  };
+  return {
+    text,
+    unetConfig,
+    weights: new Map([
+      ...withPrefix(stored?.weights ?? new Map(), UNET),
+      ...withPrefix(text.weights ?? new Map(), TEXT_ENCODER),
+    ]),
+    /** Whether a parameter has its first value from chance. */
+    isFresh: (name: string) =>
+      name.startsWith(TEXT_ENCODER)
+        ? text.weights === undefined
+        : stored === undefined || (isPooled && name.startsWith(`${UNET}add_embedding.`)),
+  };
 }

@@ -8,16 +8,17 @@ import { DeclaredParams } from '../../layers/params.ts';
 import { clipText } from '../../models/clip-text.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import { writeDiffusersDirectory } from '../../weights/node/write-diffusers.ts';
+import { withPrefix } from '../../weights/source.ts';
 import { Leaves } from '../objectives/leaves.ts';
 import { questionsLoss } from '../objectives/questions.ts';
 import { answerTargets } from './answer-targets.ts';
 import { withEpochs } from './epochs.ts';
 import { requireTokens } from './fitting.ts';
 import { captionIds } from './latent-data.ts';
-import { networkToWrite, withoutPrefix } from './model-files.ts';
+import { loadParameters, networkToWrite, withoutPrefix } from './model-files.ts';
 import type { RecipeKind } from './recipe.ts';
 import { type TextRunConfig, textRunConfig } from './text-config.ts';
-import { freshText } from './text-start.ts';
+import { freshText, storedText } from './text-start.ts';
 
 /**
  * `lcm train text`: writes a text encoder and a tokenizer to a diffusers folder, for the start of `lcm train diffusion`.
@@ -31,8 +32,9 @@ export const textTraining: RecipeKind<TextRunConfig> = {
   async open(config) {
     const cards = (index: number) => postcard(index, { ...config.data, split: 'train' });
     const source = { size: Number.POSITIVE_INFINITY, caption: (index: number) => cards(index).caption };
-    const text = await freshText(config, source);
-    requireTokens(text.tokenizer, text.config, 'the settings');
+    const { initial } = config;
+    const text = await (initial === null ? freshText(config, source) : storedText(initial, source));
+    requireTokens(text.tokenizer, text.config, initial ?? 'the settings');
     return {
       data: {},
       write(share) {
@@ -58,6 +60,11 @@ export const textTraining: RecipeKind<TextRunConfig> = {
             }),
           }),
         };
+      },
+      async start(parameters) {
+        if (!text.weights) return;
+        const weights = withPrefix(text.weights, `${TEXT_ENCODER}.`);
+        await loadParameters(parameters, weights, initial ?? '', (name) => name.startsWith(`${QUESTIONS}.`));
       },
       async writeModel(directory, model) {
         const tensors = withoutPrefix(model.tensors(), `${TEXT_ENCODER}.`);
