@@ -41,9 +41,13 @@ function faultsOf(entry, model) {
       compiler: {
         overrideTsconfig: {
           compilerOptions: {
-            ...{ target: 'ES2022', module: 'NodeNext', moduleResolution: 'NodeNext', strict: true },
-            ...{ lib: ['ES2023', 'ESNext.Disposable', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'] },
-            ...{ types: ['node'], skipLibCheck: true },
+            target: 'ES2022',
+            module: 'NodeNext',
+            moduleResolution: 'NodeNext',
+            strict: true,
+            lib: ['ES2023', 'ESNext.Disposable', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'],
+            types: ['node'],
+            skipLibCheck: true,
           },
           files: [join(root, `dist/${entry}.d.ts`)],
         },

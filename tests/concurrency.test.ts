@@ -86,7 +86,8 @@ describe('a pipeline that is disposed of', () => {
     const engine = createNodeEngine();
     let compiled = 0;
     const watched: Engine = {
-      ...{ name: engine.name, dispose: () => engine.dispose() },
+      name: engine.name,
+      dispose: () => engine.dispose(),
       compile(...args) {
         compiled++;
         return engine.compile(...args);

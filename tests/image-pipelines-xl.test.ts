@@ -94,7 +94,11 @@ it('leaves out the head of the schedule', async () => {
 describe.each(['lcm', 'euler', 'ddim'] as const)('the draws, with the sampler %s', (scheduler) => {
   it('inpainting everything at strength 1 is text to image, after the posterior of the picture', async () => {
     const inpainted = await drawn(sdxl, {
-      ...{ scheduler, image, mask: white, strength: 1, generator: new Generator(7) },
+      scheduler,
+      image,
+      mask: white,
+      strength: 1,
+      generator: new Generator(7),
     });
     // First the posterior, then the noise, then the posterior of the masked picture.
     expectNear(inpainted, await drawn(sdxl, { scheduler, generator: new Skipping(7, 1, 3) }));
@@ -104,7 +108,11 @@ describe.each(['lcm', 'euler', 'ddim'] as const)('the draws, with the sampler %s
   it('inpainting everything from the picture is image to image, but for one draw', async () => {
     const strength = 0.7;
     const inpainted = await drawn(sdxl, {
-      ...{ scheduler, image, mask: white, strength, generator: new Generator(7) },
+      scheduler,
+      image,
+      mask: white,
+      strength,
+      generator: new Generator(7),
     });
     const redrawn = await drawn(sdxl, { scheduler, image, strength, generator: new Skipping(7, 3) });
     expectNear(inpainted, redrawn);

@@ -114,7 +114,8 @@ it('knows an LCM-LoRA and what it is drawn with', async () => {
     settingsIn(await draw({ prompt: 'a fox', seed: 7, ...request }, { loras: [{ lora, strength }] }));
   expect(await drawn(1)).toMatchObject({ scheduler: 'lcm', steps: 4, guidanceScale: 1, loras: [{ path }] });
   expect(await drawn(1, { scheduler: 'euler', steps: 2 })).toMatchObject({
-    ...{ scheduler: 'euler', guidanceScale: 7.5 },
+    scheduler: 'euler',
+    guidanceScale: 7.5,
   });
   expect(await drawn(0, { steps: 2 })).toMatchObject({ scheduler: 'ddim', guidanceScale: 7.5 });
 });

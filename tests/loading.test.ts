@@ -88,8 +88,12 @@ it('says what the model is, and what a request gets that says nothing', async ()
     return pipeline.info;
   };
   expect(await infoOf()).toMatchObject({
-    ...{ name: 'postcards', pipelineClass: 'LatentConsistencyModelPipeline', isConsistency: true },
-    ...{ scheduler: 'lcm', steps: 4, size: { width: 64, height: 64 } },
+    name: 'postcards',
+    pipelineClass: 'LatentConsistencyModelPipeline',
+    isConsistency: true,
+    scheduler: 'lcm',
+    steps: 4,
+    size: { width: 64, height: 64 },
     parameters: expect.any(Number),
   });
   const sd = join(golden, 'pipelines/sd/model');

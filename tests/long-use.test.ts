@@ -7,7 +7,12 @@ it('a pipeline in use by several at once, some of whom abort, makes no errors an
   const model = fileURLToPath(new URL('./fixtures/golden/pipelines/lcm/model', import.meta.url));
   const seen: number[] = [];
   const { marks, ...rest } = await longUse({
-    ...{ model, generations: 40, concurrency: 6, aborted: 0.5, compareEvery: 5, marks: [20] },
+    model,
+    generations: 40,
+    concurrency: 6,
+    aborted: 0.5,
+    compareEvery: 5,
+    marks: [20],
     onMark: ({ generations }) => seen.push(generations),
   });
   expect(rest).toMatchObject({ generations: 40, compared: 8, different: [], errors: [] });

@@ -127,8 +127,13 @@ it('has types that a strict project compiles with, declarations of the package i
   }
   cpSync(join(root, 'tests/fixtures/consumer.ts'), join(project, 'consumer.ts'));
   const compilerOptions = {
-    ...{ strict: true, noEmit: true, skipLibCheck: false, exactOptionalPropertyTypes: true },
-    ...{ target: 'ES2022', module: 'NodeNext', types: [] },
+    strict: true,
+    noEmit: true,
+    skipLibCheck: false,
+    exactOptionalPropertyTypes: true,
+    target: 'ES2022',
+    module: 'NodeNext',
+    types: [],
   };
   writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
   const compiler = join(root, 'node_modules/typescript/bin/tsc');

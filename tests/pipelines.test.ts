@@ -110,7 +110,11 @@ it('warns of what has no effect', async () => {
   ) => {
     const warnings: string[] = [];
     await pipeline.generate({
-      ...{ prompt: 'a fox', negativePrompt: 'blurry', steps: 1, guidanceScale, ...more },
+      prompt: 'a fox',
+      negativePrompt: 'blurry',
+      steps: 1,
+      guidanceScale,
+      ...more,
       onWarning: (message) => warnings.push(message),
     });
     return warnings;
@@ -185,7 +189,8 @@ it('keeps one network at a time with low memory, and draws the same', async () =
   const held = new Set<string>();
   const engine = createNodeEngine();
   const watched: Engine = {
-    ...{ name: engine.name, dispose: () => engine.dispose() },
+    name: engine.name,
+    dispose: () => engine.dispose(),
     async compile(program, options) {
       const executable = await engine.compile(program, options);
       const name = options!.name!;
@@ -218,7 +223,8 @@ function recording(): { readonly engine: Engine; readonly events: string[] } {
   const engine = createNodeEngine();
   const events: string[] = [];
   const recorded: Engine = {
-    ...{ name: engine.name, dispose: () => engine.dispose() },
+    name: engine.name,
+    dispose: () => engine.dispose(),
     async compile(program, options) {
       const name = options!.name!;
       events.push(`compile ${name}`);
@@ -281,7 +287,8 @@ it.each([
   const watched = (name: string): Engine => {
     const engine = createNodeEngine({ threads: 1 });
     return {
-      ...{ name, dispose: () => engine.dispose() },
+      name,
+      dispose: () => engine.dispose(),
       compile(program, options) {
         engines.push(`${name}: ${options!.name}`);
         return engine.compile(program, options);

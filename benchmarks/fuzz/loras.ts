@@ -12,18 +12,19 @@ const BASE = join(GOLDEN, 'pipelines', 'sd', 'model');
 const UNET = join(GOLDEN, 'lora', 'unet');
 
 const ADAPTER = jsonText({
-  ...{ peft_type: 'LORA', r: 4, lora_alpha: 8, use_rslora: false, use_dora: false, bias: 'none' },
-  ...{
-    rank_pattern: { to_q: 2 },
-    alpha_pattern: { 'attn1.to_q': 2, '^mid.*': 3 },
-    target_modules: ['to_q', 'to_k'],
-  },
-  ...{
-    fan_in_fan_out: false,
-    init_lora_weights: true,
-    base_model_name_or_path: 'x',
-    layers_to_transform: null,
-  },
+  peft_type: 'LORA',
+  r: 4,
+  lora_alpha: 8,
+  use_rslora: false,
+  use_dora: false,
+  bias: 'none',
+  rank_pattern: { to_q: 2 },
+  alpha_pattern: { 'attn1.to_q': 2, '^mid.*': 3 },
+  target_modules: ['to_q', 'to_k'],
+  fan_in_fan_out: false,
+  init_lora_weights: true,
+  base_model_name_or_path: 'x',
+  layers_to_transform: null,
 });
 
 let files: Promise<string[]> | undefined;

@@ -17,7 +17,10 @@ function pipelineOf(name: string): Promise<Pipeline> {
 }
 
 const picture = (width: unknown, height: unknown, channels: unknown, length: number) => ({
-  ...{ width, height, channels, data: new Uint8Array(length).fill(128) },
+  width,
+  height,
+  channels,
+  data: new Uint8Array(length).fill(128),
 });
 
 /** Values that settings may have, so that more than one setting is looked at; all of them are little work. */

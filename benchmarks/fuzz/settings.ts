@@ -15,15 +15,17 @@ import { FIXTURES, type Kind, type Reading } from './kind.ts';
 const MODEL = join(FIXTURES, 'golden', 'pipelines', 'sd', 'model');
 
 const RUN: JsonObject = {
-  ...{
-    steps: 10,
-    batch: 2,
-    seed: 3,
-    ema: 0.9,
-    data: { kind: 'postcards', seed: 1, size: 64, positionProbability: 0.5 },
-  },
+  steps: 10,
+  batch: 2,
+  seed: 3,
+  ema: 0.9,
+  data: { kind: 'postcards', seed: 1, size: 64, positionProbability: 0.5 },
   optimizer: {
-    ...{ learningRate: 1e-3, betas: [0.9, 0.99], epsilon: 1e-8, weightDecay: 0, maxGradientNorm: 1 },
+    learningRate: 1e-3,
+    betas: [0.9, 0.99],
+    epsilon: 1e-8,
+    weightDecay: 0,
+    maxGradientNorm: 1,
     schedule: { kind: 'cosine', warmupSteps: 1, constantUntil: 0.4, finalFactor: 0.1 },
   },
   cadence: { logEvery: 1, checkpointEverySteps: 5, checkpointEveryMinutes: 5, sampleEvery: 0 },
@@ -48,18 +50,23 @@ function training<Config extends RunConfig>(kind: RecipeKind<Config>, own: JsonO
 const TRAININGS: readonly Training[] = [
   training(autoencoderTraining, {
     model: {
-      ...{ block_out_channels: [32, 32], layers_per_block: 1, latent_channels: 4, norm_num_groups: 8 },
-      ...{
-        down_block_types: ['DownEncoderBlock2D', 'DownEncoderBlock2D'],
-        scaling_factor: 0.5,
-        sample_size: 64,
-      },
+      block_out_channels: [32, 32],
+      layers_per_block: 1,
+      latent_channels: 4,
+      norm_num_groups: 8,
+      down_block_types: ['DownEncoderBlock2D', 'DownEncoderBlock2D'],
+      scaling_factor: 0.5,
+      sample_size: 64,
       up_block_types: ['UpDecoderBlock2D', 'UpDecoderBlock2D'],
     },
   }),
   training(diffusionTraining, {
-    ...{ vae: MODEL, initial: MODEL, latents: { pictures: 10, file: null }, vocabularySize: 600 },
-    ...{ predictionType: 'epsilon', captionDropout: 0.1 },
+    vae: MODEL,
+    initial: MODEL,
+    latents: { pictures: 10, file: null },
+    vocabularySize: 600,
+    predictionType: 'epsilon',
+    captionDropout: 0.1,
     schedule: {
       num_train_timesteps: 1000,
       beta_start: 0.001,
@@ -69,15 +76,18 @@ const TRAININGS: readonly Training[] = [
     timesteps: { tilt: 0.1, from: 600, to: 999, importanceWeights: true, pureNoise: 0.1 },
   }),
   training(consistencyTraining, {
-    ...{ teacher: MODEL, latents: { pictures: 10, file: null }, stepBack: 'teacher', targetEma: 0.95 },
-    ...{
-      guidance: { min: 1, max: 3 },
-      timeCondProjDim: 32,
-      gridSize: 20,
-      sigmaData: 0.5,
-      timestepScaling: 10,
-    },
-    ...{ distance: { kind: 'huber', c: 0.001 }, pureNoise: 0.1, lora: { rank: 2, alpha: 2 } },
+    teacher: MODEL,
+    latents: { pictures: 10, file: null },
+    stepBack: 'teacher',
+    targetEma: 0.95,
+    guidance: { min: 1, max: 3 },
+    timeCondProjDim: 32,
+    gridSize: 20,
+    sigmaData: 0.5,
+    timestepScaling: 10,
+    distance: { kind: 'huber', c: 0.001 },
+    pureNoise: 0.1,
+    lora: { rank: 2, alpha: 2 },
   }),
   training(judgeTraining, {}),
 ];

@@ -95,7 +95,9 @@ export async function trainOnGaussian(engine: Engine, kind: Kind, steps: number)
   const step = await compileShares([engine], trainingProgram(objective, declared.declarations), {});
   for (const [phase, pairs] of phases[kind].entries()) {
     const optimizer = new AdamW(parameters, {
-      ...{ betas: [0.9, 0.99], epsilon: 1e-8, weightDecay: 0 },
+      betas: [0.9, 0.99],
+      epsilon: 1e-8,
+      weightDecay: 0,
       averages: [average],
     });
     const stepper = hostStepper({

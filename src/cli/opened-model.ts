@@ -29,8 +29,11 @@ export function showLoading(reporter: Reporter): (progress: LoadProgress) => voi
     if (total < READ_AT_ONCE) return;
     reporter.event('weights', { network, done, total });
     reporter.progress({
-      ...{ label: 'reading weights', unit: 'MB', detail: network },
-      ...{ done: megabytes(done), total: megabytes(total) },
+      label: 'reading weights',
+      unit: 'MB',
+      detail: network,
+      done: megabytes(done),
+      total: megabytes(total),
     });
   };
 }

@@ -32,7 +32,9 @@ it('reads the header of each file once, for all that a command does', async () =
   const session = await Session.start(opened, { batchSize: 1000 });
   const drawnWith = await opened.drawnWith();
   expect(drawnWith).toMatchObject({
-    ...{ model, modelFingerprint: expect.stringMatching(/^\w{16}$/), vae: { path: model } },
+    model,
+    modelFingerprint: expect.stringMatching(/^\w{16}$/),
+    vae: { path: model },
     loras: [{ path, strength: 2, sha256: expect.stringMatching(/^\w{64}$/) }],
   });
   expect(await session.changesSince(drawnWith)).toEqual([]);

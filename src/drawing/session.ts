@@ -33,7 +33,9 @@ export class Session {
     const { loras } = opened;
     const pipeline = await startPipeline(opened, {
       ...options,
-      ...{ loras, replicas, drawnWith: () => opened.drawnWith() },
+      loras,
+      replicas,
+      drawnWith: () => opened.drawnWith(),
     });
     return new Session(opened, pipeline);
   }

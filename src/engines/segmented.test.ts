@@ -45,7 +45,9 @@ const bound: Weights = new Map(
 );
 
 const partsOf = (whole: Program, segments: readonly Program[]) => ({
-  ...{ name: 'network', whole, segments },
+  name: 'network',
+  whole,
+  segments,
   bound: (name: string) => bound.has(name),
 });
 

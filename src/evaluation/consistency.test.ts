@@ -49,7 +49,11 @@ async function pointModel(name: 'lcm' | 'sd', drift = 0): Promise<LoadedModel> {
 }
 
 const asked = {
-  ...{ prompt: 'a tent', latents: hostTensor(z, SHAPE), seed: 3, guidanceScale: 3, columns: 4 },
+  prompt: 'a tent',
+  latents: hostTensor(z, SHAPE),
+  seed: 3,
+  guidanceScale: 3,
+  columns: 4,
   view: 'trajectory' as const,
 };
 

@@ -151,7 +151,12 @@ export async function explainConsistency(options: ConsistencyOptions): Promise<C
     });
   }
   return {
-    ...{ view, prompt, seed, guidanceScale, levels: timesteps.length, columns: shown },
+    view,
+    prompt,
+    seed,
+    guidanceScale,
+    levels: timesteps.length,
+    columns: shown,
     errors: {
       ...(outputs.before && { before: consistencyErrors(outputs.before) }),
       after: consistencyErrors(outputs.after),

@@ -37,9 +37,13 @@ function plan(wanted: Wanted): MemoryPlan & { warnings: string[] } {
     shapes: {
       ids: [[1, 77]],
       latents: [batch, 4, side / 8, side / 8],
-      ...{ pixels: undefined, unetBatch: batch, clipSkip: 0 },
+      pixels: undefined,
+      unetBatch: batch,
+      clipSkip: 0,
     },
-    ...{ tileSize, factor: 8, onWarning: (message: string) => warnings.push(message) },
+    tileSize,
+    factor: 8,
+    onWarning: (message: string) => warnings.push(message),
   });
   return { ...planned, warnings };
 }

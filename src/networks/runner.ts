@@ -212,7 +212,10 @@ export class NetworkRunner {
       const { program, weights } = programOf(network, specs, this.adaptation);
       return this.#watched(network.name, sizeOfBound(program, weights), (onWeights) =>
         engine.compile(program, {
-          ...{ weights, name: network.name, signal: unwanted, onWeights },
+          weights,
+          name: network.name,
+          signal: unwanted,
+          onWeights,
           streamed: this.lowMemory,
         }),
       );

@@ -4,7 +4,9 @@ import type { Network } from './network.ts';
 import { TextStates } from './text-states.ts';
 
 const network = (name: string, clipSkip = 0): Network => ({
-  ...{ role: 'text-encoder', name, variation: [clipSkip] },
+  role: 'text-encoder',
+  name,
+  variation: [clipSkip],
   component: { location: 'nowhere', weights: new Map() },
   write: () => ({}),
 });

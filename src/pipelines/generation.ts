@@ -147,7 +147,8 @@ export async function* generate(
       clipSkip: plan.settings.clipSkip,
     },
     tileSize: plan.settings.tileSize,
-    ...{ factor, onWarning },
+    factor,
+    onWarning,
   });
   const settings = { ...plan.settings, tileSize };
   const hint = sizeHint(model, settings);
@@ -167,7 +168,13 @@ export async function* generate(
   const preview = createPreviewer(model, networks, shapes, toPixels);
   const { guidanceWidth } = model.unet.config;
   const steps = denoise({
-    ...{ networks, sampler, settings, from, guidanceWidth, noise: draw, signal },
+    networks,
+    sampler,
+    settings,
+    from,
+    guidanceWidth,
+    noise: draw,
+    signal,
     ...conditioning,
     ...beginning,
   });

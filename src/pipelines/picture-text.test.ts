@@ -85,23 +85,21 @@ it('makes the request again, without what surrounded it', () => {
     timeIds: [9, 8, 1, 2, 7, 6],
   };
   expect(pictureRequest(made)).toEqual({
-    ...{
-      prompt: settings.prompt,
-      negativePrompt: '',
-      seed: 7,
-      steps: 4,
-      guidanceScale: 8.5,
-      guidanceRescale: 0,
-    },
-    ...{
-      scheduler: 'dpm++-karras',
-      width: 96,
-      height: 64,
-      clipSkip: 1,
-      strength: 0.5,
-      timesteps: [500, 100],
-    },
-    ...{ originalSize: [9, 8], cropTopLeft: [1, 2], targetSize: [7, 6] },
+    prompt: settings.prompt,
+    negativePrompt: '',
+    seed: 7,
+    steps: 4,
+    guidanceScale: 8.5,
+    guidanceRescale: 0,
+    scheduler: 'dpm++-karras',
+    width: 96,
+    height: 64,
+    clipSkip: 1,
+    strength: 0.5,
+    timesteps: [500, 100],
+    originalSize: [9, 8],
+    cropTopLeft: [1, 2],
+    targetSize: [7, 6],
   });
 });
 

@@ -33,7 +33,9 @@ it('gives a canvas opaque RGBA', () => {
     },
   );
   expect(picture.toImageData()).toMatchObject({
-    ...{ width: 2, height: 1, data: Uint8ClampedArray.of(1, 2, 3, 255, 4, 5, 6, 255) },
+    width: 2,
+    height: 1,
+    data: Uint8ClampedArray.of(1, 2, 3, 255, 4, 5, 6, 255),
   });
 });
 

@@ -189,8 +189,13 @@ function infoOf(model: Components, name: string): PipelineInfo {
   const networks = [unet, vae, textEncoder, ...(second ? [second.textEncoder] : [])];
   const shapes = networks.flatMap(({ weights }) => [...weights.values()].map(({ shape }) => shape));
   return {
-    ...{ name, location, pipelineClass, size: pictureSize(model), sizeStep: vae.config.factor },
-    ...{ scheduler, ...usualSettings(model, scheduler) },
+    name,
+    location,
+    pipelineClass,
+    size: pictureSize(model),
+    sizeStep: vae.config.factor,
+    scheduler,
+    ...usualSettings(model, scheduler),
     parameters: shapes.reduce((sum, shape) => sum + elementCount(shape), 0),
   };
 }

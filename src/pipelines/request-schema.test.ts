@@ -35,7 +35,10 @@ it('says what each setting is for', () => {
   const { properties } = requestSchema();
   expect(Object.values(properties!).filter(({ description }) => !description)).toEqual([]);
   expect(properties!.guidanceScale).toEqual({
-    ...{ title: 'guidance scale', type: 'number', minimum: 0, maximum: 1000 },
+    title: 'guidance scale',
+    type: 'number',
+    minimum: 0,
+    maximum: 1000,
     description: expect.stringMatching(/^how closely to follow the prompt; 1 is none \(default: /),
   });
 });

@@ -90,11 +90,29 @@ describe('a request', () => {
   it('may leave out what is undefined, and say everything at its limits', () => {
     expect(refusal({ prompt: 'a fox', steps: undefined, anything: undefined })).toBe('');
     const everything: Required<GenerationRequest> = {
-      ...{ prompt: ['', 'a fox'], negativePrompt: '', steps: 10_000, guidanceScale: 0, guidanceRescale: 1 },
-      ...{ seed: [-1, 2 ** 53 - 1], generator: [new Generator(1)], numImages: 5000, width: 1, height: 16384 },
-      ...{ scheduler: 'lcm', eta: 0, timesteps: [999, 0], originalSteps: 1, clipSkip: 0, tileSize: 64 },
-      ...{ originalSize: [0, 16384], targetSize: [1, 1], cropTopLeft: [0, 0], strength: 1e-9 },
-      ...{ image: createImage(2, 3, 4), mask: createImage(1, 1, 3), signal: new AbortController().signal },
+      prompt: ['', 'a fox'],
+      negativePrompt: '',
+      steps: 10_000,
+      guidanceScale: 0,
+      guidanceRescale: 1,
+      seed: [-1, 2 ** 53 - 1],
+      generator: [new Generator(1)],
+      numImages: 5000,
+      width: 1,
+      height: 16384,
+      scheduler: 'lcm',
+      eta: 0,
+      timesteps: [999, 0],
+      originalSteps: 1,
+      clipSkip: 0,
+      tileSize: 64,
+      originalSize: [0, 16384],
+      targetSize: [1, 1],
+      cropTopLeft: [0, 0],
+      strength: 1e-9,
+      image: createImage(2, 3, 4),
+      mask: createImage(1, 1, 3),
+      signal: new AbortController().signal,
       onWarning: () => {},
     };
     expect(settingNames.filter((name) => !(name in everything))).toEqual([]);
@@ -171,16 +189,21 @@ describe('a request', () => {
 
 it('names in pictures are those under which pictures carry the settings', () => {
   const request: GenerationRequest = {
-    ...{
-      prompt: 'a fox',
-      negativePrompt: 'a hen',
-      steps: 4,
-      guidanceScale: 2,
-      guidanceRescale: 0.5,
-      seed: 7,
-    },
-    ...{ width: 64, height: 64, scheduler: 'tcd', eta: 0.5, originalSteps: 50, clipSkip: 1, tileSize: 64 },
-    ...{ image: createImage(64, 64, 3), strength: 0.75 },
+    prompt: 'a fox',
+    negativePrompt: 'a hen',
+    steps: 4,
+    guidanceScale: 2,
+    guidanceRescale: 0.5,
+    seed: 7,
+    width: 64,
+    height: 64,
+    scheduler: 'tcd',
+    eta: 0.5,
+    originalSteps: 50,
+    clipSkip: 1,
+    tileSize: 64,
+    image: createImage(64, 64, 3),
+    strength: 0.75,
   };
   const { settings } = planGeneration(models[1]!, request);
   const carried = pictureSettings(settings, 0, { model: 'm', version: '1', engine: 'e' });

@@ -134,7 +134,9 @@ it('stops at Ctrl-C in the middle of decoding', async () => {
     ...['--width', '1024', '--height', '1024'],
   );
   expect({ code, stderr, files: readdirSync(at()) }).toEqual({
-    ...{ code: 130, stderr: 'lcm: cancelled\n', files: [] },
+    code: 130,
+    stderr: 'lcm: cancelled\n',
+    files: [],
   });
 });
 
@@ -287,8 +289,13 @@ it('makes a picture again from its settings, or with some of them changed', asyn
   expect({ code: changed.code, stderr: changed.stderr }).toEqual({ code: 0, stderr: '' });
   const settings = readPictureSettings(await readPngText(read('new.png')));
   expect(settings).toMatchObject({
-    ...{ prompt: 'the moon', seed: 8, scheduler: 'euler', steps: 5, strength: 0.6 },
-    ...{ negativePrompt: 'blurry', image: 'start.png' },
+    prompt: 'the moon',
+    seed: 8,
+    scheduler: 'euler',
+    steps: 5,
+    strength: 0.6,
+    negativePrompt: 'blurry',
+    image: 'start.png',
   });
   expect(settings).not.toHaveProperty('eta');
 });
@@ -313,11 +320,11 @@ it('takes a UNet from elsewhere, names it in the picture, and takes it again fro
   expect(made.stderr).toBe('with this UNet the scheduler is LCMScheduler\n');
   const settings = async (name: string) => readPictureSettings(await readPngText(read(name)));
   expect(await settings('lcm.png')).toMatchObject({
-    ...{
-      model: tinyTeacher,
-      unet: { path: 'lcm-unet', fingerprint: expect.stringMatching(/^[0-9a-f]{16}$/) },
-    },
-    ...{ scheduler: 'lcm', steps: 4, guidanceScale: 8.5 },
+    model: tinyTeacher,
+    unet: { path: 'lcm-unet', fingerprint: expect.stringMatching(/^[0-9a-f]{16}$/) },
+    scheduler: 'lcm',
+    steps: 4,
+    guidanceScale: 8.5,
   });
   expect((await readPngText(read('lcm.png'))).parameters).toMatch(/, Model: model, UNet: lcm-unet, Version/);
   const again = await run('generate', '--from', 'lcm.png', '--out', 'again.png');
@@ -357,14 +364,24 @@ it('takes the settings of Automatic1111 and ComfyUI as far as they mean somethin
   expect(readPictureSettings(await readPngText(read('taken.png')))).toMatchObject({
     prompt: 'a red fox in the snow, 雪, \nby the sea',
     negativePrompt: 'blurry, text',
-    ...{ steps: 2, guidanceScale: 6.5, seed: 1234567890, width: 64, height: 72, clipSkip: 1 },
-    ...{ scheduler: 'dpm++-karras', model: tinyTeacher },
+    steps: 2,
+    guidanceScale: 6.5,
+    seed: 1234567890,
+    width: 64,
+    height: 72,
+    clipSkip: 1,
+    scheduler: 'dpm++-karras',
+    model: tinyTeacher,
   });
 
   const graph = await from('settings/comfyui.png', '--model', tinyModel, '--seed', '9');
   expect(graph.code).toBe(0);
   expect(readPictureSettings(await readPngText(read('taken.png')))).toMatchObject({
-    ...{ prompt: 'a red fox (animal), 雪', seed: 9, guidanceScale: 1.5, scheduler: 'lcm', height: 72 },
+    prompt: 'a red fox (animal), 雪',
+    seed: 9,
+    guidanceScale: 1.5,
+    scheduler: 'lcm',
+    height: 72,
   });
 
   const unnamed = await from('settings/automatic1111.webp');
@@ -409,7 +426,11 @@ it('restores what has an option of its own and what had none, tiles included', a
   const { code, stderr } = await draw(...settings, '--out', 'a.png');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(readPictureSettings(await readPngText(read('a.png')))).toMatchObject({
-    ...{ clipSkip: 1, timesteps: [999, 499], originalSteps: 25, tileSize: 64, width: 128 },
+    clipSkip: 1,
+    timesteps: [999, 499],
+    originalSteps: 25,
+    tileSize: 64,
+    width: 128,
   });
   await run('generate', '--from', 'a.png', '--out', 'b.png');
   expect(read('b.png')).toEqual(read('a.png'));
@@ -425,7 +446,8 @@ it('tells SDXL of sizes and crops, and restores them', async () => {
   );
   expect(code).toBe(0);
   expect(readPictureSettings(await readPngText(read('a.png')))).toMatchObject({
-    ...{ timeIds: [512, 384, 0, 64, 64, 64], guidanceRescale: 0.7 },
+    timeIds: [512, 384, 0, 64, 64, 64],
+    guidanceRescale: 0.7,
   });
   await run('generate', '--from', 'a.png', '--out', 'b.png');
   expect(read('b.png')).toEqual(read('a.png'));

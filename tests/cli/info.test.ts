@@ -76,13 +76,16 @@ describe('a model', () => {
   it('is a diffusers directory, or a name on the hub', async () => {
     const model = await facts(tinyModel);
     expect(model).toMatchObject({
-      ...{ type: 'model', layout: 'diffusers directory', latentConsistency: true, inpainting: false },
-      ...{ pipeline: 'LatentConsistencyModelPipeline', scheduler: 'LCMScheduler', prediction: 'epsilon' },
-      ...{
-        size: 64,
-        tokens: 77,
-        parts: { unet: { dtypes: ['float32'], config: { cross_attention_dim: 24 } } },
-      },
+      type: 'model',
+      layout: 'diffusers directory',
+      latentConsistency: true,
+      inpainting: false,
+      pipeline: 'LatentConsistencyModelPipeline',
+      scheduler: 'LCMScheduler',
+      prediction: 'epsilon',
+      size: 64,
+      tokens: 77,
+      parts: { unet: { dtypes: ['float32'], config: { cross_attention_dim: 24 } } },
     });
     const files = model.files as { path: string; sha256: string }[];
     expect(files.map(({ path }) => path.slice(tinyModel.length + 1))).toEqual([
@@ -106,7 +109,8 @@ describe('a model', () => {
     const index = JSON.parse(readFileSync(path, 'utf8'));
     writeFileSync(path, JSON.stringify({ ...index, scheduler: ['diffusers', 'DPMSolverSDEScheduler'] }));
     expect(await facts(model)).toMatchObject({
-      ...{ scheduler: 'DPMSolverSDEScheduler', samplerProblem: 'it is not among those here' },
+      scheduler: 'DPMSolverSDEScheduler',
+      samplerProblem: 'it is not among those here',
     });
     const { stdout } = await info(model);
     expect(stdout).toMatch(
@@ -127,8 +131,11 @@ describe('a model', () => {
     await writeSafetensors(at('sd2.safetensors'), new Map(tensors), { 'modelspec.title': 'Two' });
     const model = await facts('sd2.safetensors');
     expect(model).toMatchObject({
-      ...{ layout: 'single file', family: 'stable-diffusion-2', metadata: { 'modelspec.title': 'Two' } },
-      ...{ prediction: 'v_prediction', predictionFrom: 'family' },
+      layout: 'single file',
+      family: 'stable-diffusion-2',
+      metadata: { 'modelspec.title': 'Two' },
+      prediction: 'v_prediction',
+      predictionFrom: 'family',
       files: [{ path: at('sd2.safetensors'), sha256: sha256(at('sd2.safetensors')) }],
       problem: expect.stringMatching(/has no vae|carries no tokenizer/),
     });
@@ -139,7 +146,10 @@ describe('a model', () => {
 it('a LoRA by its layout, ranks and alphas', async () => {
   const lora = join(golden, 'lora/lcm_kohya.safetensors');
   expect(await facts(lora)).toMatchObject({
-    ...{ type: 'lora', format: 'kohya', consistency: true, metadata: { ss_network_dim: '4' } },
+    type: 'lora',
+    format: 'kohya',
+    consistency: true,
+    metadata: { ss_network_dim: '4' },
     networks: { unet: { layers: 115, ranks: [4], alphas: [4] } },
     files: [{ sha256: sha256(lora) }],
     automatic1111: tensorsHash(lora),
@@ -159,7 +169,9 @@ it("a LoRA as peft and diffusers' scripts write it", async () => {
   const layouts = fileURLToPath(new URL('../fixtures/lora-layouts', import.meta.url));
   const peft = join(layouts, 'peft');
   expect(await facts(peft)).toMatchObject({
-    ...{ type: 'lora', format: 'peft', consistency: false },
+    type: 'lora',
+    format: 'peft',
+    consistency: false,
     networks: { unet: { layers: 14, ranks: [2, 3, 4], alphas: [5, 6, 7.5, 9, 10, 100] } },
     warnings: [
       expect.stringMatching(/adapter_config\.json: of alpha_pattern, .* holds for no layer of the unet/),
@@ -201,7 +213,10 @@ it('a LoRA with alphas of any type of numbers', async () => {
 
 it('an autoencoder, as a file or a folder', async () => {
   expect(await facts(join(golden, 'models/vae_tiny'))).toMatchObject({
-    ...{ type: 'network', class: 'AutoencoderTiny', config: { latent_channels: 4 }, dtypes: ['float32'] },
+    type: 'network',
+    class: 'AutoencoderTiny',
+    config: { latent_channels: 4 },
+    dtypes: ['float32'],
   });
   const file = await facts(join(golden, 'models/vae_kl_2x/diffusion_pytorch_model.safetensors'));
   expect(file).toMatchObject({ class: 'AutoencoderKL', config: { block_out_channels: [8, 12] } });
@@ -213,12 +228,15 @@ it('a UNet, as a file or a folder, and what it makes of a model', async () => {
   expect(await facts(unet)).toMatchObject({ type: 'network', class: 'UNet2DConditionModel' });
   const file = await facts(join(unet, 'diffusion_pytorch_model.safetensors'));
   expect(file).toMatchObject({
-    ...{ type: 'network', class: 'UNet2DConditionModel' },
+    type: 'network',
+    class: 'UNet2DConditionModel',
     config: { in_channels: 4, out_channels: 4, time_cond_proj_dim: 16 },
   });
   const sdxl = join(golden, 'pipelines/sdxl/model');
   expect(await facts(sdxl, '--unet', unet)).toMatchObject({
-    ...{ type: 'model', latentConsistency: true, guidance: 'built in (one pass)' },
+    type: 'model',
+    latentConsistency: true,
+    guidance: 'built in (one pass)',
     parts: { unet: { config: { time_cond_proj_dim: 16 } } },
   });
   const { code, stderr } = await run('info', unet, '--unet', unet);
@@ -231,7 +249,9 @@ it('a picture, made here or by Automatic1111', async () => {
   writeFileSync(at('other.png'), await encodePng(createImage(8, 8, 3), { parameters }));
   const foreign = { program: 'Automatic1111', prompt: 'a fox', steps: 20, seed: 7, scheduler: 'euler-a' };
   expect(await facts('other.png')).toEqual({
-    ...{ type: 'picture', path: 'other.png', parameters },
+    type: 'picture',
+    path: 'other.png',
+    parameters,
     foreign: { ...foreign, loras: [], leftOut: [] },
   });
   const settings = { prompt: 'a fox', seed: 7, steps: 4 };

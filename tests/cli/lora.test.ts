@@ -176,7 +176,9 @@ it('makes a picture again with its LoRAs and its autoencoder, and says what is n
   expect({ code: again.code, stderr: again.stderr }).toEqual({ code: 0, stderr: '' });
   expect(read('again.png')).toEqual(read('made.png'));
   expect(await settingsOf('made.png')).toMatchObject({
-    ...{ model: 'model', scheduler: 'lcm', vae: { path: 'vae' } },
+    model: 'model',
+    scheduler: 'lcm',
+    vae: { path: 'vae' },
     loras: [
       { path: 'style.safetensors', strength: 0.5 },
       { path: 'tiny-lcm.safetensors', strength: 1 },

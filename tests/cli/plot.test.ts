@@ -20,7 +20,12 @@ it('draws every combination as lcm generate draws it, and says in the file what 
   const lines = jsonLines(stdout);
   expect(lines.map(({ type }) => type)).toEqual(['image', 'image', 'image', 'image', 'plot']);
   expect(lines[3]).toMatchObject({
-    ...{ path: join('single', 'x2-y2.png'), column: 1, row: 1, grid: 0, seed: 7, steps: 2 },
+    path: join('single', 'x2-y2.png'),
+    column: 1,
+    row: 1,
+    grid: 0,
+    seed: 7,
+    steps: 2,
     values: { x: '2', y: 'hen, asleep' },
   });
   const sheet = await decodePng(read('grid.png'));

@@ -133,8 +133,11 @@ export const checkpoints = {
   ),
   sdxl: checkpoint(
     originalUNet({
-      ...{ ...unet, depths: [1, 1], linear: true },
-      ...{ contextDim: 128, admInChannels: 6 * 8 + 64 },
+      ...unet,
+      depths: [1, 1],
+      linear: true,
+      contextDim: 128,
+      admInChannels: 6 * 8 + 64,
     }),
     autoencoder(),
     clip('conditioner.embedders.0.transformer.'),

@@ -63,7 +63,10 @@ export function adamW(
 ): AdamW {
   const { betas, eps, weight_decay } = adam;
   return new AdamW(parameters, {
-    ...{ betas, epsilon: eps, weightDecay: weight_decay, averages },
+    betas,
+    epsilon: eps,
+    weightDecay: weight_decay,
+    averages,
     decays: () => true,
   });
 }

@@ -174,7 +174,9 @@ export const operatorCases: Readonly<Record<string, readonly OperatorCase[]>> = 
   dynamicQuantizeMatMul: [false, true].map((hasBias) => ({
     title: hasBias ? 'with a bias' : 'without a bias',
     inputs: {
-      ...{ a: random([5, 8]), b: random([6, 8]), scale: positive([6]) },
+      a: random([5, 8]),
+      b: random([6, 8]),
+      scale: positive([6]),
       ...(hasBias && { bias: random([6]) }),
     },
     build: (a: Tensor, b: Tensor, scale: Tensor, bias?: Tensor) => {

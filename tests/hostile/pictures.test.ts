@@ -9,8 +9,18 @@ import { workspace } from '../cli/lcm.ts';
 
 const { at, run } = workspace();
 const settings = {
-  ...{ model: 'postcards', prompt: 'a fox', seed: 0, steps: 1, guidanceScale: 1, guidanceRescale: 0 },
-  ...{ scheduler: 'lcm', width: 64, height: 64, clipSkip: 0, version: '0.1.0', engine: 'onnxruntime/cpu' },
+  model: 'postcards',
+  prompt: 'a fox',
+  seed: 0,
+  steps: 1,
+  guidanceScale: 1,
+  guidanceRescale: 0,
+  scheduler: 'lcm',
+  width: 64,
+  height: 64,
+  clipSkip: 0,
+  version: '0.1.0',
+  engine: 'onnxruntime/cpu',
 };
 
 async function picture(text: string): Promise<void> {

@@ -124,7 +124,9 @@ function answer(
   } else if (url.pathname === `/api/models/${id}/tree/${COMMIT}`) {
     const { claimedSizes = {} } = hub.misbehaviour;
     const entries = [...hub.files].map(([path, bytes]) => ({
-      ...{ type: 'file', path, ...describe(path, bytes) },
+      type: 'file',
+      path,
+      ...describe(path, bytes),
       ...(path in claimedSizes && { size: claimedSizes[path] }),
     }));
     const all = [{ type: 'directory', path: 'unet', size: 0, oid: '0' }, ...entries, ...extraFiles];

@@ -450,7 +450,10 @@ describe('what is not as it should be', () => {
 
   it('is refused: more files than any model has', async () => {
     const extraFiles = Array.from({ length: 50_001 }, (_, i) => ({
-      ...{ type: 'file', path: `${i}`, size: 1, oid: COMMIT },
+      type: 'file',
+      path: `${i}`,
+      size: 1,
+      oid: COMMIT,
     }));
     hub.misbehaviour = { extraFiles };
     expect((await failure()).message).toMatch(/lists more than 50000 files/);

@@ -63,7 +63,11 @@ function meanSquare(a: Float32Array, b: Float32Array): number {
 it('stands for pictures of twice the size from the first step on, by latents that mean the same', async () => {
   const directory = join(folder, 'run');
   const config = await autoencoderTraining.configure({
-    ...{ initial: embedded, grow: true, cropSize: 16, steps: 1, batch: 1 },
+    initial: embedded,
+    grow: true,
+    cropSize: 16,
+    steps: 1,
+    batch: 1,
     data,
     optimizer: { learningRate: 1e-9 },
   });
@@ -84,7 +88,11 @@ it('stands for pictures of twice the size from the first step on, by latents tha
 it('trains every weight, those of its new level among them', async () => {
   const directory = join(folder, 'learning');
   const config = await autoencoderTraining.configure({
-    ...{ initial: embedded, grow: true, cropSize: 32, steps: 2, batch: 2 },
+    initial: embedded,
+    grow: true,
+    cropSize: 32,
+    steps: 2,
+    batch: 2,
     data,
     optimizer: { learningRate: 0.001, schedule: { warmupSteps: 0 } },
   });

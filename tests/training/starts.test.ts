@@ -151,8 +151,13 @@ it.each([
 it('an ordinary LoRA is trained by the diffusion objective, without the mark of an LCM-LoRA', async () => {
   const teacher = join(pipelines, 'sd/model');
   const lora = await distilled('ordinary', {
-    ...{ teacher, objective: 'diffusion', lora: { rank: 2 }, loraFormat: 'kohya', saveDtype: 'float16' },
-    ...{ captionDropout: 0.5, minSnrGamma: 5 },
+    teacher,
+    objective: 'diffusion',
+    lora: { rank: 2 },
+    loraFormat: 'kohya',
+    saveDtype: 'float16',
+    captionDropout: 0.5,
+    minSnrGamma: 5,
   });
   const opened = await openLora(lora);
   expect(opened.isConsistency).toBe(false);
@@ -172,12 +177,19 @@ it.each([
   const losses: number[] = [];
   const directory = join(folder, name);
   const config = await consistencyTraining.configure({
-    ...{ ...short, teacher, student, objective: 'output', steps: 12, batch: 2, timeCondProjDim: 8 },
+    ...short,
+    teacher,
+    student,
+    objective: 'output',
+    steps: 12,
+    batch: 2,
+    timeCondProjDim: 8,
     optimizer: { learningRate: 5e-3, schedule: { kind: 'constant', warmupSteps: 0 } },
     cadence: { sampleEvery: 0, logEvery: 3 },
   });
   const { modelDirectory } = await train(consistencyTraining, config, {
-    ...{ engine, directory },
+    engine,
+    directory,
     onProgress: (event) => {
       if (event.type === 'metrics') losses.push(event.record.loss!);
     },

@@ -34,7 +34,10 @@ const unet = {
 it('a text encoder learns from captions alone, and a denoiser begins with it', async () => {
   const directory = join(folder, 'text');
   const config = await textTraining.configure({
-    ...{ textEncoder, steps: 120, batch: 16, cadence: { logEvery: 1 } },
+    textEncoder,
+    steps: 120,
+    batch: 16,
+    cadence: { logEvery: 1 },
     optimizer: { learningRate: 0.01, schedule: { warmupSteps: 0 } },
   });
   const { modelDirectory } = await train(textTraining, config, { engine, directory });
@@ -69,7 +72,10 @@ it('a text encoder learns from captions alone, and a denoiser begins with it', a
   expect(Math.max(...onwards.map((value, i) => Math.abs(value - taught[i]!)))).toBeLessThan(1e-4);
   const short = { steps: 1, batch: 1, unet, latents: { pictures: 4 }, data: { kind: 'postcards' }, vae };
   const start = await diffusionTraining.configure({
-    ...{ ...short, initialText: modelDirectory, pooledText: true, cadence: { sampleEvery: 0 } },
+    ...short,
+    initialText: modelDirectory,
+    pooledText: true,
+    cadence: { sampleEvery: 0 },
     optimizer: { learningRate: 1e-12 },
   });
   const result = await train(diffusionTraining, start, { engine, directory: join(folder, 'diffusion') });
@@ -84,7 +90,9 @@ it('a text encoder learns from captions alone, and a denoiser begins with it', a
 
 it('a text encoder whose states the UNet does not take is refused before the first step', async () => {
   const wide = await diffusionTraining.configure({
-    ...{ vae, textEncoder, unet: { ...unet, cross_attention_dim: 64 } },
+    vae,
+    textEncoder,
+    unet: { ...unet, cross_attention_dim: 64 },
   });
   await expect(plan(diffusionTraining, wide)).rejects.toThrow(
     'the text encoder of the settings gives states of width 32 (hidden_size), the UNet takes 64 (cross_attention_dim); make the two equal',

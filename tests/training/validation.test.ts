@@ -86,7 +86,10 @@ it('tells none where none is asked for', async () => {
 
 it('finds the pictures trained on that are nearest to what is drawn', async () => {
   const config = await diffusionTraining.configure({
-    ...{ ...base, vae: join(model, 'vae'), initial: model, steps: 12 },
+    ...base,
+    vae: join(model, 'vae'),
+    initial: model,
+    steps: 12,
     cadence: { ...base.cadence, sampleEvery: 12 },
   });
   const wanted: Image[] = [];

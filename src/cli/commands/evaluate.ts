@@ -99,7 +99,11 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
       teacher: teacher === undefined ? undefined : keep(await loadPipeline(teacher, drawing)),
       autoencoder: keep(await Autoencoding.open(engine, files)),
       canvas: createContext(size, size),
-      ...{ steps, count, guidanceScale, batch: batchSize, signal },
+      steps,
+      count,
+      guidanceScale,
+      batch: batchSize,
+      signal,
       onProgress: ({ row, done, total }) => reporter.progress({ label: row, done, total, unit: 'picture' }),
       onRow: async (row, pictures) => {
         reporter.event('row', { ...row });

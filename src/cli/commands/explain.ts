@@ -113,7 +113,13 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
           )
         : { prompt, latents: await drawnLatents(student, prompt, seed, guidanceScale, signal) };
     const explanation = await explainConsistency({
-      ...{ student, teacher, ...subject, seed, guidanceScale, columns, signal },
+      student,
+      teacher,
+      ...subject,
+      seed,
+      guidanceScale,
+      columns,
+      signal,
       view: options.view ?? (teacher ? 'trajectory' : 'noised'),
       onProgress: (done, total) => reporter.progress({ label: 'asking', done, total, unit: 'level' }),
     });

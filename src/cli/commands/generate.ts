@@ -107,7 +107,12 @@ async function generate(
   const session = await stopwatch.time('load', () =>
     Session.start(model, {
       ...engineOptions(options),
-      ...{ batchSize, replicas, previewVae, lowMemory, quantize, onProgress: showLoading(reporter) },
+      batchSize,
+      replicas,
+      previewVae,
+      lowMemory,
+      quantize,
+      onProgress: showLoading(reporter),
       // All pictures are of one prompt.
       releaseTextEncoders: true,
     }),

@@ -158,7 +158,11 @@ async function withSettings(
   const drawn = await group.model.drawnWith();
   for (const change of changesSince(restored?.drawnWith ?? {}, drawn)) warn(`--from ${from}: ${change}`);
   const made = {
-    ...{ ...drawn, image, mask, engine: engineName(engine), version: await version() },
+    ...drawn,
+    image,
+    mask,
+    engine: engineName(engine),
+    version: await version(),
     ...(precision !== 'float32' && { precision }),
   };
   const cells = group.cells.map((cell) => ({ ...cell, carried: pictureSettings(cell.settings, 0, made) }));
@@ -179,7 +183,9 @@ async function draw(
     const { lowMemory, quantize } = options;
     const session = await Session.start(model, {
       ...engineOptions(options),
-      ...{ lowMemory, quantize, onProgress: showLoading(reporter) },
+      lowMemory,
+      quantize,
+      onProgress: showLoading(reporter),
     });
     try {
       for (const cell of cells) {
@@ -194,8 +200,17 @@ async function draw(
         if (path) await images[0]!.save(path);
         const { seed, width, height, steps, guidanceScale, scheduler } = carried;
         reporter.event('image', {
-          ...{ path, column, row, grid, values: valuesOf(cell) },
-          ...{ seed, width, height, steps, guidanceScale, scheduler },
+          path,
+          column,
+          row,
+          grid,
+          values: valuesOf(cell),
+          seed,
+          width,
+          height,
+          steps,
+          guidanceScale,
+          scheduler,
         });
       }
     } finally {

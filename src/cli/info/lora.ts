@@ -56,10 +56,17 @@ export async function describeLora(
   const automatic1111 = (await hashTensors(file, { signal })).slice(0, 12);
   reporter.print(line('Automatic1111', automatic1111));
   reporter.event('lora', {
-    ...{ path, format, consistency, networks, problem, warnings },
+    path,
+    format,
+    consistency,
+    networks,
+    problem,
+    warnings,
     ...(problem !== undefined && { firstKeys }),
     ...summary,
-    ...{ metadata, files, automatic1111 },
+    metadata,
+    files,
+    automatic1111,
   });
 }
 

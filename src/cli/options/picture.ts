@@ -128,7 +128,10 @@ function surroundings(settings: PictureSettings) {
     unet: unet?.path,
     vae: vae?.path,
     lora: loras?.map(({ path, strength }) => ({ path, strength })),
-    ...{ tokenizer, config, predictionType, quantize },
+    tokenizer,
+    config,
+    predictionType,
+    quantize,
     engine: deviceOf(engine ?? '') ?? 'cpu',
     precision: precision ?? 'float32',
   };

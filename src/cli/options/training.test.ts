@@ -38,9 +38,15 @@ it('make settings of the flags, and of --set for those without one', () => {
   );
   expect(given).toEqual({
     data: { kind: 'folder', path: 'pictures', resolution: 128, crop: 'random', flip: true },
-    ...{ epochs: 2.5, batch: 4, accumulate: 8, teacher: 'a=b', timeCondProjDim: null },
+    epochs: 2.5,
+    batch: 4,
+    accumulate: 8,
+    teacher: 'a=b',
+    timeCondProjDim: null,
     optimizer: { schedule: { kind: 'constant', warmupSteps: 0 }, weightDecay: 0.01 },
-    ...{ lora: { rank: 16, alpha: 8 }, guidance: { min: 1, max: 4 }, distance: { kind: 'l2' } },
+    lora: { rank: 16, alpha: 8 },
+    guidance: { min: 1, max: 4 },
+    distance: { kind: 'l2' },
     validationPrompts: ['a fox', 'a hen'],
     cadence: { keepCheckpoints: 3 },
   });

@@ -53,7 +53,9 @@ describe('axes', () => {
     const all = cells({ x: x('steps=1,2'), y: y('seed=3-5'), z: z('eta=0,1') });
     expect(all).toHaveLength(12);
     expect(all.at(-1)).toMatchObject({
-      ...{ column: 1, row: 2, grid: 1 },
+      column: 1,
+      row: 2,
+      grid: 1,
       recipe: { prompt: 'a fox', options: { steps: 2, seed: 5, eta: 1 } },
     });
   });

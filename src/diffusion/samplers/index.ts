@@ -50,7 +50,9 @@ function kind<Config extends object>(
 ): Kind<Config> {
   const read = (config: SchedulerConfig, name: string) => readConfig(name, config, reading);
   return {
-    ...{ className, takes, read },
+    className,
+    takes,
+    read,
     create: (config, options, name) => sampler(read(config, name), options, name),
   };
 }

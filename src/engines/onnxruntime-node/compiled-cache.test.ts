@@ -43,7 +43,8 @@ function network(layers: number) {
   const storage = {
     kind: 'source',
     source: { name: path, path, size: 2 * SIDE * SIDE, read: () => Promise.reject(new Error('read')) },
-    ...{ offset: 0, length: 2 * SIDE * SIDE },
+    offset: 0,
+    length: 2 * SIDE * SIDE,
   } as const;
   const weights: Weights = new Map(
     Array.from({ length: layers }, (_, i) => [`w${i}`, { dtype: 'float16', shape: [SIDE, SIDE], storage }]),

@@ -112,7 +112,9 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
       return this.#compile(this.#clients[0]!, program, options, { memory: USUAL_MEMORY, cache });
 
     const parts = {
-      ...{ name, whole: program, segments: segments(program, count) },
+      name,
+      whole: program,
+      segments: segments(program, count),
       bound: (parameter: string) => weights?.has(parameter) ?? false,
     };
     const compilePart = (client: Client, segment: Program, part: number, signal: AbortSignal | undefined) => {
@@ -170,7 +172,9 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
     // A large model is written for seconds: between two of its parts signals and other requests have their turn.
     await turn();
     const model = serialize(program, {
-      ...{ weights, name, locationOf: files?.locationOf },
+      weights,
+      name,
+      locationOf: files?.locationOf,
       // WebGPU has 16-bit numbers only where the adapter has the feature shader-f16, of which we hear nothing here.
       widenTables: this.#settings.executionProviders[0] === 'webgpu',
     });
@@ -189,7 +193,12 @@ class NodeEngine implements KeepingEngine, AsyncDisposable {
         const values = external.map((value) => ('bytes' in value ? value.bytes.buffer : undefined));
         await client.request(
           {
-            ...{ kind: 'compile', session, model: model.bytes, external, folder: files?.folder, settings },
+            kind: 'compile',
+            session,
+            model: model.bytes,
+            external,
+            folder: files?.folder,
+            settings,
             keep: keep.map((output) => model.outputs.get(output)!),
           },
           [model.bytes.buffer, ...values].filter((buffer) => buffer instanceof ArrayBuffer),

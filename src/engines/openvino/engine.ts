@@ -157,19 +157,28 @@ class OpenVinoEngine implements KeepingEngine, AsyncDisposable {
       // A large model is written for seconds: signals and other requests have their turn before.
       await turn();
       const model = serialize(program, {
-        ...{ weights, name },
+        weights,
+        name,
         ...(held
           ? { addressOf: (storage) => held.addressOf(storage) }
           : { locationOf: (path) => resolve(path) }),
       });
       const session = this.#nextSession++;
       const outputs = [...program.outputs].map(([output, { dtype, shape }]) => ({
-        ...{ name: model.outputs.get(output)!, dtype, shape },
+        name: model.outputs.get(output)!,
+        dtype,
+        shape,
       }));
       const request: CompileRequest = {
-        ...{ kind: 'compile', session, library: this.#library, model: model.bytes },
-        ...{ inputs: [...model.inputs.keys()], outputs },
-        ...{ device: this.#device, precision, properties: this.#properties() },
+        kind: 'compile',
+        session,
+        library: this.#library,
+        model: model.bytes,
+        inputs: [...model.inputs.keys()],
+        outputs,
+        device: this.#device,
+        precision,
+        properties: this.#properties(),
       };
       // Of values in memory nobody knows whether they are the same the next time.
       const cache = held === undefined || weights.size === 0 ? this.#cache : undefined;

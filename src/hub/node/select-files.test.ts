@@ -84,7 +84,9 @@ describe('selectFiles', () => {
     [
       'a LoRA of peft',
       {
-        ...{ 'README.md': null, 'adapter_config.json': null, 'adapter_model.safetensors': null },
+        'README.md': null,
+        'adapter_config.json': null,
+        'adapter_model.safetensors': null,
         'optimizer.safetensors': null,
       },
       ['adapter_model.safetensors', 'adapter_config.json'],

@@ -32,7 +32,9 @@ export async function openImage(path: string): Promise<Image> {
   } catch (cause) {
     if (!(cause instanceof InputError)) throw cause;
     throw new InputError(`picture ${path} cannot be read: ${cause.message}`, {
-      ...{ cause, path, code: cause.code },
+      cause,
+      path,
+      code: cause.code,
     });
   }
 }

@@ -20,8 +20,14 @@ describe('Automatic1111', () => {
       program: 'Automatic1111',
       prompt: 'a red fox in the snow, 雪, \nby the sea',
       negativePrompt: 'blurry, text',
-      ...{ steps: 20, guidanceScale: 6.5, seed: 1234567890, width: 64, height: 72 },
-      ...{ scheduler: 'dpm++-karras', clipSkip: 1, model: 'v1-5-pruned-emaonly' },
+      steps: 20,
+      guidanceScale: 6.5,
+      seed: 1234567890,
+      width: 64,
+      height: 72,
+      scheduler: 'dpm++-karras',
+      clipSkip: 1,
+      model: 'v1-5-pruned-emaonly',
       vae: 'vae-ft-mse-840000-ema-pruned.safetensors',
       loras: [{ kind: 'lora', name: 'pixel-art', strength: 0.8 }],
       leftOut: ['weights in the prompt', 'ADetailer model face_yolov8n.pt'],
@@ -67,26 +73,45 @@ describe('Automatic1111', () => {
     expect(found).toMatchObject({
       prompt: 'Steps: a staircase\nSeed: x',
       negativePrompt: 'blurry\nmore',
-      ...{ steps: 4, seed: 7, leftOut: ['Wildcard prompt one, "two"'] },
+      steps: 4,
+      seed: 7,
+      leftOut: ['Wildcard prompt one, "two"'],
     });
   });
 
   it('reads what is written here as it was', () => {
     const settings = {
-      ...{
-        model: 'models/sd15',
-        prompt: 'a (red) fox, [x] <lora:y:1> AND\nmore',
-        negativePrompt: '\\(blurry\\)',
-      },
-      ...{ seed: 7, steps: 4, guidanceScale: 8.5, guidanceRescale: 0, scheduler: 'euler' as const },
-      ...{ width: 96, height: 64, clipSkip: 1, version: '1.2.3', engine: 'onnxruntime-node/cpu' },
+      model: 'models/sd15',
+      prompt: 'a (red) fox, [x] <lora:y:1> AND\nmore',
+      negativePrompt: '\\(blurry\\)',
+      seed: 7,
+      steps: 4,
+      guidanceScale: 8.5,
+      guidanceRescale: 0,
+      scheduler: 'euler' as const,
+      width: 96,
+      height: 64,
+      clipSkip: 1,
+      version: '1.2.3',
+      engine: 'onnxruntime-node/cpu',
     };
     const { parameters } = pictureText(settings);
     const { prompt, negativePrompt, seed, steps, guidanceScale, scheduler, width, height, clipSkip } =
       settings;
     expect(readForeignSettings({ parameters: parameters! })).toEqual({
-      ...{ program: 'Automatic1111', prompt, negativePrompt, seed, steps, guidanceScale, scheduler },
-      ...{ width, height, clipSkip, model: 'sd15', loras: [], leftOut: [] },
+      program: 'Automatic1111',
+      prompt,
+      negativePrompt,
+      seed,
+      steps,
+      guidanceScale,
+      scheduler,
+      width,
+      height,
+      clipSkip,
+      model: 'sd15',
+      loras: [],
+      leftOut: [],
     });
   });
 
@@ -113,9 +138,17 @@ describe('ComfyUI', () => {
 
   it('is read from the sampler upwards', async () => {
     expect(await read('comfyui.webp')).toEqual({
-      ...{ program: 'ComfyUI', prompt: 'a red fox (animal), 雪', negativePrompt: 'blurry', steps: 6 },
+      program: 'ComfyUI',
+      prompt: 'a red fox (animal), 雪',
+      negativePrompt: 'blurry',
+      steps: 6,
       // The lower half of a seed of 64 bits.
-      ...{ guidanceScale: 1.5, seed: 2 ** 32 - 59, width: 64, height: 72, scheduler: 'lcm', clipSkip: 1 },
+      guidanceScale: 1.5,
+      seed: 2 ** 32 - 59,
+      width: 64,
+      height: 72,
+      scheduler: 'lcm',
+      clipSkip: 1,
       model: 'dreamshaper_8.safetensors',
       loras: [{ name: 'lcm-lora-sdv1-5.safetensors', strength: 1 }],
       leftOut: ['ModelSamplingDiscrete', 'weights in the prompt', 'scheduler sgm_uniform'],
@@ -154,8 +187,13 @@ describe('ComfyUI', () => {
       45: { class_type: 'String', inputs: { string: 'a hen' } },
     });
     expect(found).toMatchObject({
-      ...{ prompt: 'a hen', seed: 77, steps: 9, scheduler: 'euler', model: 'dreamshaper_8.safetensors' },
-      ...{ loras: [], leftOut: [] },
+      prompt: 'a hen',
+      seed: 77,
+      steps: 9,
+      scheduler: 'euler',
+      model: 'dreamshaper_8.safetensors',
+      loras: [],
+      leftOut: [],
     });
     expect(found).not.toHaveProperty('clipSkip');
   });

@@ -25,8 +25,10 @@ export async function drawnWith({ name, options, own, components, loras }: Named
   const { unet, vae, tokenizer, config, predictionType } = options;
   const adapters = await Promise.all(
     loras.map(async ({ name, lora: { from }, strength }) => ({
-      ...{ path: name ?? from, strength },
-      ...{ sha256: await hashFile(from), dataSha256: await hashTensors(from) },
+      path: name ?? from,
+      strength,
+      sha256: await hashFile(from),
+      dataSha256: await hashTensors(from),
     })),
   );
   return {

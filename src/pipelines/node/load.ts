@@ -102,7 +102,8 @@ export async function startPipeline(
     return pipelineOf(components, engine, {
       ...options,
       replicas,
-      ...{ name, previewVae },
+      name,
+      previewVae,
       onWeights: onProgress && ((progress) => onProgress({ stage: 'weights', ...progress })),
       writeFile: (path, bytes) => writeFileAtomically(path, [bytes]),
       memoryLimit: options.memoryLimit ?? machine,

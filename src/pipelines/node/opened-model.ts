@@ -47,7 +47,11 @@ export async function openForDrawing(
   const guess = guessAbout(files);
   let known: Promise<DrawnWith> | undefined;
   return {
-    ...{ name: shownModel(name), files, own, components, loras },
+    name: shownModel(name),
+    files,
+    own,
+    components,
+    loras,
     drawnWith() {
       known ??= drawnWith({ name, options, own, components, loras });
       return known;

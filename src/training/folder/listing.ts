@@ -72,7 +72,9 @@ function isAbsent(error: unknown): boolean {
 function noFolder(path: string, cause: unknown): InputError {
   const { code } = cause as NodeJS.ErrnoException;
   return new InputError(`cannot read the folder ${path} (${code}); expected one with pictures`, {
-    ...{ cause, path, code: code === 'ENOENT' ? 'not-found' : 'cannot-read' },
+    cause,
+    path,
+    code: code === 'ENOENT' ? 'not-found' : 'cannot-read',
   });
 }
 

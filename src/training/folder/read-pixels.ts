@@ -36,7 +36,9 @@ async function decoded(picture: FoundFile): Promise<Image> {
   } catch (cause) {
     if (!(cause instanceof InputError)) throw cause;
     throw new InputError(`picture ${source.name} cannot be read: ${cause.message}`, {
-      ...{ cause, path: source.name, code: cause.code },
+      cause,
+      path: source.name,
+      code: cause.code,
     });
   }
 }

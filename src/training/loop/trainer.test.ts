@@ -54,7 +54,9 @@ function training(changes: Partial<Training> & Parts = {}): TestTraining {
   } = changes;
   const averages = { ema: new Ema(parameters, 0.9) };
   const optimizer = new AdamW(parameters, {
-    ...{ betas: [0.9, 0.99], epsilon: 1e-8, weightDecay: 0 },
+    betas: [0.9, 0.99],
+    epsilon: 1e-8,
+    weightDecay: 0,
     averages: [averages.ema],
   });
   const program = {
@@ -117,7 +119,9 @@ describe('train', () => {
 
   it('makes one update of the gradients of several batches', async () => {
     const goal = (value: number) => ({
-      ...{ inputs: { target: hostTensor(Float32Array.of(value), []) }, images: 2, groups: ['low', 'high'] },
+      inputs: { target: hostTensor(Float32Array.of(value), []) },
+      images: 2,
+      groups: ['low', 'high'],
     });
     const batch = async () => ({ ...goal(1), more: [goal(2), goal(6)], images: 6 });
     const run = training({ steps: 2, batch });

@@ -42,7 +42,10 @@ export function logNormalLevels(
 
 function single(level: Level, fifth: number, pureNoise: boolean, { weight }: SingleLevelOptions): TimePair {
   return {
-    ...{ start: level, end: level, between: [], pureNoise },
+    start: level,
+    end: level,
+    between: [],
+    pureNoise,
     weight: pureNoise ? 1 : weight(level),
     group: `fifth_${fifth}`,
   };

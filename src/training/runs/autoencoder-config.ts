@@ -18,8 +18,12 @@ export function autoencoderSettings(part: 'all' | 'decoder') {
   const { loss, ...defaults } = DEFAULTS[part];
   return group('Training an autoencoder.', {
     ...runSettings({
-      ...{ ...defaults, warmupSteps: 100, constantUntil: 0, finalFactor: 0.02 },
-      ...{ weightDecay: 1e-4, ema: 0.998 },
+      ...defaults,
+      warmupSteps: 100,
+      constantUntil: 0,
+      finalFactor: 0.02,
+      weightDecay: 1e-4,
+      ema: 0.998,
     }),
     part: oneOf('the decoder alone leaves the encoder, and so the latents, as they are in "initial"', [
       'all',

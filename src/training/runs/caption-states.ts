@@ -47,7 +47,8 @@ export function captionEncoder(texts: readonly FrozenText[]): CaptionEncoder {
   if (!second) {
     return {
       program: program({ states: first.states }),
-      ...{ weights, ids },
+      weights,
+      ids,
       shape: [length, width],
       pooledWidth: undefined,
     };
@@ -61,7 +62,8 @@ export function captionEncoder(texts: readonly FrozenText[]): CaptionEncoder {
   const states = concat([first.states, second.states], 2);
   return {
     program: program({ states, pooled }),
-    ...{ weights, ids },
+    weights,
+    ids,
     shape: [length, states.shape[2]!],
     pooledWidth: pooled.shape[1]!,
   };

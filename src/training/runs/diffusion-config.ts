@@ -23,8 +23,13 @@ const beta = (words: string) => number(words, { above: 0, below: 1 });
 /** For postcards. Two hours of them on two cores are about 1 million pictures. */
 export const diffusionSettings = group('Training a diffusion model.', {
   ...runSettings({
-    ...{ steps: 10_000, learningRate: 1e-3, warmupSteps: 150, constantUntil: 0.3, finalFactor: 0.03 },
-    ...{ weightDecay: 0.01, ema: 0.998 },
+    steps: 10_000,
+    learningRate: 1e-3,
+    warmupSteps: 150,
+    constantUntil: 0.3,
+    finalFactor: 0.03,
+    weightDecay: 0.01,
+    ema: 0.998,
   }),
   ...promptSettings,
   vae: text('a diffusers folder whose vae makes the latents'),

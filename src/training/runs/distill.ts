@@ -147,7 +147,9 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
       averages: ownTarget ? undefined : { target: { decay: config.targetEma, fedAs: TARGET } },
       writeModel: (directory, parameters) =>
         writeStudent(directory, {
-          ...{ config, teacher, parameters },
+          config,
+          teacher,
+          parameters,
           student: student.config,
           size: source,
         }),
@@ -170,7 +172,9 @@ async function draw(
   const guidance = Array.from(random.uniform(batch), (u) => min + u * (max - min));
   const dropped = Array.from(random.uniform(batch), (u) => u < captionDropout);
   return {
-    ...{ pairs: drawn, latents, guidance },
+    pairs: drawn,
+    latents,
+    guidance,
     noise: hostTensor(noise, latents.shape),
     text: await states.of(captions.map((caption, i) => (dropped[i] ? '' : caption))),
     empty: await states.of(['']),

@@ -36,8 +36,13 @@ const pairSettings = group('Which two levels of noise are compared.', {
 /** For postcards: 50,000 pictures bring 4 steps within 2 points of the teacher's 100 passes. */
 export const distillationSettings = group('Distilling a latent consistency model.', {
   ...runSettings({
-    ...{ steps: 1680, learningRate: 3e-4, warmupSteps: 50, constantUntil: 0.4, finalFactor: 0.05 },
-    ...{ weightDecay: 0, ema: 0.995 },
+    steps: 1680,
+    learningRate: 3e-4,
+    warmupSteps: 50,
+    constantUntil: 0.4,
+    finalFactor: 0.05,
+    weightDecay: 0,
+    ema: 0.995,
   }),
   ...promptSettings,
   teacher: text('a diffusers folder: the teacher, the start of the student, and all that is not trained'),

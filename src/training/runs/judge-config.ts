@@ -8,8 +8,15 @@ import { fraction, group, networkConfig, number, readSettings } from './settings
 /** The settings of training the judge, as a schema of zod. */
 export const judgeSettings = group('Training the judge.', {
   ...runSettings({
-    ...{ steps: 1400, learningRate: 2e-3, warmupSteps: 50, constantUntil: 0.2, finalFactor: 0.01 },
-    ...{ weightDecay: 1e-2, maxGradientNorm: 5, ema: 0.995, sampleEvery: 0 },
+    steps: 1400,
+    learningRate: 2e-3,
+    warmupSteps: 50,
+    constantUntil: 0.2,
+    finalFactor: 0.01,
+    weightDecay: 1e-2,
+    maxGradientNorm: 5,
+    ema: 0.995,
+    sampleEvery: 0,
   }),
   data: postcardsOnly,
   model: networkConfig("the classifier's configuration", JUDGE_CONFIG, judgeConfig),

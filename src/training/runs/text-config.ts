@@ -22,8 +22,14 @@ export const freshTextSettings = {
 /** The settings of training a text encoder, as a schema of zod. */
 export const textSettings = group('Training a text encoder.', {
   ...runSettings({
-    ...{ steps: 1500, learningRate: 1e-3, warmupSteps: 100, constantUntil: 0.3, finalFactor: 0.03 },
-    ...{ weightDecay: 1e-2, ema: 0.995, sampleEvery: 0 },
+    steps: 1500,
+    learningRate: 1e-3,
+    warmupSteps: 100,
+    constantUntil: 0.3,
+    finalFactor: 0.03,
+    weightDecay: 1e-2,
+    ema: 0.995,
+    sampleEvery: 0,
   }),
   data: postcardsOnly,
   initial: text(

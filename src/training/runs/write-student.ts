@@ -73,7 +73,10 @@ async function writeLora(
 ): Promise<void> {
   const isConsistency = config.objective === 'consistency';
   const { tensors, metadata } = formatLora(new Map(Object.entries(parameters.tensors())), {
-    ...{ rank, alpha, format: config.loraFormat, dtype: config.saveDtype },
+    rank,
+    alpha,
+    format: config.loraFormat,
+    dtype: config.saveDtype,
     isConsistency,
     base: loraBase(teacher),
     predictionType: teacher.predictionType,

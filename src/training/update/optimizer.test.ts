@@ -106,8 +106,13 @@ describe('the fast kernel agrees with the plain one', () => {
 
     it(`in AdamW of ${length} numbers`, () => {
       const constants = {
-        ...{ gradientScale: 0.3, keep: 0.999, beta1: 0.9, beta2: 0.99 },
-        ...{ stepSize: 0.01, secondMomentScale: 1.3, epsilon: 1e-8 },
+        gradientScale: 0.3,
+        keep: 0.999,
+        beta1: 0.9,
+        beta2: 0.99,
+        stepSize: 0.01,
+        secondMomentScale: 1.3,
+        epsilon: 1e-8,
       };
       const [p, g, m, v] = arrays();
       const [q, h, n, w] = arrays();

@@ -242,7 +242,8 @@ function functionCode({ constants, locals, body, result }: BlockFunction, size: 
   const set = (name: string, value: number[]) => [...value, 0x21, names.indexOf(name)];
   const place = (index: number) => [4, ...unsigned(4 * size * index)];
   const code: Code = {
-    ...{ get, set },
+    get,
+    set,
     splat: (name) => [...get(name), 0xfd, 0x13],
     load: (index) => [...get('at'), 0xfd, 0x00, ...place(index)],
     store: (index, value) => [...get('at'), ...value, 0xfd, 0x0b, ...place(index)],

@@ -33,7 +33,8 @@ export class UpdateThreads {
   /** The arrays have to lie in shared memory. */
   static async open(arrays: UpdateArrays, spans: readonly Span[], threads: number): Promise<UpdateThreads> {
     const parts = equalParts(spans, threads).map(({ first, count }) => ({
-      ...{ first, count },
+      first,
+      count,
       client: new WorkerClient<UpdateRequest, UpdateReply>({ beside: import.meta.url, runtime: 'update' }),
     }));
     await Promise.all(
