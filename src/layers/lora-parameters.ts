@@ -34,6 +34,9 @@ export const LCM_LORA_TARGETS = [
   'time_emb_proj',
 ] as const;
 
+/** The projections of attention, which most ordinary LoRAs adapt, as diffusers' training scripts do. */
+export const ATTENTION_TARGETS = ['to_q', 'to_k', 'to_v', 'to_out.0'] as const;
+
 /**
  * Parameters for a model function: weights from `base`, with additions from `trained`, which declares
  * `<layer>.lora_A.weight` and `<layer>.lora_B.weight` as peft names and shapes them.

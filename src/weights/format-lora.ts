@@ -64,7 +64,10 @@ export function formatLora(
     metadata: {
       format: 'pt',
       ...(format === 'peft' && { lora_adapter_metadata: peftConfig(component, { rank, alpha, layers }) }),
-      ...kohyaMetadata(lora),
+      ...kohyaMetadata(
+        lora,
+        [...factors.values()].some(({ shape }) => shape.length > 2),
+      ),
       ...modelSpec(lora),
       ...(isConsistency && CONSISTENCY_METADATA),
     },
@@ -101,13 +104,18 @@ function kohyaTensors(
 }
 
 /** By which kohya's programs and Automatic1111 know what a LoRA is for. */
-function kohyaMetadata({ rank, alpha, base, resolution }: TrainedLora): Record<string, string> {
+function kohyaMetadata(
+  { rank, alpha, base, resolution }: TrainedLora,
+  hasConvolutions: boolean,
+): Record<string, string> {
   return {
     ss_network_module: 'networks.lora',
     ss_network_dim: String(rank),
     ss_network_alpha: String(alpha),
     // Convolutions have the same rank.
-    ss_network_args: JSON.stringify({ conv_dim: String(rank), conv_alpha: String(alpha) }),
+    ...(hasConvolutions && {
+      ss_network_args: JSON.stringify({ conv_dim: String(rank), conv_alpha: String(alpha) }),
+    }),
     ...(base && { ss_base_model_version: KOHYA_BASES[base], ss_v2: base.endsWith('v2') ? 'True' : 'False' }),
     ...(resolution && { ss_resolution: `(${resolution.width}, ${resolution.height})` }),
   };

@@ -74,6 +74,7 @@ const standIns: Readonly<Record<string, StandIn>> = {
   'runs/own-diffusion/model': trained(models.sd),
   'runs/diffusion/model': trained(models.sd),
   'runs/lcm/model': copyOf(models.lcm),
+  'runs/smaller/model': trained(models.sd),
   // README.md
   'path/to/a/diffusers/directory': copyOf(models.sd),
   DIR: copyOf(models.lcm),

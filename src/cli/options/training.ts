@@ -32,6 +32,8 @@ function guidanceRange(text: string): JsonObject {
   return { guidance: { min: min!, max: max ?? min! } };
 }
 
+const layers = integer('--student-layers', { min: 1, max: 8 });
+
 /** In the order of the help. */
 const flags: Readonly<Record<string, TrainingFlag>> = {
   '--data': {
@@ -58,8 +60,25 @@ const flags: Readonly<Record<string, TrainingFlag>> = {
   '--ema': { path: 'ema' },
   '--seed': { path: 'seed' },
   '--caption-dropout': { path: 'captionDropout' },
+  '--preset': { path: 'preset' },
+  '--objective': { path: 'objective' },
+  '--start': { path: 'start', value: 'model' },
+  '--student-layers': {
+    path: 'student',
+    value: 'n',
+    words: 'layers of every block of a smaller student, which starts from weights of the teacher',
+    read: (text) => ({ student: { layers_per_block: layers(text) } }),
+  },
+  '--lora': {
+    path: 'loras',
+    value: 'file[:strength]',
+    words: 'a LoRA that the teacher has merged in; may be given several times',
+    isRepeatable: true,
+  },
   '--lora-rank': { path: 'lora.rank', words: 'trains a LoRA of this rank in place of all weights' },
   '--lora-alpha': { path: 'lora.alpha' },
+  '--lora-format': { path: 'loraFormat' },
+  '--save-dtype': { path: 'saveDtype' },
   '--solver': { path: 'solver' },
   '--substeps': { path: 'substeps' },
   '--guidance': {

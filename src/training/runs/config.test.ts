@@ -85,9 +85,9 @@ describe('settings of runs', () => {
   });
 
   it('take the rank of a LoRA as its alpha', () => {
-    expect(distillation({ lora: { rank: 8 } }).lora).toEqual({ rank: 8, alpha: 8 });
-    expect(distillation({ lora: { rank: 8, alpha: 4 } }).lora).toEqual({ rank: 8, alpha: 4 });
-    expect(distillation({ lora: {} }).lora).toEqual({ rank: 64, alpha: 64 });
+    expect(distillation({ lora: { rank: 8 } }).lora).toMatchObject({ rank: 8, alpha: 8 });
+    expect(distillation({ lora: { rank: 8, alpha: 4 } }).lora).toMatchObject({ rank: 8, alpha: 4 });
+    expect(distillation({ lora: {} }).lora).toMatchObject({ rank: 64, alpha: 64 });
   });
 
   it('are refused when there are none of that name, wherever', () => {

@@ -8,6 +8,7 @@ import { noiseSchedule } from '../../diffusion/noise-schedule.ts';
 import { UsageError } from '../../errors.ts';
 import { hostTensor } from '../../graph/host-tensor.ts';
 import { elementCount } from '../../graph/shape.ts';
+import { ATTENTION_TARGETS, LCM_LORA_TARGETS } from '../../layers/lora-parameters.ts';
 import { unet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import type { Generator } from '../../random/generator.ts';
 import { randomStream } from '../data/random-stream.ts';
@@ -73,7 +74,10 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
     const networks: ConsistencyNetworks = {
       student: student.config,
       base: { config: unet, weights: teacher.unet.weights, location: config.teacher },
-      lora: config.lora,
+      lora: config.lora && {
+        ...config.lora,
+        targets: config.lora.layers === 'attention' ? ATTENTION_TARGETS : LCM_LORA_TARGETS,
+      },
       ownTarget,
       solver: solverOf(config, schedule),
     };

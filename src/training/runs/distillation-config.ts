@@ -4,11 +4,26 @@ import { solverNames } from '../../diffusion/affine.ts';
 import { isJsonObject, type JsonObject } from '../../files/json.ts';
 import { loraFormats } from '../../weights/format-lora.ts';
 import { latentsSettings, promptSettings, runSettings } from './config.ts';
-import { fraction, group, groupError, integer, number, oneOf, readSettings, text } from './settings.ts';
+import { presetNames, presets } from './presets.ts';
+import {
+  fraction,
+  group,
+  groupError,
+  integer,
+  number,
+  oneOf,
+  overlay,
+  readSettings,
+  text,
+} from './settings.ts';
 
 const loraSettings = group('Low-rank additions.', {
   rank: integer('their rank', { min: 1 }).default(64),
   alpha: number('they count alpha / rank; alpha is the rank where it is not given', { above: 0 }),
+  layers: oneOf('all: the layers of an LCM-LoRA, convolutions too; attention: its projections alone', [
+    'all',
+    'attention',
+  ]).default('all'),
 });
 
 /** Which levels of noise are compared. σ is told as in the papers, whose data have the deviation 0.5. */
@@ -45,6 +60,7 @@ export const distillationSettings = group('Distilling a latent consistency model
     ema: 0.995,
   }),
   ...promptSettings,
+  preset: oneOf('a way, whose settings are the defaults of the others', presetNames).nullable().default(null),
   teacher: text('a diffusers folder: the teacher, the start of the student, and all that is not trained'),
   loras: z
     .array(text('a LoRA'), { error: 'a list of LoRAs, e.g. ["style.safetensors:0.8"]' })
@@ -189,11 +205,10 @@ export type DistillationRunConfig = z.output<typeof distillationSettings>;
 
 /** Throws UsageError for settings that do not exist, are not what they have to be, or do not go together. */
 export function distillationRunConfig(given: JsonObject): DistillationRunConfig {
-  const { objective, pairs = {} } = given;
+  const preset = presetNames.find((name) => name === given.preset);
+  const wanted = preset === undefined ? given : overlay(presets[preset].settings, given);
+  const { objective, pairs = {} } = wanted;
   const isDenoising = objective === 'diffusion' || objective === 'output';
-  const changed = isDenoising && isJsonObject(pairs) && pairs.kind === undefined;
-  return readSettings(
-    distillationSettings,
-    changed ? { ...given, pairs: { ...pairs, kind: 'uniform' } } : given,
-  );
+  const kind = isDenoising && isJsonObject(pairs) && pairs.kind === undefined ? { kind: 'uniform' } : {};
+  return readSettings(distillationSettings, overlay({ pairs: kind }, wanted));
 }
