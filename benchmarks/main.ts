@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- SECTION...]`: measures this machine, in one run, against its own fastest matrix product.
- * Sections: generate, first, train, which run without an argument too; sd15, and profile of the
- * same, write a model of 2.1 GB; gaussian draws docs/images/consistency-on-gaussian-data.svg, in two minutes.
+ * Sections: generate, first, train, which run without an argument too; sd15, and memory and profile
+ * of the same, write a model of 2.1 GB; gaussian draws docs/images/consistency-on-gaussian-data.svg, in two minutes.
  * `--json` prints the numbers alone.
  */
 import { cpus } from 'node:os';
@@ -10,11 +10,12 @@ import { gemmPeak } from '../src/speed/gemm-peak.ts';
 import { measureFirstPicture } from './first-picture.ts';
 import { drawGaussianFigure } from './gaussian/figure.ts';
 import { EMBEDDED_MODEL, measureGeneration } from './generation.ts';
-import { measureCommand, measureStages, profileStages } from './stable-diffusion-15.ts';
+import { type CommandCost, measureMemory, measureQuantization } from './memory.ts';
+import { measureStages, profileStages } from './stable-diffusion-15.ts';
 import { measureTraining } from './training.ts';
 
 const USUAL = ['generate', 'first', 'train'];
-const SECTIONS = [...USUAL, 'gaussian', 'sd15', 'profile'];
+const SECTIONS = [...USUAL, 'gaussian', 'sd15', 'memory', 'profile'];
 
 const flags = process.argv.slice(2);
 const json = flags.includes('--json');
@@ -76,16 +77,22 @@ if (runs('sd15')) {
   for (const { stage, seconds, gflops } of stages) {
     say(`| ${stage} | ${seconds.toFixed(2)} | ${gflops.toFixed(0)} | ${share(gflops)} |`);
   }
-  say('\n| 4 steps with TAESD | first step begins | ends | in all | peak memory |\n|---|---|---|---|---|');
-  const commands = [];
-  for (const { options = [], plain } of [{}, { plain: true }, { options: ['--low-memory'] }]) {
-    const cost = await measureCommand(options, plain);
+  report.stableDiffusion15 = { stages };
+}
+if (runs('memory')) {
+  const commands: CommandCost[] = [];
+  say('\n| 4 steps with TAESD | first step begins | a step | in all | peak memory |\n|---|---|---|---|---|');
+  for await (const cost of measureMemory()) {
     commands.push(cost);
-    const { loaded, firstStep, total, peakMemory } = cost;
-    const times = [loaded, firstStep, total].map((seconds) => `${seconds.toFixed(1)} s`).join(' | ');
-    say(`| ${cost.command} | ${times} | ${(peakMemory / 1e9).toFixed(2)} GB |`);
+    const { loaded, step, total, peakMemory } = cost;
+    const times = [loaded, step, total].map((seconds) => `${seconds.toFixed(1)} s`).join(' | ');
+    say(`| \`${cost.command}\` | ${times} | ${(peakMemory / 1e9).toFixed(2)} GB |`);
   }
-  report.stableDiffusion15 = { stages, commands };
+  const errors = await measureQuantization();
+  say('\n| the embedded model | steps | least PSNR | median |\n|---|---|---|---|');
+  for (const { kind, steps, least, median } of errors)
+    say(`| \`--quantize ${kind}\` | ${steps} | ${least.toFixed(1)} dB | ${median.toFixed(1)} dB |`);
+  report.memory = { commands, errors };
 }
 if (runs('profile')) {
   const profiles = await profileStages();

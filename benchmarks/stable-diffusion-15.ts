@@ -1,11 +1,4 @@
-/**
- * Stable Diffusion 1.5 at 512×512: seconds and GFLOP/s of each network, and what somebody meets who runs the command:
- * seconds until the first step, and the most memory that the process held.
- */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+/** Stable Diffusion 1.5 at 512×512: seconds and GFLOP/s of each network, and where the time goes. */
 import { type Components, loadComponents } from '../src/components/components.ts';
 import { openModel } from '../src/components/node/open-model.ts';
 import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
@@ -14,7 +7,6 @@ import { Networks } from '../src/networks/networks.ts';
 import { Generator } from '../src/random/generator.ts';
 import { stageFlops } from '../src/speed/flops.ts';
 import { measure } from '../src/speed/timing.ts';
-import { startCommand } from './command.ts';
 import { type OperatorTime, profileNetwork } from './profile.ts';
 import { randomStableDiffusion15 } from './random-model.ts';
 
@@ -109,65 +101,4 @@ async function stage(
 
 function noise(seed: number, shape: readonly number[]): HostTensor {
   return hostTensor(new Generator(seed).normal(shape.reduce((product, size) => product * size, 1)), shape);
-}
-
-export interface CommandCost {
-  readonly command: string;
-  /** Seconds from the start of the process to the end of its first step. */
-  readonly firstStep: number;
-  /** Seconds from the start of the process to the beginning of its first step. */
-  readonly loaded: number;
-  readonly total: number;
-  /** The most memory that was resident, in bytes. */
-  readonly peakMemory: number;
-}
-
-/** How long a process waits for fresh memory changes from run to run. */
-const RUNS = 3;
-
-/**
- * `lcm generate` with 4 steps and TAESD, as a new process: the fastest of three to its first step, and the most memory
- * of any. `plain`: without the variables that the command sets.
- */
-export async function measureCommand(options: readonly string[], plain = false): Promise<CommandCost> {
-  const costs: CommandCost[] = [];
-  while (costs.length < RUNS) costs.push(await measureOnce(options, plain));
-  const [fastest] = costs.toSorted((a, b) => a.loaded - b.loaded);
-  return { ...fastest!, peakMemory: Math.max(...costs.map(({ peakMemory }) => peakMemory)) };
-}
-
-async function measureOnce(options: readonly string[], plain: boolean): Promise<CommandCost> {
-  const { model, taesd } = await randomStableDiffusion15();
-  const folder = await mkdtemp(join(tmpdir(), 'lcm-bench-'));
-  const args = ['generate', 'a red-roofed cottage', '--model', model, '--vae', taesd];
-  args.push('--steps', '4', '--seed', '0', '--json', '--out', join(folder, 'picture.png'), ...options);
-  const start = performance.now();
-  const seconds = () => (performance.now() - start) / 1000;
-  try {
-    const child = startCommand(args, { plain });
-    const ended = new Promise<number | null>((resolve, reject) =>
-      child.on('error', reject).on('exit', resolve),
-    );
-    const steps: number[] = [];
-    let peakMemory = Number.NaN;
-    for await (const line of createInterface({ input: child.stdout })) {
-      const event: { readonly type: string; readonly peakMemory?: number } = JSON.parse(line);
-      if (event.type === 'step') steps.push(seconds());
-      if (event.type === 'done') peakMemory = event.peakMemory ?? Number.NaN;
-    }
-    const status = await ended;
-    if (status !== 0) throw new Error(`lcm ${args.join(' ')} ended with ${status}`);
-    const pass = Math.min(...steps.slice(1).map((at, i) => at - steps[i]!));
-    const firstStep = steps[0]!;
-    const total = seconds();
-    return {
-      command: [plain ? 'node bin/lcm.js' : 'lcm', 'generate', ...options].join(' '),
-      firstStep,
-      loaded: firstStep - pass,
-      total,
-      peakMemory,
-    };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
 }
