@@ -23,8 +23,9 @@ import { freshText, storedText } from './text-start.ts';
 /**
  * `lcm train text`: writes a text encoder and a tokenizer to a diffusers folder, for the start of `lcm train diffusion`.
  *
- * A denoiser teaches its text encoder slowly, through the pixels that a word changes: of postcards, the side on which
- * something stands took longer than 300,000 pictures. Asked directly, an encoder learns it in minutes.
+ * A denoiser teaches its text encoder slowly, through the pixels that a word changes: after 253,000 postcards the first
+ * embedded model still gave every second balloon another colour. Asked directly, an encoder learns in minutes which word
+ * belongs to which thing.
  */
 export const textTraining: RecipeKind<TextRunConfig> = {
   name: 'text',
