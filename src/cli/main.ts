@@ -32,6 +32,7 @@ function withUsualWords([first, ...rest]: readonly string[]): readonly string[] 
 /** Finds the command and runs it; throws what goes wrong. `signal` ends it between two of its steps. */
 export async function parse(argv: readonly string[], signal: AbortSignal): Promise<void> {
   const program = new Command('lcm')
+    .enablePositionalOptions()
     .description('Train, distil and run latent consistency models.')
     .version(await version(), '-V, --version', 'print the version');
   const wanted = argv.find((word) => !word.startsWith('-'));

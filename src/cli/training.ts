@@ -14,6 +14,7 @@ import { NotFiniteError } from '../networks/finite.ts';
 import type { TrainingEvent } from '../training/loop/events.ts';
 import type { RunConfig } from '../training/runs/config.ts';
 import { estimate, type RecipeKind, train } from '../training/runs/recipe.ts';
+import type { Sample } from '../training/runs/run.ts';
 import { listSettings } from '../training/runs/setting-list.ts';
 import { overlay } from '../training/runs/settings.ts';
 import { disposeUnlessCancelled } from './dispose.ts';
@@ -88,22 +89,7 @@ export async function runTraining<Config extends RunConfig>(
       directory,
       signal,
       onProgress: (event) => show(event, reporter),
-      onSample: async ({ step, sheet, again }) => {
-        const path = join(directory, 'samples', `step-${String(step).padStart(8, '0')}.png`);
-        if (signal.aborted || (again && existsSync(path))) return;
-        try {
-          await writeSampleSheet(path, sheet, engineOptions(options), signal);
-        } catch (error) {
-          // Cancelled while drawing: the training itself ends after its step, with a checkpoint.
-          if (signal.aborted) return;
-          if (!(error instanceof NotFiniteError)) throw error;
-          // Of a model that may still learn better. A loss that is no number ends the training by itself.
-          reporter.warn(`no samples after step ${step}: ${error.message}`);
-          return;
-        }
-        reporter.event('sample-grid', { step, path });
-        reporter.note(`samples after step ${step}: ${path}`);
-      },
+      onSample: sampleWriter(directory, options, reporter, signal),
     });
     reporter.event('result', {
       step: result.step,
@@ -120,11 +106,39 @@ export async function runTraining<Config extends RunConfig>(
   }
 }
 
+/** Writes sample sheets into the folder of a run. */
+export function sampleWriter(
+  directory: string,
+  options: EngineOptions,
+  reporter: Reporter,
+  signal: AbortSignal,
+): (sample: Sample) => Promise<void> {
+  return async ({ step, sheet, again }) => {
+    const path = join(directory, 'samples', `step-${String(step).padStart(8, '0')}.png`);
+    if (signal.aborted || (again && existsSync(path))) return;
+    try {
+      await writeSampleSheet(path, sheet, engineOptions(options), signal);
+    } catch (error) {
+      // Cancelled while drawing: the training itself ends after its step, with a checkpoint.
+      if (signal.aborted) return;
+      if (!(error instanceof NotFiniteError)) throw error;
+      // Of a model that may still learn better. A loss that is no number ends the training by itself.
+      reporter.warn(`no samples after step ${step}: ${error.message}`);
+      return;
+    }
+    reporter.event('sample-grid', { step, path });
+    reporter.note(`samples after step ${step}: ${path}`);
+  };
+}
+
 /** Pictures below which a share of the batch is too little work for an engine of its own. */
 const SMALLEST_SHARE = 8;
 
 /** Engines that share each batch: on a processor one per core, where single threads need not wait for each other. */
-function createReplicas(batch: number, options: TrainingOptions): Engine[] {
+export function createReplicas(
+  batch: number,
+  options: EngineOptions & Pick<TrainingOptions, 'replicas'>,
+): Engine[] {
   const threads = options.threads ?? availableParallelism();
   const most = Math.min(threads, Math.floor(batch / SMALLEST_SHARE));
   const fitting = Array.from({ length: most }, (_, i) => most - i).find((count) => batch % count === 0);
@@ -163,7 +177,7 @@ async function givenSettings({ config, settings, validationPrompts }: TrainingOp
 }
 
 /** What a dry run says. */
-function describe(
+export function describe(
   { secondsPerStep, ...plan }: Awaited<ReturnType<typeof estimate>>,
   reporter: Reporter,
 ): void {

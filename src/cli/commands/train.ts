@@ -11,6 +11,7 @@ import { textTraining } from '../../training/runs/train-text.ts';
 import { addTrainingOptions, runTraining, type TrainingOptions } from '../training.ts';
 import { consistencyCommand } from './distill.ts';
 import { judgeCommand } from './train-judge.ts';
+import { withStages } from './train-stages.ts';
 
 export function trainCommand(signal: AbortSignal): Command {
   const autoencoder = addTrainingOptions(
@@ -35,8 +36,10 @@ export function trainCommand(signal: AbortSignal): Command {
       ),
     textSettings,
   ).action((options: TrainingOptions) => runTraining({ kind: textTraining }, options, signal));
-  return new Command('train')
-    .description('Trains the parts of a model, one after the other.')
+  const train = new Command('train').description(
+    'Trains a model on a folder of pictures, all stages of it; or one stage, by its name.',
+  );
+  return withStages(train, signal)
     .addCommand(autoencoder)
     .addCommand(text)
     .addCommand(diffusion)
