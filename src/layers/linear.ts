@@ -27,6 +27,10 @@ export function linear(p: Params, x: Tensor, out: number, options: LinearOptions
 /**
  * What `linear` gives, cut along the last axis into pieces of the given widths. It is the weight that is cut, which is
  * smaller than the result. x: [..., in] → [..., out] each; weight [Σ out, in], bias [Σ out].
+ *
+ * ```ts
+ * linears(p.in('proj'), input('x', [2, 77, 32]), [64, 64]).map((y) => y.shape); // [[2, 77, 64], [2, 77, 64]]
+ * ```
  */
 export function linears(
   p: Params,

@@ -216,7 +216,7 @@ it('says what is wrong with settings', async () => {
     [['distill', '--teacher', tinyTeacher, '--out', 'x'], /does not say which pictures it was trained on/, 2],
     [
       ['distill', '--teacher', tinyModel, '--config', 'postcards.json', '--out', 'x'],
-      /is a latent consistency model already: its UNet takes a guidance embedding; distil the diffusion/,
+      /is a latent consistency model already; distil the diffusion model that it came from/,
       2,
     ],
     [
@@ -265,9 +265,9 @@ it('trains on a small folder of pictures, and only on the same when it goes on',
   // Of the data nothing is said here: they are those of the autoencoder.
   const diffusion = ['train', 'diffusion', '--vae', 'own/ae/model', '--config', 'own-diffusion.json'];
   await done(...diffusion, ...two, '--out', 'own/ldm');
-  // The size that is drawn is that of the pictures.
+  // The size that is drawn is that of the pictures; below stand the nearest of them.
   const sheet = await decodePng(read('own/ldm/samples/step-00000002.png'));
-  expect([sheet.width, sheet.height]).toEqual([4 * (64 + 4) + 4, 2 * (64 + 4) + 4]);
+  expect([sheet.width, sheet.height]).toEqual([5 * (64 + 4) + 4, 2 * (64 + 4) + 4]);
 
   // The captions are none of the autoencoder's business.
   const metadata = readFileSync(at('pictures/metadata.jsonl'), 'utf8');

@@ -70,7 +70,10 @@ function lossOf({ inputs, build }: OperatorCase): {
   );
   const built = build(...leaves.values());
   const outputs = (Array.isArray(built) ? built : [built]) as readonly Tensor[];
-  const terms = outputs.map((y) => operators.reduceSum(operators.multiply(y, constant(random(y.shape)))));
+  const terms = outputs.map((y) => {
+    const floats = y.dtype === 'float32' ? y : operators.cast(y, 'float32');
+    return operators.reduceSum(operators.multiply(floats, constant(random(y.shape))));
+  });
   return { loss: terms.reduce((sum, term) => operators.add(sum, term)), leaves };
 }
 

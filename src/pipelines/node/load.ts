@@ -84,7 +84,11 @@ export interface StartOptions
   extends Omit<LoadOptions, keyof OpenModelOptions | 'loras' | 'download' | 'signal'>,
     Pick<PipelineOptions, 'loras' | 'drawnWith'> {}
 
-/** The second half of `loadPipeline`: the same options for a model that is open already, with the same LoRAs. */
+/**
+ * The second half of `loadPipeline`: the same options for a model that is open already, with the same LoRAs.
+ *
+ * @internal
+ */
 export async function startPipeline(
   { name, files, components }: Pick<OpenedModel, 'files' | 'components'> & Partial<Pick<OpenedModel, 'name'>>,
   options: StartOptions,
