@@ -32,7 +32,7 @@ async function said(data: object): Promise<string[]> {
 
 it('a folder without any caption is trained on only when that is asked for', async () => {
   await expect(said({})).rejects.toThrow(
-    /has no captions: expected a text beside each.*set "unconditional" to true in the settings of the data/,
+    /has no captions: expected a text beside each.*ask for it with --unconditional, "unconditional": true in the settings of the data/,
   );
   expect(await said({ unconditional: true })).toContain(
     'phase: pictures has no captions: a model without words is trained',

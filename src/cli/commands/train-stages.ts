@@ -132,7 +132,8 @@ async function trainAll(
     signal.throwIfAborted();
     const { diffusion, consistency } = models as Record<StageName, string>;
     const path = join(directory, 'evaluation.png');
-    const prompts = sampleCaptions(await openPictures(readSettings(dataSettings, data), { signal }));
+    const shown = { data: readSettings(dataSettings, data), batch: 1 };
+    const prompts = sampleCaptions(await openPictures(shown, { signal }));
     const drawn = await compare({ diffusion, consistency, prompts }, options, reporter, signal);
     await writeFileAtomically(path, [await encodePng(drawn.sheet, { Description: prompts.join('\n') })]);
     reporter.event('result', { model: consistency, teacher: diffusion, evaluation: path, drawn: drawn.rows });

@@ -1,6 +1,7 @@
 /** Which examples make up which batch, and how their pictures are seen: by the seed and the step alone. */
 import { MIDDLE, type PictureSource, type View } from './picture-source.ts';
 import { randomStream, ShuffledIndices } from './random-stream.ts';
+import { SizedBatches } from './sized-batches.ts';
 
 export interface ExampleOrderOptions {
   readonly source: PictureSource;
@@ -26,17 +27,25 @@ export class ExampleOrder {
   readonly #options: ExampleOrderOptions;
   readonly #count: number;
   readonly #walk: ShuffledIndices;
+  /** For pictures of several sizes. */
+  readonly #sized: SizedBatches;
 
   constructor(options: ExampleOrderOptions) {
     const { source, seed, count = source.size } = options;
     this.#options = options;
     this.#count = count;
     this.#walk = new ShuffledIndices(seed, count, source.shuffled);
+    this.#sized = new SizedBatches({ ...options, count });
   }
 
   /** The examples of batch `step`, whose pictures have one size. */
   batch(step: number): Example[] {
-    const { batch } = this.#options;
+    const { batch, source } = this.#options;
+    if (source.sizes.length > 1) {
+      const pass = Math.floor(step / this.#sized.batches);
+      const examples = this.#sized.pass(pass)[step % this.#sized.batches]!;
+      return examples.map((example) => this.#example(example, pass));
+    }
     return Array.from({ length: batch }, (_, i) => this.#at(step * batch + i));
   }
 
@@ -45,8 +54,7 @@ export class ExampleOrder {
     const { variants = 1 } = this.#options;
     for (let pass = 0; pass < variants; pass++) {
       const met = new Set<number>();
-      for (let i = 0; i < this.#count; i++) {
-        const example = this.#at(pass * this.#count + i);
+      for (const example of this.#pass(pass)) {
         if (met.has(example.picture)) continue;
         met.add(example.picture);
         yield example;
@@ -54,10 +62,20 @@ export class ExampleOrder {
     }
   }
 
+  *#pass(pass: number): Generator<Example> {
+    if (this.#options.source.sizes.length > 1) {
+      for (const examples of this.#sized.pass(pass)) yield* examples.map((one) => this.#example(one, pass));
+      return;
+    }
+    for (let i = 0; i < this.#count; i++) yield this.#at(pass * this.#count + i);
+  }
+
   #at(position: number): Example {
+    return this.#example(this.#walk.at(position), Math.floor(position / this.#count));
+  }
+
+  #example(example: number, pass: number): Example {
     const { source, variants } = this.#options;
-    const example = this.#walk.at(position);
-    const pass = Math.floor(position / this.#count);
     const isAlike = !source.variety.crop && !source.variety.flip;
     const variant = isAlike ? 0 : variants === undefined ? pass : pass % variants;
     return { example, picture: source.pictureOf(example), variant };

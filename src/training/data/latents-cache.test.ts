@@ -55,6 +55,7 @@ const source: PictureSource = {
   pictures: COUNT,
   pictureOf: (example) => example,
   sizeOf: () => ({ height: 2, width: 2 }),
+  sizes: [{ height: 2, width: 2 }],
   height: 2,
   width: 2,
   pixels: async (indices) => Float32Array.from(indices.flatMap((index) => new Array(12).fill(index))),

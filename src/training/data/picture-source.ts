@@ -43,8 +43,13 @@ export interface PictureSource extends PictureSize {
   pictureOf(example: number): number;
   /** The size at which a picture is trained on. */
   sizeOf(picture: number): PictureSize;
-  /** Pictures, all of the same size, as [N, 3, height, width] in −1 to 1. `views` are of each; without them, its middle. */
-  pixels(pictures: readonly number[], views?: readonly View[]): Promise<Float32Array>;
+  /**
+   * Pictures as [N, 3, height, width] in −1 to 1. `views` are of each; without them, its middle. `size`: that of all; without
+   * it, the one that they have in common.
+   */
+  pixels(pictures: readonly number[], views?: readonly View[], size?: PictureSize): Promise<Float32Array>;
+  /** All sizes at which pictures are trained on, the one with the most pixels first. */
+  readonly sizes: readonly PictureSize[];
   /** What an example's picture shows, in words. */
   caption(example: number): string;
 }
@@ -64,6 +69,7 @@ export function postcardSource(options: PostcardOptions): PictureSource {
     width: size,
     pictureOf: (example) => example,
     sizeOf: () => ({ height: size, width: size }),
+    sizes: [{ height: size, width: size }],
     pixels: async (indices) =>
       renderTensor(
         context,

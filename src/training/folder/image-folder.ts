@@ -4,6 +4,7 @@ import { InputError } from '../../errors.ts';
 import { listed } from '../../messages.ts';
 import type { PictureSize, PictureSource, Variety } from '../data/picture-source.ts';
 import type { OnProgress } from '../loop/events.ts';
+import { assignBuckets, type BucketOptions, nearestSize } from './buckets.ts';
 import { type CaptionedPicture, readCaptions } from './captions.ts';
 import { type CheckedPicture, checkPicture } from './check-picture.ts';
 import { inBatches } from './in-batches.ts';
@@ -20,6 +21,8 @@ export interface ImageFolderOptions {
   /** Whether names of folders are captions. Default `auto`. */
   readonly labels?: LabelUse;
   readonly variety?: Variety;
+  /** In place of squares, sizes by the forms of the pictures. */
+  readonly buckets?: Omit<BucketOptions, 'resolution'> | undefined;
   /** Hears how many pictures there are, and of those that are left out. */
   readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -102,8 +105,10 @@ export async function openImageFolder(options: ImageFolderOptions): Promise<Imag
     warn(`${path}: left out ${count(faults)}, because they cannot be read: ${listed(faults)}`);
 
   const { train: trained, test: kept } = splitFolder(pictures);
-  const train = pictureSource(options, trained, 'train');
-  const test = pictureSource(options, kept, 'test');
+  const sizes = sizesFor(options, trained, kept);
+  const train = pictureSource(options, trained, 'train', sizes);
+  // What a model is tried on is always the same.
+  const test = pictureSource({ ...options, variety: ALWAYS_ALIKE }, kept, 'test', sizes);
   const captioned = [...trained, ...kept].filter(hasCaption).length;
   onProgress?.({
     type: 'phase',
@@ -128,13 +133,16 @@ export function hasCaption({ captions }: CaptionedPicture): boolean {
 }
 
 function pictureSource(
-  { resolution, variety = { crop: false, flip: false } }: ImageFolderOptions,
+  { resolution, variety = ALWAYS_ALIKE, buckets }: ImageFolderOptions,
   pictures: readonly FolderPicture[],
   split: 'train' | 'test',
+  sizes: ReadonlyMap<FolderPicture, PictureSize>,
 ): PictureSource {
   const contents = digest((hash) => {
-    for (const { picture, checked } of pictures) {
+    for (const found of pictures) {
+      const { picture, checked } = found;
       const { size, head, tail } = checked;
+      if (buckets) hash.update(JSON.stringify(sizes.get(found)!));
       hash
         .update(JSON.stringify([picture.name, size]))
         .update(head)
@@ -146,7 +154,7 @@ function pictureSource(
   );
   const size: PictureSize = { height: resolution, width: resolution };
   return {
-    identity: `${pictures.length} pictures of a folder, ${split}, ${resolution}×${resolution}, ${contents}`,
+    identity: `${pictures.length} pictures of a folder, ${split}, ${resolution}×${resolution}${buckets ? ' pixels' : ''}, ${contents}`,
     captionIdentity: digest((hash) => hash.update(JSON.stringify(examples.map(({ caption }) => caption)))),
     size: examples.length,
     shuffled: false,
@@ -154,16 +162,45 @@ function pictureSource(
     pictures: pictures.length,
     ...size,
     pictureOf: (example) => examples[example]!.picture,
-    sizeOf: () => size,
-    pixels: (indices, views) =>
+    sizes: pictures.length > 0 ? sizesIn(pictures.map((picture) => sizes.get(picture)!)) : [size],
+    sizeOf: (index) => sizes.get(pictures[index]!)!,
+    pixels: (indices, views, asked) =>
       readPixels(
         indices.map((index) => pictures[index]!.picture),
-        size,
+        asked ?? sizes.get(pictures[indices[0]!]!) ?? size,
         views,
       ),
     caption: (example) => examples[example]!.caption,
   };
 }
+
+/** A size for each picture: the square, or one of a form like its own, of those that occur in training. */
+function sizesFor(
+  { resolution, buckets, onProgress }: ImageFolderOptions,
+  trained: readonly FolderPicture[],
+  kept: readonly FolderPicture[],
+): Map<FolderPicture, PictureSize> {
+  const square = { height: resolution, width: resolution };
+  if (!buckets) return new Map([...trained, ...kept].map((picture) => [picture, square]));
+  const checked = (pictures: readonly FolderPicture[]) => pictures.map((picture) => picture.checked);
+  const sizes = assignBuckets(checked(trained), { ...buckets, resolution });
+  const counts = new Map<PictureSize, number>();
+  for (const size of sizes) counts.set(size, (counts.get(size) ?? 0) + 1);
+  const told = [...counts].map(([{ width, height }, count]) => `${width}×${height} (${count})`);
+  onProgress?.({ type: 'phase', message: `sizes of the pictures to train on: ${told.join(', ')}` });
+  const ofKept = checked(kept).map((picture) => nearestSize(picture, [...counts.keys()]));
+  return new Map([
+    ...trained.map((picture, i) => [picture, sizes[i]!] as const),
+    ...kept.map((picture, i) => [picture, ofKept[i]!] as const),
+  ]);
+}
+
+/** Each once, the one with the most pixels first. */
+function sizesIn(sizes: readonly PictureSize[]): PictureSize[] {
+  return [...new Set(sizes)].sort((a, b) => b.width * b.height - a.width * a.height || a.width - b.width);
+}
+
+const ALWAYS_ALIKE: Variety = { crop: false, flip: false };
 
 function digest(add: (hash: Hash) => void): string {
   const hash = createHash('sha256');

@@ -45,7 +45,7 @@ export class Leaves<Drawn> {
     return Object.fromEntries(
       [...this.#values].map(([name, { shape, value }]) => {
         const tensor = value(drawn);
-        if (!sameShape(tensor.shape.slice(1), shape.slice(1))) {
+        if (tensor.shape.length !== shape.length || !sameShape(fixed(tensor.shape), fixed(shape))) {
           throw new Error(
             `the leaf ${name} is ${formatShape(shape)}, its value ${formatShape(tensor.shape)}`,
           );
@@ -54,4 +54,9 @@ export class Leaves<Drawn> {
       }),
     );
   }
+}
+
+/** What of a leaf's shape is the same in all batches: neither their length, nor the size of pictures. */
+function fixed(shape: Shape): Shape {
+  return shape.length === 4 ? shape.slice(1, 2) : shape.slice(1);
 }

@@ -25,6 +25,12 @@ const folderSettings = group('Pictures of a folder with their captions.', {
     labelUses,
   ).default('auto'),
   unconditional: boolean('whether pictures are trained on though none of them has a caption').default(false),
+  buckets: integer(
+    'pictures keep about their form: in place of squares, sizes whose sides are multiples of so many pixels; null for squares. Stable Diffusion takes 64',
+    { min: 2, max: 512 },
+  )
+    .nullable()
+    .default(null),
   crop: oneOf('where pictures that are longer than wide are cut, or wider than long', [
     'center',
     'random',

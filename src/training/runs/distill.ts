@@ -21,15 +21,9 @@ import { type ConsistencyNetworks, consistencyStep, denoisingStep, TARGET } from
 import { type DistillationRunConfig, distillationRunConfig } from './distillation-config.ts';
 import { withDataOf } from './earlier-run.ts';
 import { withEpochs } from './epochs.ts';
-import { requireLatentUNet, requireTokens, warnOfLongCaptions } from './fitting.ts';
-import {
-  type LatentBatch,
-  type LatentData,
-  latentAutoencoder,
-  latentsBytes,
-  nearestIn,
-  openLatentData,
-} from './latent-data.ts';
+import { requireLatentUNet, requireSizes, requireTokens, warnOfLongCaptions } from './fitting.ts';
+import { batchShapes, latentAutoencoder, latentsBytes } from './latent-autoencoder.ts';
+import { type LatentBatch, type LatentData, nearestIn, openLatentData } from './latent-data.ts';
 import { openPictures, requireCaptions, sampleCaptions } from './pictures.ts';
 import type { RecipeKind } from './recipe.ts';
 import { openStudent } from './student.ts';
@@ -55,7 +49,7 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
     const isConsistency = objective === 'consistency';
     const guided = isConsistency && config.stepBack === 'teacher';
     if (guided || !isConsistency) requireTeacher(teacher, config.teacher);
-    const pictures = await openPictures(config.data, watch);
+    const pictures = await openPictures(config, watch);
     requireCaptions(pictures, config.data, watch);
     const source = pictures.train;
     const vae = latentAutoencoder(teacher.vae, source);
@@ -68,8 +62,12 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
     const pairs = pairsOf(config, schedule, teacher.predictionType);
     const unet = unet2DConditionConfig(teacher.unet.config);
     requireLatentUNet(unet, vae, config.teacher);
+    requireSizes(unet, vae, source);
     const embedded = guided && !config.lora && config.timeCondProjDim !== null;
-    const student = await openStudent(config, teacher, { embedded, sampleSize: vae.shape[1] });
+    const student = await openStudent(config, teacher, {
+      embedded,
+      sampleSize: Math.floor(source.height / vae.config.factor),
+    });
     const ownTarget = !isConsistency || config.lora !== null || config.target === 'student';
     const networks: ConsistencyNetworks = {
       student: student.config,
@@ -90,11 +88,12 @@ export const consistencyTraining: RecipeKind<DistillationRunConfig> = {
     return {
       data: { pictures: source.identity, captions: source.captionIdentity },
       cacheBytes: latentsBytes(vae, source, config.latents),
-      write(share) {
+      sizes: source.sizes,
+      write(share, size = source.sizes[0]!) {
         const leaves = new Leaves<DistillationDraw>(share);
         const { zerosForEmptyPrompt } = teacher;
-        const text = captionLeaves({ encoder, guided, zerosForEmptyPrompt, size: source }, leaves);
-        const shape = [share, ...vae.shape];
+        const text = captionLeaves({ encoder, guided, zerosForEmptyPrompt, size }, leaves);
+        const shape = batchShapes(vae.config, share, size).latents;
         const step = isConsistency
           ? consistencyStep(networks, text, { ...options, shape }, leaves)
           : denoisingStep(networks, objective, text, { ...options, shape }, leaves);

@@ -3,13 +3,13 @@
 import type { Components } from '../../components/components.ts';
 import { ddpmSchedule, type NoiseScheduleConfig } from '../../diffusion/noise-schedule.ts';
 import { readConfig } from '../../diffusion/samplers/config.ts';
-import { UsageError } from '../../errors.ts';
+import { SettingError, UsageError } from '../../errors.ts';
 import type { CLIPTextConfig } from '../../models/clip-text.ts';
 import type { UNet2DConditionConfig } from '../../models/unet-2d-condition-config.ts';
 import type { ClipTokenizer } from '../../text/clip-tokenizer.ts';
 import type { PictureSource } from '../data/picture-source.ts';
 import type { PredictionType } from '../objectives/diffusion.ts';
-import type { LatentAutoencoder } from './latent-data.ts';
+import type { LatentAutoencoder } from './latent-autoencoder.ts';
 import type { Watch } from './pictures.ts';
 
 /** What a model predicts, and under which noise. Throws UsageError for predictions of samples. */
@@ -36,6 +36,30 @@ export function requireLatentUNet(
       `the UNet of ${location} takes ${unet.in_channels} channels and gives ${unet.out_channels}, the autoencoder has ${channels}; expected a model that draws from captions alone, no inpainting`,
     );
   }
+}
+
+/** Throws UsageError where pictures have several sizes, and some do not divide as often as the UNet divides them. */
+export function requireSizes(
+  unet: UNet2DConditionConfig,
+  { config }: LatentAutoencoder,
+  { sizes }: PictureSource,
+): void {
+  const step = config.factor * 2 ** (unet.block_out_channels.length - 1);
+  const other = sizes.find(({ width, height }) => width % step !== 0 || height % step !== 0);
+  if (sizes.length === 1) return;
+  if (unet.addition_embed_type === 'text_time') {
+    throw new SettingError(
+      'data.buckets',
+      'data.buckets',
+      'a Stable Diffusion XL is told the size of its pictures, and learns here from squares alone; leave it null',
+    );
+  }
+  if (!other) return;
+  throw new SettingError(
+    'data.buckets',
+    'data.buckets',
+    `a size of the pictures is ${other.width}×${other.height}; expected multiples of ${step}, which autoencoder and UNet divide the sides by`,
+  );
 }
 
 /** Throws UsageError for Stable Diffusion XL, which is distilled, but not trained with its text encoders. */

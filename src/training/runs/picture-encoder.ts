@@ -14,7 +14,7 @@ import { float32, type Network, programOf } from '../../networks/network.ts';
 import { convertTensor } from '../../weights/convert.ts';
 import { loadTensors } from '../../weights/load-tensors.ts';
 import { bytesOf } from '../../weights/safetensors.ts';
-import type { LatentAutoencoder, Shape4 } from './latent-data.ts';
+import type { LatentAutoencoder, Shape4 } from './latent-autoencoder.ts';
 import type { Watch } from './pictures.ts';
 
 export interface PictureEncoderOptions extends Watch {

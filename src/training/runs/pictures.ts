@@ -4,7 +4,7 @@ import { UsageError } from '../../errors.ts';
 import { type PictureSource, postcardSource } from '../data/picture-source.ts';
 import { openImageFolder } from '../folder/image-folder.ts';
 import type { OnProgress } from '../loop/events.ts';
-import type { DataConfig } from './config.ts';
+import type { DataConfig, RunConfig } from './config.ts';
 
 /** Who hears what is found while something is opened, and may end it. */
 export interface Watch {
@@ -19,10 +19,14 @@ export interface TrainingPictures {
 }
 
 /** Throws InputError for a folder that cannot be trained on. */
-export async function openPictures(data: DataConfig, watch: Watch): Promise<TrainingPictures> {
+export async function openPictures(
+  { data, batch }: Pick<RunConfig, 'data' | 'batch'>,
+  watch: Watch,
+): Promise<TrainingPictures> {
   if (data.kind === 'folder') {
     const variety = { crop: data.crop === 'random', flip: data.flip };
-    return openImageFolder({ ...data, ...watch, variety });
+    const buckets = data.buckets === null ? undefined : { step: data.buckets, least: batch };
+    return openImageFolder({ ...data, ...watch, variety, buckets });
   }
   const { seed, size, positionProbability } = data;
   const source = (split: 'train' | 'test') => postcardSource({ split, seed, size, positionProbability });
@@ -53,7 +57,7 @@ export function requireCaptions({ train }: TrainingPictures, data: DataConfig, {
     });
   } else {
     throw new UsageError(
-      `${data.path} has no captions: expected ${expected}; to train a model without words, set "unconditional" to true in the settings of the data`,
+      `${data.path} has no captions: expected ${expected}; to train a model without words, ask for it with --unconditional, "unconditional": true in the settings of the data`,
     );
   }
 }

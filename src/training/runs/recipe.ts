@@ -8,6 +8,7 @@ import { countFlops } from '../../graph/flops.ts';
 import type { HostTensor } from '../../graph/host-tensor.ts';
 import type { Declaration } from '../../layers/params.ts';
 import type { Weights } from '../../weights/weights.ts';
+import type { PictureSize } from '../data/picture-source.ts';
 import { randomStream } from '../data/random-stream.ts';
 import { type Objective, trainingProgram } from '../objectives/objective.ts';
 import { shareOf } from '../update/data-parallel.ts';
@@ -38,8 +39,10 @@ export interface RecipeKind<Config extends RunConfig> {
 export interface Recipe {
   /** Says what is trained on, by kind: a run goes on only with the same. */
   readonly data: Readonly<Record<string, string>>;
-  /** Writes the training step for a share of each batch. */
-  write(share: number): WrittenStep;
+  /** Sizes of pictures that batches have, where there are several; the first is the one that is planned for. */
+  readonly sizes?: readonly PictureSize[] | undefined;
+  /** Writes the training step for a share of each batch, of pictures of that size. */
+  write(share: number, size?: PictureSize): WrittenStep;
   /** Sets the values that training starts from where they are not the declared random ones. */
   start?(parameters: FlatParameters): Promise<void>;
   /** Of the file in which the run keeps what it made of the pictures; none by default. */
@@ -137,6 +140,10 @@ export async function train<Config extends RunConfig>(
   const { plan, step } = planned(config, recipe, written, replicas);
   requireMemory(plan, config, written.trained);
   return inRunDirectory({ ...io, config, data: recipe.data }, async () => {
+    const further = (recipe.sizes ?? []).slice(1).map((size) => {
+      const { objective, trained } = recipe.write(shareOf(config.batch, replicas), size);
+      return trainingProgram(objective, trained);
+    });
     const parameters = initialize(written.trained, randomStream(config.seed, 0));
     await recipe.start?.(parameters);
     const model = new Ema(parameters, config.ema, { warmup: true });
@@ -151,7 +158,7 @@ export async function train<Config extends RunConfig>(
       const result = await runSteps(config, io, {
         name: kind.name,
         plan,
-        step,
+        steps: [step, ...further],
         weights: written.frozen,
         parameters,
         averages,

@@ -7,7 +7,7 @@ import type { Image } from '../../images/image.ts';
 import type { Weights } from '../../weights/weights.ts';
 import type { OnProgress } from '../loop/events.ts';
 import { type Training, train } from '../loop/trainer.ts';
-import { compileShares } from '../update/data-parallel.ts';
+import { compileShares, SizedStep } from '../update/data-parallel.ts';
 import type { FlatParameters } from '../update/flat-parameters.ts';
 import { learningRateFactor } from '../update/learning-rate.ts';
 import { AdamW } from '../update/optimizer.ts';
@@ -99,8 +99,8 @@ export interface RunParts {
   /** For messages: `diffusion`. */
   readonly name: string;
   readonly plan: RunPlan;
-  /** The training step, for the share of the batch that each replica takes. */
-  readonly step: Program;
+  /** The training step, for the share of the batch that each replica takes; one for every size of pictures. */
+  readonly steps: readonly [Program, ...Program[]];
   /** Frozen weights, bound when the step is compiled. */
   readonly weights?: Weights;
   readonly parameters: FlatParameters;
@@ -121,7 +121,7 @@ const SHARED_FROM = 2 ** 18;
 /** Compiles the step, trains, and writes the model, to `<directory>/model`, when samples are due and when it ends. */
 export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): Promise<RunResult> {
   const { directory, onProgress, signal } = io;
-  const { name, plan, step, weights, parameters, averages, feeds, batch, writeModel } = parts;
+  const { name, plan, weights, parameters, averages, feeds, batch, writeModel } = parts;
   const { steps, accumulate, optimizer, cadence } = config;
   const modelDirectory = join(directory, 'model');
   onProgress?.({ type: 'phase', message: 'compiling the training step' });
@@ -132,8 +132,10 @@ export async function runSteps(config: RunConfig, io: RunIO, parts: RunParts): P
     written = at;
   };
   const replicas = replicasOf(io);
-  const compiling = compileShares(replicas, step, { weights, name: `${name} training step` });
-  const program = await abortable(compiling, signal);
+  const compile = (step: Program) =>
+    abortable(compileShares(replicas, step, { weights, name: `${name} training step` }), signal);
+  const [step, ...further] = parts.steps;
+  const program = further.length > 0 ? new SizedStep(parts.steps, compile) : await compile(step);
   const adamW = new AdamW(parameters, {
     ...optimizer,
     averages: Object.values(averages),

@@ -1,6 +1,6 @@
 /** Training an AutoencoderKL from pictures: encoder and decoder together, or the decoder alone. */
 import { join } from 'node:path';
-import { autoencoder } from '../../components/autoencoder.ts';
+import { type Autoencoder, autoencoder } from '../../components/autoencoder.ts';
 import { openAutoencoder } from '../../components/node/open-model.ts';
 import { UsageError } from '../../errors.ts';
 import { mean } from '../../evaluation/mean.ts';
@@ -32,7 +32,7 @@ import { type AutoencoderRunConfig, autoencoderRunConfig } from './autoencoder-c
 import { withDataOf } from './earlier-run.ts';
 import { withEpochs } from './epochs.ts';
 import { grownAutoencoder } from './grown-autoencoder.ts';
-import { batchShapes, picturesAtOnce } from './latent-data.ts';
+import { batchShapes, picturesAtOnce } from './latent-autoencoder.ts';
 import { loadParameters, networkToWrite, requireReadable } from './model-files.ts';
 import { openPictures, type TrainingPictures } from './pictures.ts';
 import type { RecipeKind } from './recipe.ts';
@@ -45,18 +45,20 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
   async open(config, watch) {
     const initial = config.initial === null ? undefined : await openInitial(config.initial, config.grow);
     const model = initial?.config ?? config.model;
-    const pictures = await openPictures(config.data, watch);
+    const pictures = await openPictures(config, watch);
     const source = pictures.train;
     const sizes = autoencoder('AutoencoderKL', model);
-    batchShapes(sizes, 1, source); // whole pictures are what it is tried on
+    // Whole squares are what it is tried on.
+    for (const size of [source, ...source.sizes]) batchShapes(sizes, 1, size);
     const seen = seenOf(config, source);
     const decoderOnly = config.part === 'decoder';
     let examples: SampleSheet;
     return {
       data: { pictures: source.identity },
-      write(share) {
+      sizes: config.cropSize === null ? source.sizes : undefined,
+      write(share, size) {
         const leaves = new Leaves<AutoencoderDraw>(share);
-        const shapes = batchShapes(sizes, share, seen);
+        const shapes = batchShapes(sizes, share, size ?? seen);
         const trained = new DeclaredParams();
         // The encoder of a decoder's training stays as it is stored.
         const stored = paramsFromWeights(initial?.weights ?? new Map());
@@ -77,11 +79,10 @@ export const autoencoderTraining: RecipeKind<AutoencoderRunConfig> = {
           counts: { vae: trained.count },
           frozen: new Map([...(initial?.weights ?? [])].filter(([name]) => !trained.declarations.has(name))),
           open: async () => {
-            const whole = batchShapes(sizes, config.batch, seen);
             const batchesOf = (of: PictureSource, streams: Streams) => {
               const order = new ExampleOrder({ source: of, seed: config.seed, batch: config.batch });
               return async (at: number) => ({
-                inputs: leaves.inputs(await draw(config, whole, of, order, at, streams)),
+                inputs: leaves.inputs(await draw(config, sizes, of, order, at, streams)),
                 images: config.batch,
               });
             };
@@ -139,11 +140,12 @@ interface AutoencoderDraw {
 }
 
 /** What a step sees of a picture. Throws UsageError for crops that are larger than it. */
-function seenOf({ cropSize }: AutoencoderRunConfig, { height, width }: PictureSource): PictureSize {
-  if (cropSize === null) return { height, width };
-  if (cropSize <= Math.min(height, width)) return { height: cropSize, width: cropSize };
+function seenOf({ cropSize }: AutoencoderRunConfig, { sizes }: PictureSource): PictureSize {
+  if (cropSize === null) return sizes[0]!;
+  const shortest = Math.min(...sizes.flatMap(({ height, width }) => [height, width]));
+  if (cropSize <= shortest) return { height: cropSize, width: cropSize };
   throw new UsageError(
-    `the setting "cropSize" is ${cropSize}; expected at most the ${Math.min(height, width)} pixels along the sides of the pictures to train on`,
+    `the setting "cropSize" is ${cropSize}; expected at most the ${shortest} pixels along the sides of the pictures to train on`,
   );
 }
 
@@ -155,19 +157,22 @@ interface Streams {
 
 async function draw(
   { seed, cropSize }: AutoencoderRunConfig,
-  shapes: ReturnType<typeof batchShapes>,
+  autoencoder: Pick<Autoencoder, 'factor' | 'latentChannels'>,
   source: PictureSource,
   order: ExampleOrder,
   at: number,
   streams: Streams,
 ): Promise<AutoencoderDraw> {
   const examples = order.batch(at);
+  const size = source.sizeOf(examples[0]!.picture);
+  const seen = cropSize === null ? size : { height: cropSize, width: cropSize };
+  const shapes = batchShapes(autoencoder, examples.length, seen);
   const noise = randomStream(seed, streams.noise, at).normal(elementCount(shapes.latents));
   const whole = await source.pixels(
     examples.map(({ picture }) => picture),
     examples.map((example) => viewOf(source, seed, example)),
   );
-  const crops = () => randomCrops(whole, source, cropSize!, randomStream(seed, streams.crops, at));
+  const crops = () => randomCrops(whole, size, cropSize!, randomStream(seed, streams.crops, at));
   const pixels = cropSize === null ? whole : crops();
   return {
     pixels: hostTensor(pixels, shapes.pixels),
@@ -215,7 +220,7 @@ async function evaluate(
     const reconstructions: Image[] = [];
     for (let k = 0; k < batches && !(k * atOnce >= 32 && signal?.aborted); k++) {
       const indices = Array.from({ length: atOnce }, (_, i) => (k * atOnce + i) % source.pictures);
-      const batch = hostTensor(await source.pixels(indices), shape);
+      const batch = hostTensor(await source.pixels(indices, undefined, source), shape);
       const result = await executable.run({ ...tensors, pixels: batch });
       for (let i = 0; i < atOnce && originals.length < Math.min(EXAMPLES, source.pictures); i++) {
         originals.push(tensorToImage(float32Data(batch), source.width, source.height, i));

@@ -22,20 +22,14 @@ import { withEpochs } from './epochs.ts';
 import {
   requireLatentUNet,
   requireOneText,
+  requireSizes,
   requireTokens,
   requireWidth,
   storedPrediction,
   warnOfLongCaptions,
 } from './fitting.ts';
-import {
-  captionIds,
-  type LatentBatch,
-  type LatentData,
-  latentAutoencoder,
-  latentsBytes,
-  nearestIn,
-  openLatentData,
-} from './latent-data.ts';
+import { batchShapes, latentAutoencoder, latentsBytes } from './latent-autoencoder.ts';
+import { captionIds, type LatentBatch, type LatentData, nearestIn, openLatentData } from './latent-data.ts';
 import {
   loadParameters,
   networkOf,
@@ -61,7 +55,7 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
     return withEpochs(diffusionRunConfig({ ...stored, ...completed }));
   },
   async open(config, watch) {
-    const pictures = await openPictures(config.data, watch);
+    const pictures = await openPictures(config, watch);
     requireCaptions(pictures, config.data, watch);
     const source = pictures.train;
     const vae = latentAutoencoder(await openAutoencoder(config.vae), source);
@@ -70,6 +64,7 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
     const ofText = config.initialText ?? config.initial ?? 'the settings';
     requireOneText(unetConfig, config.initial ?? 'the settings');
     requireLatentUNet(unetConfig, vae, config.initial ?? 'the settings');
+    requireSizes(unetConfig, vae, source);
     requireTokens(tokenizer, textEncoder, ofText);
     requireWidth(unetConfig, textEncoder, ofText);
     warnOfLongCaptions(tokenizer, source, watch);
@@ -78,8 +73,9 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
     return {
       data: { pictures: source.identity, captions: source.captionIdentity },
       cacheBytes: latentsBytes(vae, source, config.latents),
-      write(share) {
-        const shape = [share, ...vae.shape];
+      sizes: source.sizes,
+      write(share, size = source.sizes[0]!) {
+        const shape = batchShapes(vae.config, share, size).latents;
         const leaves = new Leaves<DiffusionDraw>(share);
         const unet = new DeclaredParams(UNET);
         const text = new DeclaredParams(TEXT_ENCODER);
@@ -157,7 +153,7 @@ export const diffusionTraining: RecipeKind<DiffusionRunConfig> = {
           unet: networkToWrite(
             'unet',
             // What is drawn where nobody asks for a size.
-            { ...unetConfig, sample_size: vae.shape[1] },
+            { ...unetConfig, sample_size: Math.floor(source.height / vae.config.factor) },
             withoutPrefix(tensors, UNET),
           ),
           textEncoder: networkToWrite('text_encoder', textEncoder, withoutPrefix(tensors, TEXT_ENCODER)),

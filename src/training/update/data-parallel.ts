@@ -63,6 +63,37 @@ class Shares implements SharedStep {
   }
 }
 
+/** A training step for pictures of several sizes: a program for each, compiled when a batch of that size comes. */
+export class SizedStep implements SharedStep {
+  readonly #programs: readonly Program[];
+  readonly #compile: (program: Program) => Promise<SharedStep>;
+  readonly #compiled = new Map<Program, Promise<SharedStep>>();
+
+  constructor(programs: readonly Program[], compile: (program: Program) => Promise<SharedStep>) {
+    this.#programs = programs;
+    this.#compile = compile;
+  }
+
+  async run(
+    inputs: Readonly<Record<string, HostTensor>>,
+  ): Promise<readonly Readonly<Record<string, HostTensor>>[]> {
+    const program = this.#programs.find(({ inputs: declared }) =>
+      [...declared].every(
+        ([name, { shape }]) => inputs[name] && sameShape(inputs[name].shape.slice(1), shape.slice(1)),
+      ),
+    );
+    if (!program) throw new Error('no training step is written for batches of this shape');
+    const compiled = this.#compiled.get(program) ?? this.#compile(program);
+    this.#compiled.set(program, compiled);
+    return (await compiled).run(inputs);
+  }
+
+  async dispose(): Promise<void> {
+    const compiled = await Promise.allSettled(this.#compiled.values());
+    await Promise.all(compiled.map((one) => one.status === 'fulfilled' && one.value.dispose()));
+  }
+}
+
 /** Part `part` of `parts` of a tensor along its first axis. */
 function cut(
   name: string,
