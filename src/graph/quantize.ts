@@ -11,7 +11,7 @@ import { type Node, type OperationNode, operationWithOutputs, type Tensor } from
 /**
  * `int8`: weights of linear layers and convolutions, which are made floats again at every use: the least memory, and the
  * error of the weights alone. `int8-dynamic`: products of linear layers in integers too, with what they are multiplied by
- * rounded to 8 bits at every run: faster, and a larger error.
+ * rounded to 8 bits at every run: faster than that, and a larger error.
  */
 export type Quantization = 'int8' | 'int8-dynamic';
 

@@ -55,7 +55,7 @@ export function withGenerationOptions(command: Command): Command {
     )
     .option(
       '--quantize <kind>',
-      `${quantizations.join(', ')}: hold the weights of the UNet and the text encoders in 8 bits, a quarter of the memory, for pictures that differ a little; dynamic: compute linear layers in 8 bits too, which is faster`,
+      `${quantizations.join(', ')}: hold the weights of the UNet and the text encoders in 8 bits, a quarter of the memory, for pictures that differ a little; dynamic: compute linear layers in 8 bits too, which is faster than int8 and differs a little more`,
       oneOf('--quantize', quantizations),
     );
   return withEngineOptions(command);
