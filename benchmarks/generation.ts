@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { postcard } from '../src/datasets/postcards/postcards.ts';
-import { loadPipeline } from '../src/pipelines/node/load.ts';
+import { type LoadOptions, loadPipeline } from '../src/pipelines/node/load.ts';
 import { pictureFlops } from '../src/speed/flops.ts';
 import { measure } from '../src/speed/timing.ts';
 
@@ -23,8 +23,9 @@ export async function measureGeneration(
   directory: string,
   stepCounts: readonly number[],
   batches: readonly number[],
+  options: LoadOptions = {},
 ): Promise<GenerationSpeed[]> {
-  const pipeline = await loadPipeline(directory, { replicas: availableParallelism() });
+  const pipeline = await loadPipeline(directory, { ...options, replicas: availableParallelism() });
   const results: GenerationSpeed[] = [];
   try {
     for (const steps of stepCounts) {

@@ -2,6 +2,8 @@
  * `npm run bench [-- SECTION...]`: measures this machine, in one run, against its own fastest matrix product.
  * Sections: generate, first, train, which run without an argument too; sd15, and memory and profile
  * of the same, write a model of 2.1 GB; gaussian draws docs/images/consistency-on-gaussian-data.svg, in two minutes.
+ * openvino compares that engine, where it is found, with ONNX Runtime, in some ten minutes; openvino-networks,
+ * openvino-pictures and openvino-training are its parts.
  * `--json` prints the numbers alone.
  */
 import { cpus } from 'node:os';
@@ -11,11 +13,13 @@ import { measureFirstPicture } from './first-picture.ts';
 import { drawGaussianFigure } from './gaussian/figure.ts';
 import { EMBEDDED_MODEL, measureGeneration } from './generation.ts';
 import { type CommandCost, measureMemory, measureQuantization } from './memory.ts';
+import { compareOpenVino } from './openvino.ts';
 import { measureStages, profileStages } from './stable-diffusion-15.ts';
 import { measureTraining } from './training.ts';
 
 const USUAL = ['generate', 'first', 'train'];
-const SECTIONS = [...USUAL, 'gaussian', 'sd15', 'memory', 'profile'];
+const OPENVINO = ['openvino', 'openvino-networks', 'openvino-pictures', 'openvino-training'];
+const SECTIONS = [...USUAL, 'gaussian', 'sd15', 'memory', 'profile', ...OPENVINO];
 
 const flags = process.argv.slice(2);
 const json = flags.includes('--json');
@@ -93,6 +97,21 @@ if (runs('memory')) {
   for (const { kind, steps, least, median } of errors)
     say(`| \`--quantize ${kind}\` | ${steps} | ${least.toFixed(1)} dB | ${median.toFixed(1)} dB |`);
   report.memory = { commands, errors };
+}
+const parts = (['networks', 'pictures', 'training'] as const).filter(
+  (part) => wanted.includes('openvino') || wanted.includes(`openvino-${part}`),
+);
+if (parts.length > 0) {
+  const comparisons = await compareOpenVino(parts);
+  report.openVino = comparisons;
+  const names = Object.keys(comparisons[0]!.rates);
+  say(`\n| per second | ${names.join(' | ')} | times |\n|---|${'---|'.repeat(names.length + 1)}`);
+  for (const { what, rates } of comparisons) {
+    const times = names.slice(1).map((name) => (rates[name]! / rates.cpu!).toFixed(2));
+    say(
+      `| ${what} | ${names.map((name) => rates[name]!.toPrecision(3)).join(' | ')} | ${times.join(', ')} |`,
+    );
+  }
 }
 if (runs('profile')) {
   const profiles = await profileStages();

@@ -1,7 +1,7 @@
 /** Stable Diffusion 1.5 at 512×512: seconds and GFLOP/s of each network, and where the time goes. */
 import { type Components, loadComponents } from '../src/components/components.ts';
 import { openModel } from '../src/components/node/open-model.ts';
-import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
+import { createEngine, type EngineOptions } from '../src/engines/create-engine.ts';
 import { type HostTensor, hostTensor } from '../src/graph/host-tensor.ts';
 import { Networks } from '../src/networks/networks.ts';
 import { Generator } from '../src/random/generator.ts';
@@ -60,10 +60,10 @@ async function networks512() {
 }
 
 /** One pass of each network for one picture. */
-export async function measureStages(): Promise<StageSpeed[]> {
+export async function measureStages(options: EngineOptions = {}): Promise<StageSpeed[]> {
   const speeds: StageSpeed[] = [];
   for (const { name, components, flops, run } of await networks512()) {
-    speeds.push(await stage(name, components, flops, run));
+    speeds.push(await stage(name, components, flops, run, options));
   }
   return speeds;
 }
@@ -87,8 +87,9 @@ async function stage(
   components: Components,
   flops: number,
   run: (networks: Networks) => Promise<HostTensor>,
+  options: EngineOptions,
 ): Promise<StageSpeed> {
-  const engine = createNodeEngine();
+  const engine = createEngine(options);
   const networks = new Networks(components, engine);
   try {
     const { best: seconds } = await measure(() => run(networks), { seconds: 30, atLeast: 3 });

@@ -2,8 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createEngine, type EngineOptions } from '../src/engines/create-engine.ts';
 import type { Engine } from '../src/engines/engine.ts';
-import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
 import type { TrainingEvent } from '../src/training/loop/events.ts';
 import { diffusionRunConfig } from '../src/training/runs/diffusion-config.ts';
 import { consistencyTraining } from '../src/training/runs/distill.ts';
@@ -28,8 +28,10 @@ const WARMUP_STEPS = 6;
  * Trains a little diffusion model and distils it, in a temporary folder; one engine per core, as the commands do, and
  * to compare diffusion on one engine with all threads.
  */
-export async function measureTraining(engine: Engine): Promise<TrainingSpeed[]> {
-  const replicas = Array.from({ length: availableParallelism() }, () => createNodeEngine({ threads: 1 }));
+export async function measureTraining(engine: Engine, options: EngineOptions = {}): Promise<TrainingSpeed[]> {
+  const replicas = Array.from({ length: availableParallelism() }, () =>
+    createEngine({ ...options, threads: 1 }),
+  );
   const folder = await mkdtemp(join(tmpdir(), 'lcm-bench-'));
   const shared = {
     steps: STEPS,

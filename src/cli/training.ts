@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { z } from 'zod';
-import { createEngine } from '../engines/create-engine.ts';
+import { createEngine, isOnProcessor } from '../engines/create-engine.ts';
 import type { Engine } from '../engines/engine.ts';
 import { InputError, UsageError } from '../errors.ts';
 import type { JsonObject } from '../files/json.ts';
@@ -142,7 +142,7 @@ export function createReplicas(
   const threads = options.threads ?? availableParallelism();
   const most = Math.min(threads, Math.floor(batch / SMALLEST_SHARE));
   const fitting = Array.from({ length: most }, (_, i) => most - i).find((count) => batch % count === 0);
-  const count = options.replicas ?? (options.engine === 'cpu' ? (fitting ?? 1) : 1);
+  const count = options.replicas ?? (isOnProcessor(options.engine) ? (fitting ?? 1) : 1);
   if (count === 1) return [];
   const each = { ...options, threads: Math.max(1, Math.floor(threads / count)) };
   return Array.from({ length: count }, () => createEngine(engineOptions(each)));

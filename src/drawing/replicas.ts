@@ -1,7 +1,7 @@
 /** How many engines share the pictures of a request. */
 import { availableParallelism } from 'node:os';
 import type { Components } from '../components/components.ts';
-import type { EngineDevice } from '../engines/create-engine.ts';
+import { type EngineDevice, isOnProcessor } from '../engines/create-engine.ts';
 import { mention, mentioning, SettingError } from '../errors.ts';
 import { elementCount } from '../graph/shape.ts';
 import { machineMemory } from '../pipelines/node/machine-memory.ts';
@@ -31,7 +31,7 @@ export function replicasFor(options: ReplicaOptions, model: Components): number 
     return replicas;
   }
   const cores = availableParallelism();
-  if (device !== 'cpu' || threads !== undefined || lowMemory || batchSize < LEAST_SHARE * cores)
+  if (!isOnProcessor(device) || threads !== undefined || lowMemory || batchSize < LEAST_SHARE * cores)
     return undefined;
   const bytes = cores * weightBytes(model);
   return bytes <= MEMORY_SHARE * machineMemory() ? cores : undefined;

@@ -6,7 +6,7 @@ import { loadComponents } from '../../components/components.ts';
 import { EMBEDDED_JUDGE, EMBEDDED_MODEL } from '../../components/node/embedded-models.ts';
 import { openModel } from '../../components/node/open-model.ts';
 import { createContext } from '../../datasets/node/canvas.ts';
-import { createEngine } from '../../engines/create-engine.ts';
+import { createEngine, isOnProcessor } from '../../engines/create-engine.ts';
 import { UsageError } from '../../errors.ts';
 import { Autoencoding } from '../../evaluation/autoencoding.ts';
 import { contactSheet, type Evaluation, type EvaluationRow, evaluate } from '../../evaluation/evaluate.ts';
@@ -87,7 +87,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   };
   try {
     const engine = keep(createEngine(engineOptions(options)));
-    const isWholeProcessor = options.engine === 'cpu' && options.threads === undefined;
+    const isWholeProcessor = isOnProcessor(options.engine) && options.threads === undefined;
     const replicas = isWholeProcessor ? availableParallelism() : undefined;
     const drawing = { ...engineOptions(options), replicas };
     const files = await openModel(model, options);
