@@ -71,7 +71,7 @@ export {
   uniformInitializer,
   zerosInitializer,
 } from './layers/initializers.ts';
-export { type Conv2dOptions, conv2d, type LinearOptions, linear } from './layers/linear.ts';
+export { type Conv2dOptions, conv2d, type LinearOptions, linear, linears } from './layers/linear.ts';
 export { type LoraOptions, loraParams } from './layers/lora-parameters.ts';
 export { groupNorm, layerNorm } from './layers/normalization.ts';
 export {
@@ -83,6 +83,7 @@ export {
   type StatisticsSource,
 } from './layers/params.ts';
 export { downsample, type ResnetBlockOptions, resnetBlock, upsample } from './layers/resnet-block.ts';
+export { pooledTextEmbedding } from './layers/text-pooling.ts';
 export { type Transformer2DOptions, transformer2D } from './layers/transformer-2d.ts';
 export { Generator, type GeneratorState } from './random/generator.ts';
 export type { MersenneTwisterState } from './random/mersenne-twister.ts';

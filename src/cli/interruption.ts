@@ -42,7 +42,7 @@ export function interruption(): Interruption {
     // As `head` does it: who no longer reads, wants no more. 141 is 128 + SIGPIPE.
     if (error.code === 'EPIPE') end(141, undefined);
     else end(1, `${name} cannot be written (${error.message})`, other);
-    // Also where it was the last that the command had to say.
+    // This holds also where it was the last that the command had to say.
     process.exitCode = code;
   };
   process.stdout.on('error', fail('standard output', process.stderr));
@@ -51,7 +51,7 @@ export function interruption(): Interruption {
     signal: controller.signal,
     exitCode: () => code,
     leave() {
-      // Does not keep the process alive, and comes too late for one that ends by itself.
+      // The timer does not keep the process alive, and comes too late for one that ends by itself.
       setTimeout(() => dieOf(code), GRACE).unref();
     },
   };

@@ -42,7 +42,7 @@ export async function parse(argv: readonly string[], signal: AbortSignal): Promi
     program.addCommand(command.summary(summary));
   }
   settle(program);
-  // Asked for the help of a command that does not exist, commander would print the help of those that do.
+  // Where the help of a command is asked for that does not exist, commander would print the help of those that do.
   const words = namesNoCommand(program, argv) ? argv.filter((word) => !HELP.includes(word)) : argv;
   await program.parseAsync(words, { from: 'user' });
 }

@@ -119,7 +119,7 @@ export function sampleWriter(
     try {
       await writeSampleSheet(path, sheet, engineOptions(options), signal);
     } catch (error) {
-      // Cancelled while drawing: the training itself ends after its step, with a checkpoint.
+      // The drawing was cancelled: the training itself ends after its step, with a checkpoint.
       if (signal.aborted) return;
       if (!(error instanceof NotFiniteError)) throw error;
       // Of a model that may still learn better. A loss that is no number ends the training by itself.

@@ -44,14 +44,14 @@ export interface KeepingEngine extends Engine {
 /** What is bound to a program when it is compiled. */
 export interface CompileOptions {
   readonly weights?: Weights;
-  /** Shown in profiles and errors. */
+  /** What profiles and errors call the program. */
   readonly name?: string;
   /**
    * Hold only some of a large program's weights at a time: every run prepares them anew, a part of the program while the
    * one before it runs, and lets go of them. Engines that cannot do so hold them all.
    */
   readonly streamed?: boolean;
-  /** Told of the bytes of weights that were made ready; of a large program part by part. */
+  /** Hears how many bytes of weights were made ready; of a large program part by part. */
   readonly onWeights?: ((bytes: number) => void) | undefined;
   /** Once it is aborted the engine begins with nothing more, and rejects with the reason unless it was done. */
   readonly signal?: AbortSignal;

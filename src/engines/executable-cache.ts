@@ -90,7 +90,7 @@ export class ExecutableCache {
       const executable = await abortable(entry.compiled, signal).catch((error) => {
         if (signal?.aborted || !entry.unwanted.signal.aborted) throw error;
       });
-      // Given up by all others, before this one came to wait for it.
+      // All others gave it up before this one came to wait for it.
       if (!executable) return await this.#lend(key, compile, work, signal);
       return await work(executable);
     } finally {

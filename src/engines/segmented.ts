@@ -39,7 +39,7 @@ export function streamed(parts: SegmentedProgram, open: OpenSegment): Executable
       let next: Promise<Executable> | undefined;
       const begin = (i: number) => {
         next = i < parts.segments.length ? open(i, options) : undefined;
-        // Heard of when its turn comes.
+        // Whoever waits for it hears of the error when its turn comes.
         next?.catch(() => {});
       };
       try {

@@ -89,7 +89,7 @@ export interface EvaluationOptions {
   /** Pictures drawn at a time. Default 32. */
   readonly batch?: number | undefined;
   readonly onProgress?: ((progress: EvaluationProgress) => void) | undefined;
-  /** Called with each row as soon as it is measured. */
+  /** Gets each row as soon as it is measured. */
   readonly onRow?: ((row: EvaluationRow, pictures: readonly Image[]) => Promise<void>) | undefined;
   readonly onWarning?: ((message: string) => void) | undefined;
   /** Ends the evaluation at once. */

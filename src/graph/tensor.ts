@@ -58,7 +58,7 @@ export interface OperationNode {
   readonly differentiated: readonly (Tensor | undefined)[];
 }
 
-/** Tagged by kind, because ONNX keeps integers and floats apart. */
+/** The value of an attribute, tagged by its kind, because ONNX keeps integers and floats apart. */
 export type Attribute =
   | { readonly int: number }
   | { readonly ints: readonly number[] }

@@ -46,7 +46,7 @@ function taps(from: number, to: number, { support, weight }: Kernel): Tap[] {
       weight((first + k + 0.5 - centre) / widen),
     );
     const sum = weights.reduce((a, b) => a + b, 0);
-    // Fixed-point numbers of 22 bits, as in PIL.
+    // The weights are fixed-point numbers of 22 bits, as in PIL.
     const fixed = weights.map((w) => Math.round((w / sum) * 2 ** 22) / 2 ** 22);
     return { first: Math.min(first, from - 1), weights: fixed };
   });

@@ -9,7 +9,7 @@ export interface AttentionOptions {
   readonly heads: number;
   /** Whether the projections to query, key and value have a bias; that of the output always does. */
   readonly bias?: boolean;
-  /** Attended to beside the context; see `FurtherContext`. */
+  /** What is attended to beside the context; see `FurtherContext`. */
   readonly further?: readonly FurtherContext[];
 }
 

@@ -11,7 +11,7 @@ import type { Params } from './params.ts';
 export interface SinusoidOptions {
   /** [cos, sin] rather than [sin, cos]; Stable Diffusion's UNets have it. */
   readonly flipSinToCos: boolean;
-  /** Subtracted from the number of frequencies in the denominator; 0 in Stable Diffusion. */
+  /** What is subtracted from the number of frequencies in the denominator; 0 in Stable Diffusion. */
   readonly frequencyShift: number;
 }
 
@@ -28,7 +28,7 @@ export function sinusoid(values: Tensor, channels: number, options: SinusoidOpti
   const frequencies = new Float32Array(half);
   const step = Math.fround(-Math.log(10000));
   for (let i = 0; i < half; i++) {
-    // Rounded to float32 where PyTorch rounds: at t = 999 the last bit is visible in the sines.
+    // The exponent is rounded to float32 where PyTorch rounds: at t = 999 the last bit is visible in the sines.
     const exponent = Math.fround(Math.fround(step * i) / (half - options.frequencyShift));
     frequencies[i] = Math.exp(exponent);
   }
@@ -47,7 +47,7 @@ export function sinusoid(values: Tensor, channels: number, options: SinusoidOpti
 /** The activation between the two layers, and a second condition. */
 export interface TimestepEmbeddingOptions {
   readonly activation: ActivationName;
-  /** Added to the sinusoid through `cond_proj`: the guidance embedding of a consistency model, [B, W]. */
+  /** What is added to the sinusoid through `cond_proj`: the guidance embedding of a consistency model, [B, W]. */
   readonly condition?: Tensor | undefined;
 }
 

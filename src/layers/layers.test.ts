@@ -18,6 +18,7 @@ import * as norms from './normalization.ts';
 import { DeclaredParams } from './params.ts';
 import * as blocks from './resnet-block.ts';
 import { downsample, resnetBlock, upsample } from './resnet-block.ts';
+import * as poolings from './text-pooling.ts';
 import * as transformers from './transformer-2d.ts';
 
 /** Everything that the files of the folder export. */
@@ -30,6 +31,7 @@ const layers = {
   ...loras,
   ...norms,
   ...blocks,
+  ...poolings,
   ...transformers,
 };
 
@@ -157,8 +159,8 @@ describe('examples', () => {
   });
 
   it('are there for every layer', () => {
-    for (const name of Object.keys(layers)) {
-      if (/Initializer$|^activationNames$|^LCM_LORA_TARGETS$|^DeclaredParams$|^Params$/.test(name)) continue;
+    for (const [name, layer] of Object.entries(layers)) {
+      if (typeof layer !== 'function' || name.endsWith('Initializer')) continue;
       expect(examples.map(({ code }) => code).join(' '), name).toContain(`${name}(`);
     }
   });

@@ -9,10 +9,14 @@ import type { Params } from './params.ts';
 /**
  * Attention pooling between two normalisations: the mean state asks, mean and states answer (Saharia et al. 2022,
  * section D.1, as DeepFloyd IF and diffusers build it). states: [B, L, D] → [B, channels].
+ *
+ * ```ts
+ * pooledTextEmbedding(p.in('add_embedding'), input('states', [2, 77, 32]), 128, 4).shape; // [2, 128]
+ * ```
  */
 export function pooledTextEmbedding(p: Params, states: Tensor, channels: number, heads: number): Tensor {
   const pooled = attentionPooling(p.in('pool'), layerNorm(p.in('norm1'), states), heads);
-  // Scaled by zeros at first, so that a UNet that was trained without it starts as it was.
+  // The scale is zero at first, so that a UNet that was trained without it starts as it was.
   return layerNorm(p.in('norm2'), linear(p.in('proj'), pooled, channels), 1e-5, zerosInitializer);
 }
 

@@ -31,7 +31,7 @@ export interface UNet2DConditionInputs {
   readonly addedCond?: AddedCond | undefined;
   /** What the cross-attentions attend to beside the text: pictures, with an IP-Adapter. */
   readonly furtherContexts?: readonly FurtherContext[] | undefined;
-  /** Added to what the encoder half hands on, as a ControlNet says (Zhang et al. 2023, section 3.2). */
+  /** What is added to what the encoder half hands on, as a ControlNet says (Zhang et al. 2023, section 3.2). */
   readonly residuals?: UNetFeatures | undefined;
 }
 

@@ -41,7 +41,7 @@ export interface RunnerOptions {
    * than one engine of many threads. Not used with low memory.
    */
   readonly replicas?: readonly Engine[] | undefined;
-  /** Told how far the reading of weights is, from the first network that a drawing waits for to the last. */
+  /** Hears how far the reading of weights is, from the first network that a drawing waits for to the last. */
   readonly onWeights?: ((progress: WeightsProgress) => void) | undefined;
 }
 
@@ -65,7 +65,7 @@ export class NetworkRunner {
   readonly lowMemory: boolean;
   readonly loras: readonly AppliedLora[];
   readonly #quantize: Quantization | undefined;
-  /** Does what is not shared. */
+  /** The worker that does what is not shared. */
   readonly #alone: Worker;
   readonly #replicas: readonly Worker[];
   /** With low memory: the run before, after which the next may begin. */

@@ -83,7 +83,7 @@ export type DrawnWith = Omit<
 /** Everything that decides how a picture looks, but for the weights themselves. */
 export interface PictureSettings extends Surroundings {
   readonly prompt: string;
-  /** Left out where none was asked for. */
+  /** It is left out where none was asked for. */
   readonly negativePrompt?: string;
   readonly seed: number;
   readonly steps: number;
@@ -276,7 +276,7 @@ export function automatic1111Fields(settings: PictureSettings): string[] {
     ...(unet ? [`UNet: ${modelName(unet.path)}`] : []),
     ...(vae ? [`VAE hash: ${vae.sha256.slice(0, 10)}`, `VAE: ${modelName(vae.path)}`] : []),
     ...(strength !== undefined ? [field('strength', strength)] : []),
-    // Counted from the last layer there, which is 1.
+    // Clip skip is counted from the last layer there, which is 1.
     ...(clipSkip > 0 ? [field('clipSkip', clipSkip + 1)] : []),
     ...(hashes.length > 0 ? [`Lora hashes: "${hashes.join(', ')}"`] : []),
     `Version: latent-consistency ${settings.version}`,

@@ -16,7 +16,7 @@ export type SettingName = keyof GenerationRequest;
 /** What a setting of a request may be. */
 export interface RequestSetting {
   readonly kind: SettingKind;
-  /** May also be a list, of one for each picture or prompt. */
+  /** Whether it may also be a list, of one for each picture or prompt. */
   readonly list?: true;
   /** In messages: `guidance scale`. */
   readonly words: string;

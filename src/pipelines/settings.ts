@@ -51,7 +51,7 @@ export interface TextToImageRequest {
   readonly tileSize?: number;
   /** Stops at once with its reason. */
   readonly signal?: AbortSignal;
-  /** Told about what is done otherwise than asked for, e.g. a prompt that was cut. */
+  /** Hears what is done otherwise than asked for, e.g. that a prompt was cut. */
   readonly onWarning?: (message: string) => void;
 }
 

@@ -12,7 +12,10 @@ export interface BytePairVocabulary {
   readonly merges: readonly (readonly [string, string])[];
 }
 
-/** Remembered words, and their length at most; cleared when full, so that a server's memory stays bounded. */
+/**
+ * How many words are remembered, and how long they are at most; all are forgotten when there are as many, so that a
+ * server's memory stays bounded.
+ */
 const CACHE_SIZE = 20_000;
 const LONGEST_REMEMBERED = 64;
 

@@ -5,7 +5,7 @@
  * version 15 two engines, or transformers, may split differently.
  */
 
-/** Put behind the last symbol of each word. */
+/** What stands behind the last symbol of each word. */
 export const END_OF_WORD = '</w>';
 
 /** White space as Unicode defines it; JavaScript's `\s` has U+FEFF more and U+0085 less. */

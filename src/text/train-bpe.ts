@@ -19,7 +19,7 @@ export type TokenizerFiles = Readonly<Record<string, string>>;
  * huggingface/tokenizers' `BpeTrainer`, that with the smaller ids. It ends when `vocabularySize` is reached or every
  * word is one token. The result does not depend on the order of the captions.
  *
- * Made for the thousands of different words of a small domain: every merge looks at all pairs.
+ * It is made for the thousands of different words of a small domain: every merge looks at all pairs.
  */
 export function trainBytePairEncoding(
   captions: Iterable<string>,
@@ -81,7 +81,7 @@ export function tokenizerFiles(
     model_max_length: maxLength,
     tokenizer_class: 'CLIPTokenizer',
   };
-  // Written by hand, because an object would put tokens that are digits first.
+  // The JSON is written by hand, because an object would put tokens that are digits first.
   const byId = [...vocabulary].sort(([, a], [, b]) => a - b);
   const members = byId.map(([token, id]) => `${JSON.stringify(token)}:${id}`);
   return {

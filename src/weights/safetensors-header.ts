@@ -270,7 +270,10 @@ function typeOf(name: string | undefined): { dtype: StoredType; bits: number | u
   return { dtype: name as ForeignType, bits: FOREIGN_BITS.get(name) };
 }
 
-/** Undefined when a partial product leaves the exact integers, as the reference refuses overflow before a zero. */
+/**
+ * The bytes of a tensor; undefined when a partial product leaves the exact integers, as the reference refuses overflow
+ * before a zero.
+ */
 function byteSize(bitsPerElement: number, shape: Shape): number | undefined {
   let size = bitsPerElement;
   for (const length of shape) {

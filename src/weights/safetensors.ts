@@ -68,7 +68,7 @@ export function planSafetensors(
     const byType = LAYOUT_ORDER.indexOf(tensors.get(a)!.dtype) - LAYOUT_ORDER.indexOf(tensors.get(b)!.dtype);
     return byType || (a < b ? -1 : 1);
   });
-  // Written by hand because an object would sort names such as "0" to its front.
+  // The header is written by hand, because an object would sort names such as "0" to its front.
   const members: string[] = [];
   const texts = Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1));
   if (texts.length > 0) {

@@ -36,7 +36,7 @@ export async function checkEngine(engine: EngineName, options: ChildOptions): Pr
     const reply = (await askChild(child, [engine], options)) as EngineReply;
     if ('failure' in reply) return { engine, works: false, tolerance, reason: readable(reply.failure) };
     const { error } = reply;
-    // Written so that a NaN fails.
+    // The comparison is written so that a NaN fails.
     if (error <= tolerance) return { engine, works: true, error, tolerance };
     const reason = `its results are wrong: they are off by ${error.toExponential(1)}, ${tolerance.toExponential(1)} is allowed`;
     return { engine, works: false, error, tolerance, reason };

@@ -130,7 +130,7 @@ function mainFields(config: unknown): string {
   return main.map(([name, value]) => `${name} ${shown(value)}`).join(', ');
 }
 
-/** Told by a single file's keys, else by the width of the states that the UNet attends to. */
+/** The family of a model: told by a single file's keys, else by the width of the states that the UNet attends to. */
 function familyOf(files: ModelFiles, unet: Record<string, unknown>): Family | undefined {
   if (files.checkpoint) return files.checkpoint.family;
   if (files.pipelineClass.startsWith('StableDiffusionXL')) return 'stable-diffusion-xl';

@@ -77,7 +77,7 @@ async function contentsOf(model: StoredModel, part: string, used: Weights | unde
   const { location, config, weights } = await model.network(part);
   if (!isJsonObject(config))
     throw new InputError(`${location} has a config that is no JSON object`, { path: location });
-  // Read when they are written: one network at a time is enough to hold.
+  // Tensors are read when they are written: one network at a time is enough to hold.
   return { config, tensors: () => loadTensors(used ?? weights) };
 }
 

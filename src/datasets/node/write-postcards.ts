@@ -13,7 +13,7 @@ import { createContext } from './canvas.ts';
 export interface WritePostcardsOptions extends PostcardOptions {
   /** Pictures 0 to count − 1 of the split are written. */
   count: number;
-  /** Called after every batch, with the number of pictures that are there. */
+  /** Hears after every batch how many pictures are there. */
   onProgress?: (done: number, total: number) => void;
   /** Stops between two batches; the same call later goes on from there. */
   signal?: AbortSignal;

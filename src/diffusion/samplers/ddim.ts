@@ -13,7 +13,7 @@ import { checkSteps, spacedTimesteps, type TimestepSpacing } from './timestep-sp
 export interface DdimConfig extends NoiseScheduleConfig, ClippingConfig {
   readonly prediction_type: PredictionType;
   readonly timestep_spacing: TimestepSpacing;
-  /** Added to leading timesteps; 1 for Stable Diffusion. */
+  /** What is added to leading timesteps; 1 for Stable Diffusion. */
   readonly steps_offset: number;
   /** The last step ends at ᾱ = 1, otherwise at ᾱ_0. */
   readonly set_alpha_to_one: boolean;

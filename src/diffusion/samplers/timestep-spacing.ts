@@ -33,7 +33,7 @@ export function trailingTimesteps(from: number, length: number, count: number): 
 export interface TimestepSpacingConfig {
   readonly num_train_timesteps: number;
   readonly timestep_spacing: TimestepSpacing;
-  /** Added to leading timesteps. */
+  /** What is added to leading timesteps. */
   readonly steps_offset: number;
 }
 

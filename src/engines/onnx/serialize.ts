@@ -121,7 +121,7 @@ export function serialize(program: Program, options: SerializeOptions = {}): Onn
     if (dtype === tensor.dtype) {
       addInitializer(name, dtype, weight.shape, weight.storage);
     } else {
-      // Kept in the stored type and cast while the model is loaded.
+      // The initialiser keeps the stored type, and is cast while the model is loaded.
       const stored = names.unique(`${name}.${dtype}`);
       addInitializer(stored, dtype, weight.shape, weight.storage);
       nodes.push(castTo(tensor.dtype, stored, name, names.unique(`cast_${name}`)));

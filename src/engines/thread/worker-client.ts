@@ -34,7 +34,7 @@ export class WorkerClient<Request, Result> {
   constructor({ beside, runtime }: WorkerModule) {
     const gate = createGate();
     const workerData: WorkerData = { gate, cancellation: this.#cancellation };
-    // Not the process's own flags: some of them (--input-type) are none for a thread.
+    // The thread does not get the process's own flags: some of them (--input-type) are none for a thread.
     this.#worker = new Worker(workerBeside(beside), { name: runtime, workerData, execArgv: [] });
     this.#letGo = holdExit(gate);
     this.#worker.unref();

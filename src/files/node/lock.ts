@@ -31,7 +31,7 @@ export interface LockOptions {
   /** What is locked, for the message: `the run in runs/lcm`. */
   readonly what: string;
   readonly signal?: AbortSignal | undefined;
-  /** Called when the holder has to be watched for so many seconds. */
+  /** Hears for how many seconds the holder has to be watched, when it has to be. */
   readonly onWatching?: (holder: string, seconds: number) => void;
   /** Milliseconds between two signs of life. */
   readonly beat?: number;
@@ -142,7 +142,8 @@ async function requireAbandoned(path: string, options: LockOptions): Promise<voi
   let seen: number | undefined;
   let watchedSince = 0;
   for (;;) {
-    // Opened and asked through the handle, because network file systems remember for a while what names have.
+    // The file is opened and asked through the handle, because network file systems remember for a while what names
+    // have.
     const found = await readLock(path);
     if (!found) return;
     const { holder, touched } = found;

@@ -1,7 +1,7 @@
 /** What is at a path, for those who take several kinds of things. */
 import { stat } from 'node:fs/promises';
 
-/** Undefined for what is not there and for what may not be seen; whoever opens it says why. */
+/** What is at the path; undefined for what is not there and for what may not be seen: whoever opens it says why. */
 export async function pathKind(path: string): Promise<'file' | 'folder' | undefined> {
   const found = await stat(path).catch(() => undefined);
   return found && (found.isDirectory() ? 'folder' : 'file');

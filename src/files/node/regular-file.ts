@@ -13,7 +13,7 @@ export async function withRegularFile<T>(
 ): Promise<T> {
   let file: FileHandle | undefined;
   try {
-    // Looked at before it is opened, because opening a pipe or a device does something to it ...
+    // The path is looked at before it is opened, because opening a pipe or a device does something to it ...
     requireRegular(await stat(path), path);
     // ... and again afterwards, without waiting for anyone, because it may be another file by then.
     file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));

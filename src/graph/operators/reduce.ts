@@ -18,7 +18,7 @@ export function reduceMean(x: Tensor, axes?: readonly number[], keepDims = false
   });
 }
 
-/** Largest element over `axes` (all of them if not given). Has no gradient. */
+/** The largest element over `axes` (all of them if not given); it has no gradient. */
 export function reduceMax(x: Tensor, axes?: readonly number[], keepDims = false): Tensor {
   return reduce('ReduceMax', x, axes, keepDims);
 }

@@ -19,7 +19,7 @@ export interface BlobRequest {
   readonly etag: string;
   /** Where it belongs in the cache. */
   readonly target: string;
-  /** Called with every piece that has arrived, and once with what was there before. */
+  /** Gets every piece that has arrived, and once what was there before. */
   readonly onBytes: (count: number) => void;
 }
 

@@ -28,7 +28,7 @@ export interface PullOptions extends SelectionOptions {
   /** A branch, a tag or a commit; `main` by default. */
   readonly revision?: string | undefined;
   readonly onProgress?: (progress: PullProgress) => void;
-  /** Called before each pause, because the hub asks for it or because something failed that may pass. */
+  /** Hears of each pause before it begins: the hub asks for it, or something failed that may pass. */
   readonly onWait?: (wait: HubWait) => void;
   readonly signal?: AbortSignal | undefined;
   /** By default from the environment. */
@@ -110,7 +110,8 @@ async function download(hub: HubRequests, options: PullOptions): Promise<string>
     if (await hasBlob(request)) onBytes(request.size);
     else await downloadBlob(hub, { ...request, onBytes });
   }
-  // Only now, so that a folder in the cache is complete, and an older one stays the current one until then.
+  // The name is moved only now, so that a folder in the cache is complete, and an older one stays the current one
+  // until then.
   for (const { path, etag } of wanted) await folder.place(commit, path, etag);
   await folder.remember(revision, commit);
   return folder.snapshot(commit);

@@ -15,7 +15,7 @@ export interface HubRequests {
   readonly signal?: AbortSignal | undefined;
   /** How long to wait before each further attempt, in milliseconds. */
   readonly retryDelays: readonly number[];
-  /** Called before each wait. */
+  /** Hears of each wait before it begins. */
   readonly onWait?: ((wait: HubWait) => void) | undefined;
 }
 
@@ -36,7 +36,7 @@ export interface HubRequest {
 export interface HubAnswer {
   readonly status: number;
   readonly headers: Headers;
-  /** Decompressed, in pieces. */
+  /** The content in pieces, decompressed. */
   readonly body: AsyncIterable<Uint8Array>;
 }
 

@@ -56,7 +56,7 @@ export function hubSettings(environment: Environment = process.env): HubSettings
     );
   }
   const token = (): HubToken | undefined => {
-    // Not even one in HF_TOKEN, as huggingface_hub reads it: implicit is what no call names.
+    // No token is sent, not even one in HF_TOKEN, as huggingface_hub reads it: implicit is what no call names.
     if (isOn('HF_HUB_DISABLE_IMPLICIT_TOKEN')) return undefined;
     for (const variable of ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN']) {
       const value = get(variable);

@@ -5,7 +5,7 @@ import { requireReadableSize } from '../picture-size.ts';
 import { FileBytes } from './file-bytes.ts';
 import type { PictureHeader } from './picture-header.ts';
 
-/** Uncompressed, and with masks for the channels. */
+/** Pixels that are stored uncompressed, and those with masks for the channels. */
 const PLAIN = [0, 3, 6];
 
 /** Throws InputError when the file is cut off. */

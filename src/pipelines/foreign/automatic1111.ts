@@ -94,7 +94,7 @@ function settingsOf(
   const [width, height] = field(named('width'))?.split('x').map(Number) ?? [];
   if (width !== undefined) keep('width', width);
   if (height !== undefined) keep('height', height);
-  // Counted from the last layer there, which is 1.
+  // Clip skip is counted from the last layer there, which is 1.
   const clipSkip = number(named('clipSkip'));
   if (clipSkip !== undefined) keep('clipSkip', Math.max(0, clipSkip - 1));
   // The strength of a second, larger pass has the same name, and that pass is left out as a whole.

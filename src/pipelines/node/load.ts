@@ -27,7 +27,7 @@ export interface LoadOptions
    * LoRAs. Default: nothing is downloaded, and a model that is not there is an InputError, `not-downloaded`.
    */
   readonly download?: boolean | undefined;
-  /** Told how far a download is, and later, when the first picture needs them, the reading of weights. */
+  /** Hears how far a download is, and later, when the first picture needs them, the reading of weights. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   /** Ends the download and the loading. What has arrived is kept; drawings have signals of their own. */
   readonly signal?: AbortSignal | undefined;

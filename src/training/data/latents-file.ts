@@ -274,7 +274,7 @@ function otherContent(texts: Texts | undefined, { path, description }: LatentsFi
 }
 
 function checksumOf(content: Content, block: number): number {
-  // Signed, as the file has it, and never the 0 of a block that was not written.
+  // The checksum is signed, as the file has it, and never the 0 of a block that was not written.
   return crc32(blockOf(content, block), content.layout.identity) | 0 || 1;
 }
 

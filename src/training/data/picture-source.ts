@@ -13,7 +13,7 @@ export interface PictureSize {
 export interface View {
   /** Where the cut lies in what is longer than wanted: 0 at its beginning, 1 at its end. */
   readonly position: number;
-  /** Left and right exchanged. */
+  /** Whether left and right are exchanged. */
   readonly flipped: boolean;
 }
 
@@ -54,7 +54,7 @@ export interface PictureSource extends PictureSize {
   caption(example: number): string;
 }
 
-/** Drawn on demand; no two indices give the same picture. */
+/** Postcards, drawn on demand; no two indices give the same picture. */
 export function postcardSource(options: PostcardOptions): PictureSource {
   const { seed = 0, size = 64, positionProbability } = options;
   const context = createContext(size, size);

@@ -2,7 +2,7 @@
 
 export interface InBatchesOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Called now and then with how many are done. */
+  /** Hears now and then how many are done. */
   readonly onDone?: (done: number) => void;
 }
 

@@ -118,7 +118,9 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** Undefined for anything but an object of numbers. JSON has null where there was no number to be written. */
+/**
+ * The numbers of a JSON object, undefined for anything else. JSON has null where there was no number to be written.
+ */
 function numbersOf(value: unknown): Record<string, number> | undefined {
   if (!isJsonObject(value)) return undefined;
   const entries = Object.entries(value).map(([name, entry]) => [name, entry ?? Number.NaN] as const);

@@ -28,5 +28,5 @@ export type TrainingEvent =
   | { readonly type: 'samples'; readonly step: number }
   | { readonly type: 'end'; readonly step: number; readonly completed: boolean };
 
-/** Is called with every event of a training. */
+/** Hears every event of a training. */
 export type OnProgress = (event: TrainingEvent) => void;

@@ -16,7 +16,7 @@ export interface Cadence {
   /** Steps between records in `metrics.jsonl`. */
   readonly logEvery: number;
   readonly checkpointEverySteps: number;
-  /** Also after this many minutes without one. */
+  /** A checkpoint is also written after this many minutes without one. */
   readonly checkpointEveryMinutes: number;
   /** Steps between calls of `onSample`; 0 never. */
   readonly sampleEvery: number;

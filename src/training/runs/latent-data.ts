@@ -19,7 +19,7 @@ import type { NearPicture } from './run.ts';
 
 /** One batch. */
 export interface LatentBatch {
-  /** Scaled, [B, C, h, w]. */
+  /** Scaled latents, [B, C, h, w]. */
   readonly latents: HostTensor;
   readonly captions: readonly string[];
 }

@@ -53,7 +53,7 @@ export interface Recipe {
   writeModel(directory: string, model: FlatParameters, io: RunIO): Promise<void>;
   /** How the model that was just written to a folder is doing; nothing for what cannot be seen. */
   sheet?(modelDirectory: string): SampleSheet;
-  /** Called when the last step is done and the model is written. */
+  /** Ends what `open` began, when the last step is done and the model is written. */
   finish?(modelDirectory: string, io: RunIO): Promise<void>;
 }
 
@@ -69,7 +69,7 @@ export interface WrittenStep {
   readonly objective: Objective;
   /** What is trained, by name. */
   readonly trained: ReadonlyMap<string, Declaration>;
-  /** Trained numbers by network, for the plan. */
+  /** How many numbers are trained, by network, for the plan. */
   readonly counts: Readonly<Record<string, number>>;
   /** Frozen weights, bound when the step is compiled. */
   readonly frozen?: Weights | undefined;

@@ -24,7 +24,7 @@ export interface RunIO {
   readonly directory: string;
   readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
-  /** Called every `cadence.sampleEvery` steps. */
+  /** Draws a sample sheet every `cadence.sampleEvery` steps. */
   readonly onSample?: (sample: Sample) => Promise<void>;
 }
 
@@ -72,7 +72,7 @@ export function replicasOf({ engine, replicas }: Pick<RunIO, 'engine' | 'replica
 /** What a run would do: what `--dry-run` shows. */
 export interface RunPlan {
   readonly config: RunConfig;
-  /** Trained numbers, by network. */
+  /** How many numbers are trained, by network. */
   readonly parameters: Readonly<Record<string, number>>;
   readonly flopsPerStep: number;
   readonly flopsPerPicture: number;

@@ -26,7 +26,7 @@ export async function writeDirectoryAtomically(
   { replace = false }: { replace?: boolean } = {},
 ): Promise<void> {
   const old = besideName(path, 'old');
-  // Asked before anything is written: the files may be gigabytes.
+  // Whether the target is there is asked before anything is written: the files may be gigabytes.
   if (!replace && (await exists(path))) throw unwritable(path, { code: 'EEXIST' });
   await replaceAtomically(path, async (partial) => {
     await mkdir(partial);

@@ -60,7 +60,7 @@ export function unetLike(stored: Weights, from: string, other: StoredUNet): Stor
   return { config: { ...other.config, ...config }, weights };
 }
 
-/** Undefined where there is no UNet, or something besides. */
+/** The weights under diffusers' names; undefined where there is no UNet, or something besides. */
 function underCurrentNames(stored: Weights): Weights | undefined {
   const names = [...stored.keys()];
   const isUNet = (prefix: string, layers: readonly string[]) =>
