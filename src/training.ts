@@ -50,6 +50,7 @@ export type {
 } from './models/unet-2d-condition-config.ts';
 export { Generator, type GeneratorState } from './random/generator.ts';
 export type { MersenneTwisterState } from './random/mersenne-twister.ts';
+export type { PictureSize } from './training/data/picture-source.ts';
 export { randomStream, ShuffledIndices } from './training/data/random-stream.ts';
 export type { OnProgress, TrainingEvent } from './training/loop/events.ts';
 export type { MetricsRecord } from './training/loop/metrics.ts';

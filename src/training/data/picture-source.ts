@@ -3,7 +3,7 @@ import { createContext } from '../../datasets/node/canvas.ts';
 import { type PostcardOptions, postcard } from '../../datasets/postcards/postcards.ts';
 import { renderTensor } from '../../datasets/postcards/render.ts';
 
-/** In pixels. */
+/** The size of a picture, in pixels. */
 export interface PictureSize {
   readonly height: number;
   readonly width: number;
