@@ -1,9 +1,9 @@
 /**
  * `npm run bench [-- SECTION...]`: measures this machine, in one run, against its own fastest matrix product.
- * Sections: generate, first, train, which run without an argument too; sd15, and memory and profile
- * of the same, write a model of 2.1 GB; gaussian draws docs/images/consistency-on-gaussian-data.svg, in two minutes.
- * openvino compares that engine, where it is found, with ONNX Runtime, in some ten minutes; openvino-networks,
- * openvino-pictures and openvino-training are its parts.
+ * Sections: generate, first, train, which run without an argument too; step, where a training step's time goes; sd15, and
+ * memory and profile of the same, write a model of 2.1 GB; gaussian draws docs/images/consistency-on-gaussian-data.svg,
+ * in two minutes. openvino compares that engine, where it is found, with ONNX Runtime, in some ten minutes;
+ * openvino-networks, openvino-pictures and openvino-training are its parts. peers prints how others are measured beside it.
  * `--json` prints the numbers alone.
  */
 import { cpus } from 'node:os';
@@ -14,12 +14,14 @@ import { drawGaussianFigure } from './gaussian/figure.ts';
 import { EMBEDDED_MODEL, measureGeneration } from './generation.ts';
 import { type CommandCost, measureMemory, measureQuantization } from './memory.ts';
 import { compareOpenVino } from './openvino.ts';
+import { peers } from './peers.ts';
+import type { OperatorTime } from './profile.ts';
 import { measureStages, profileStages } from './stable-diffusion-15.ts';
-import { measureTraining } from './training.ts';
+import { measureTraining, profileTraining } from './training.ts';
 
 const USUAL = ['generate', 'first', 'train'];
 const OPENVINO = ['openvino', 'openvino-networks', 'openvino-pictures', 'openvino-training'];
-const SECTIONS = [...USUAL, 'gaussian', 'sd15', 'memory', 'profile', ...OPENVINO];
+const SECTIONS = [...USUAL, 'step', 'gaussian', 'sd15', 'memory', 'profile', 'peers', ...OPENVINO];
 
 const flags = process.argv.slice(2);
 const json = flags.includes('--json');
@@ -60,11 +62,22 @@ if (runs('first')) {
 if (runs('train')) {
   const rows = await measureTraining(engine);
   report.training = rows;
-  say('\n| training | batch | pictures/s | GFLOP/s | of peak |\n|---|---|---|---|---|');
-  for (const { stage, batch, picturesPerSecond, gflops } of rows) {
-    say(
-      `| ${stage} | ${batch} | ${picturesPerSecond.toFixed(1)} | ${gflops.toFixed(0)} | ${share(gflops)} |`,
-    );
+  say('\n| training | batch | pictures/s | in the median | GFLOP/s | of peak |\n|---|---|---|---|---|---|');
+  for (const { stage, batch, picturesPerSecond, median, gflops } of rows) {
+    const speeds = [picturesPerSecond, median].map((speed) => speed.toFixed(1)).join(' | ');
+    say(`| ${stage} | ${batch} | ${speeds} | ${gflops.toFixed(0)} | ${share(gflops)} |`);
+  }
+}
+if (runs('step')) {
+  const operators = await profileTraining();
+  report.step = operators;
+  sayOperators('diffusion step, 16 pictures, one thread', operators);
+}
+if (runs('peers')) {
+  report.peers = peers;
+  for (const { name, version, install, runs } of peers) {
+    say(`\n${name} ${version}\n  ${install}`);
+    for (const { measures, command } of runs) say(`  # ${measures}\n  ${command}`);
   }
 }
 if (runs('gaussian')) {
@@ -116,14 +129,18 @@ if (parts.length > 0) {
 if (runs('profile')) {
   const profiles = await profileStages();
   for (const { stage, operators } of profiles) {
-    say(`\n| ${stage}, SD 1.5, 512×512 | of the time | ms | calls |\n|---|---|---|---|`);
-    for (const { operator, share, milliseconds, calls } of operators.slice(0, 14)) {
-      say(`| ${operator} | ${(100 * share).toFixed(1)} % | ${milliseconds.toFixed(0)} | ${calls} |`);
-    }
+    sayOperators(`${stage}, SD 1.5, 512×512`, operators);
   }
   report.profiles = profiles;
 }
 if (json) console.log(JSON.stringify(report, null, 2));
+
+function sayOperators(what: string, operators: readonly OperatorTime[]): void {
+  say(`\n| ${what} | of the time | ms | calls |\n|---|---|---|---|`);
+  for (const { operator, share, milliseconds, calls } of operators.slice(0, 14)) {
+    say(`| ${operator} | ${(100 * share).toFixed(1)} % | ${milliseconds.toFixed(0)} | ${calls} |`);
+  }
+}
 
 function share(gflops: number): string {
   return `${((100 * gflops) / peak).toFixed(0)} %`;

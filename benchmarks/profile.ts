@@ -1,9 +1,10 @@
-/** Where a network's time goes: ONNX Runtime's own profile, summed by operator. */
+/** Where the time of a network, or of a training step, goes: ONNX Runtime's own profile, summed by operator. */
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Components } from '../src/components/components.ts';
-import { createNodeEngine } from '../src/engines/onnxruntime-node/engine.ts';
+import type { Engine } from '../src/engines/engine.ts';
+import { createNodeEngine, type NodeEngineOptions } from '../src/engines/onnxruntime-node/engine.ts';
 import { Networks } from '../src/networks/networks.ts';
 
 export interface OperatorTime {
@@ -19,20 +20,31 @@ export interface OperatorTime {
 const PASSES = 2;
 
 /** The operators of one pass, the most expensive first. */
-export async function profileNetwork(
+export function profileNetwork(
   components: Components,
   run: (networks: Networks) => Promise<unknown>,
 ): Promise<OperatorTime[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'lcm-bench-'));
-  try {
-    const engine = createNodeEngine({ profile: join(folder, 'profile') });
+  return profiled({}, PASSES, async (engine) => {
     const networks = new Networks(components, engine);
     for (let pass = 0; pass < PASSES; pass++) await run(networks);
     await networks.dispose();
+  });
+}
+
+/** What an engine spends on operators while it is used, which is `passes` times the same. */
+export async function profiled(
+  options: Pick<NodeEngineOptions, 'threads'>,
+  passes: number,
+  use: (engine: Engine) => Promise<void>,
+): Promise<OperatorTime[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'lcm-bench-'));
+  try {
+    const engine = createNodeEngine({ ...options, profile: join(folder, 'profile') });
+    await use(engine);
     await engine.dispose();
     const files = await readdir(folder);
     const events = await Promise.all(files.map((file) => kernelTimes(join(folder, file))));
-    return summed(events.flat());
+    return summed(events.flat(), passes);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -58,7 +70,7 @@ async function kernelTimes(path: string): Promise<KernelTime[]> {
     .map(({ dur, args }) => ({ operator: args.op_name ?? 'unnamed', microseconds: dur }));
 }
 
-function summed(times: readonly KernelTime[]): OperatorTime[] {
+function summed(times: readonly KernelTime[], passes: number): OperatorTime[] {
   const total = times.reduce((sum, { microseconds }) => sum + microseconds, 0);
   const byOperator = new Map<string, { microseconds: number; calls: number }>();
   for (const { operator, microseconds } of times) {
@@ -72,8 +84,8 @@ function summed(times: readonly KernelTime[]): OperatorTime[] {
     .map(([operator, { microseconds, calls }]) => ({
       operator,
       share: microseconds / total,
-      milliseconds: microseconds / 1000 / PASSES,
-      calls: calls / PASSES,
+      milliseconds: microseconds / 1000 / passes,
+      calls: calls / passes,
     }))
     .sort((a, b) => b.share - a.share);
 }
