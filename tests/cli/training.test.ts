@@ -297,7 +297,7 @@ it('goes on from models as they were trained', async () => {
     const lines = jsonLines(stdout);
     return { config: lines.find(({ type }) => type === 'plan')?.config as Record<string, object>, lines };
   };
-  const whole = { labels: 'auto', unconditional: false, crop: 'center', flip: false };
+  const whole = { labels: 'auto', unconditional: false, buckets: null, crop: 'center', flip: false };
   const own = { ...whole, kind: 'folder', path: 'pictures', resolution: 32, captionColumn: null };
   expect((await plan('distill', '--teacher', 'own/ldm/model')).config.data).toEqual(own);
   write('larger.json', { data: { resolution: 64 } });

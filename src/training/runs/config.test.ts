@@ -76,6 +76,7 @@ describe('settings of runs', () => {
       resolution: 64,
       labels: 'auto',
       unconditional: false,
+      buckets: null,
       crop: 'center',
       flip: false,
       captionColumn: null,
