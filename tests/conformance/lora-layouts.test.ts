@@ -16,7 +16,6 @@ import { Generator } from '../../src/random/generator.ts';
 import { formatLora } from '../../src/weights/format-lora.ts';
 import { loadTensors } from '../../src/weights/load-tensors.ts';
 import type { Lora } from '../../src/weights/lora-file.ts';
-import { CONSISTENCY_METADATA } from '../../src/weights/lora-title.ts';
 import { openSafetensors, writeSafetensors } from '../../src/weights/node/safetensors-file.ts';
 import { temporaryFolder } from '../cli/lcm.ts';
 import { addTensor } from '../weights/foreign-tensors.ts';
@@ -179,9 +178,9 @@ function randomFactors(): Map<string, HostTensor> {
 }
 
 it('a LoRA that is written here is, byte for byte, one that diffusers and peft load and draw the same with', async () => {
-  const { tensors, metadata } = formatLora(randomFactors(), { rank: 3, alpha: 4.5 });
+  const { tensors, metadata } = formatLora(randomFactors(), { rank: 3, alpha: 4.5, isConsistency: true });
   const file = join(folder.path, 'pytorch_lora_weights.safetensors');
-  await writeSafetensors(file, tensors, { ...metadata, ...CONSISTENCY_METADATA });
+  await writeSafetensors(file, tensors, metadata);
   const loaded = join(layouts, 'written', 'pytorch_lora_weights.safetensors');
   expect(readFileSync(file).equals(readFileSync(loaded))).toBe(true);
   const lora = await openLora(file);
