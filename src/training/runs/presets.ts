@@ -50,7 +50,7 @@ export const presets = {
     words: 'a latent consistency model, named as the teacher, goes on with other pictures',
     source: 'Luo et al. 2023, section 4.4',
     reaches: 'the style of a small data set, still in 4 steps',
-    cost: '30,000 updates; 2 UNet passes and a backward one each',
+    cost: '2 UNet passes and a backward one for each update',
     settings: {
       ...{ steps: 30_000, batch: 32, stepBack: 'data', guidance: { min: 2, max: 14 }, pureNoise: 0 },
       optimizer: constant(8e-6),
@@ -71,7 +71,7 @@ export const presets = {
     words: 'a consistency model from a diffusion model and data, without a step of the teacher',
     source: 'Geng et al. 2024',
     reaches: 'FID 3.60 and 2.11 in 1 and 2 steps on CIFAR-10, of pixels',
-    cost: '400,000 updates of 128 pictures, an hour on an A100 for a first model; 2 UNet passes and a backward one each',
+    cost: '400,000 updates of 128 pictures; 2 UNet passes and a backward one each',
     settings: {
       ...alone,
       ...{ steps: 400_000, batch: 128, pairs: { kind: 'continuous' }, ema: 0.9999 },
