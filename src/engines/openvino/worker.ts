@@ -14,6 +14,7 @@ import {
   MemoryTensor,
   OpenVinoLibrary,
   type Port,
+  type Properties,
 } from './library.ts';
 import type { CompileRequest, Description, Request, Result } from './messages.ts';
 import { enterRoot } from './root-folder.ts';
@@ -85,6 +86,19 @@ function describe(path: string): Description {
   return { kind: 'described', version: library.version(), devices };
 }
 
+/**
+ * OpenVINO 2026.4 generates code for chains of operators ("snippets"), but loses their order in some training steps and
+ * then refuses the whole program. Those are compiled without such code, which leaves what they compute as it is.
+ */
+function compileFused(core: Core, model: Uint8Array, device: string, properties: Properties): CompiledModel {
+  try {
+    return core.compile(model, device, properties);
+  } catch (error) {
+    if (!device.startsWith('CPU') || !/snippets/i.test(String(error))) throw error;
+    return core.compile(model, device, { ...properties, SNIPPETS_MODE: 'DISABLE' });
+  }
+}
+
 function compile({
   library,
   model,
@@ -97,7 +111,7 @@ function compile({
   const { core } = openVino(library);
   requireDevice(core, device, precision);
   const hint = precisionNames[precision].hint;
-  const compiled = core.compile(model, device, { ...properties, INFERENCE_PRECISION_HINT: hint });
+  const compiled = compileFused(core, model, device, { ...properties, INFERENCE_PRECISION_HINT: hint });
   try {
     const taken = compiled.property('INFERENCE_PRECISION_HINT');
     if (taken !== hint) throw new Error(`${device} computes in ${taken} although ${precision} was asked for`);
